@@ -1,0 +1,266 @@
+"""Data engines: from a tree to a stream and back.
+
+An engine checks an operation before any data moves and then runs it in one
+blocking call in a worker thread. It talks to the client only through the
+:class:`JobServices` that it is given.
+"""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+
+from tapekit.hookspecs._markers import hookspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapekit.segments import DataSink, DataSource
+
+__all__ = [
+    "UNKNOWN_POSITION",
+    "Ability",
+    "BackupJob",
+    "DataEngine",
+    "DirectoryEntry",
+    "FileHistory",
+    "FileResult",
+    "Job",
+    "JobProgress",
+    "JobServices",
+    "LogLevel",
+    "NodeEntry",
+    "Pairs",
+    "RangeSource",
+    "RecoverJob",
+    "Selection",
+    "tapekit_register_data_engines",
+]
+
+Pairs: TypeAlias = "Sequence[tuple[str, str]]"
+"""Environment variables in order; a name may come twice. Bytes that are not
+UTF-8 travel as surrogate escapes."""
+
+UNKNOWN_POSITION: Final = 2**64 - 1
+
+
+class Ability(enum.Flag):
+    """What an engine can do (NDMP v4, CONFIG_GET_BUTYPE_INFO attributes)."""
+
+    BACKUP_FILELIST = 0x0002
+    RECOVER_FILELIST = 0x0004
+    BACKUP_DIRECT = 0x0008
+    RECOVER_DIRECT = 0x0010
+    BACKUP_INCREMENTAL = 0x0020
+    RECOVER_INCREMENTAL = 0x0040
+    BACKUP_UTF8 = 0x0080
+    RECOVER_UTF8 = 0x0100
+    BACKUP_FH_FILE = 0x0200
+    BACKUP_FH_DIR = 0x0400
+    RECOVER_FILEHIST = 0x0800
+    RECOVER_FH_FILE = 0x1000
+    RECOVER_FH_DIR = 0x2000
+
+
+class LogLevel(enum.Enum):
+    """How a message for the client is meant (NDMP v4, LOG_MESSAGE types)."""
+
+    NORMAL = 0
+    DEBUG = 1
+    ERROR = 2
+    WARNING = 3
+
+
+class FileResult(enum.Enum):
+    """What became of an entry of the restore list (NDMP v4, LOG_FILE)."""
+
+    SUCCESSFUL = 0
+    FAILED_PERMISSION = 1
+    NOT_FOUND = 2
+    NO_DIRECTORY = 3
+    OUT_OF_MEMORY = 4
+    IO_ERROR = 5
+    UNDEFINED_ERROR = 6
+    FILE_PATH_EXISTS = 7
+
+
+DirectoryEntry: TypeAlias = tuple[bytes, int, int]
+"""``(name, node, parent node)``"""
+
+
+class NodeEntry(NamedTuple):
+    """One object of the file history: its attributes and its place."""
+
+    node: int
+    mode: int
+    """Type and permission bits as in ``st_mode``."""
+    size: int
+    mtime_s: int
+    atime_s: int
+    ctime_s: int
+    uid: int
+    gid: int
+    links: int
+    position: int
+    """Byte offset of the object's header in the stream."""
+
+
+class FileHistory(Protocol):
+    """Takes file history in batches of up to about 1,000 entries.
+
+    Calls come from the engine's thread and may block it while the client
+    is slow. An object's directory entry comes before its node entry.
+    """
+
+    def add_directories(self, entries: Sequence[DirectoryEntry]) -> None:
+        """Names with the node that each stands for and the one it is in."""
+        ...
+
+    def add_nodes(self, entries: Sequence[NodeEntry]) -> None:
+        """Attributes of objects."""
+        ...
+
+
+class JobServices(Protocol):
+    """What a running job may tell the client; callable from its thread."""
+
+    @property
+    def history(self) -> FileHistory | None:
+        """Where file history goes, or ``None`` if nobody wants it."""
+        ...
+
+    def log(self, level: LogLevel, text: str) -> None:
+        """Send a message for the operator."""
+        ...
+
+    def file_result(self, path: str, result: FileResult) -> None:
+        """Tell what became of an entry of the restore list."""
+        ...
+
+
+class JobProgress(NamedTuple):
+    """How far a job is; bytes of the stream."""
+
+    bytes_processed: int
+    bytes_remaining: int | None
+    seconds_remaining: int | None
+
+
+class Job(Protocol):
+    """An operation that has been checked and can run once."""
+
+    @property
+    def progress(self) -> JobProgress:
+        """How far it is; callable from any thread."""
+        ...
+
+    def close(self) -> None:
+        """Free what the job holds (trees, Snapshot copies, spools), whether
+        or not it ran; blocking. The job's thread has ended before.
+        """
+        ...
+
+
+class BackupJob(Job, Protocol):
+    """A backup."""
+
+    def run(self, sink: DataSink, services: JobServices) -> None:
+        """Write the whole stream and finish the sink.
+
+        :raises ConnectionBroken: the stream's other end broke off.
+        :raises TapekitError: the backup failed; the stream is incomplete.
+        """
+        ...
+
+    def environment(self) -> Pairs:
+        """The request's variables and what the engine adds (DATA_GET_ENV);
+        additions are complete once :meth:`run` has returned.
+        """
+        ...
+
+
+class RangeSource(Protocol):
+    """A stream of which a restore asks for ranges."""
+
+    def request(self, offset: int, length: int) -> DataSource:
+        """Ask for bytes of the stream. The source given back ends after
+        them, or earlier where the stream does; an earlier range has been
+        read to its end before. ``length`` may be ``UNLIMITED``.
+
+        :raises ConnectionBroken: the connection is gone.
+        """
+        ...
+
+
+class RecoverJob(Job, Protocol):
+    """A restore."""
+
+    def run(self, stream: RangeSource, services: JobServices) -> None:
+        """Restore what was selected.
+
+        A stream that ends early, or is damaged, restores all that is in it
+        and then raises.
+
+        :raises ConnectionBroken: the stream's other end broke off.
+        :raises TapekitError: not everything could be restored.
+        """
+        ...
+
+
+class Selection(NamedTuple):
+    """One entry of the restore list (NDMP v4, the nlist of
+    DATA_START_RECOVER), as the client sent it.
+    """
+
+    original_path: str
+    """Below the backup's root; empty for all of it."""
+    destination_path: str
+    name: str
+    other_name: str
+    node: int
+    position: int
+
+
+class DataEngine(Protocol):
+    """One butype. Both calls check everything that can be checked without
+    the stream, may block, and leave nothing behind when they raise.
+    """
+
+    @property
+    def name(self) -> str:
+        """The butype name, such as ``dump``."""
+        ...
+
+    @property
+    def abilities(self) -> Ability:
+        """What it can do."""
+        ...
+
+    def prepare_backup(self, environment: Pairs, holder: str) -> BackupJob:
+        """Check and set up a backup.
+
+        :param holder: who runs it, for listings and locks.
+        :raises BadEnvironment: a variable's value is not allowed.
+        :raises TapekitError: anything else that forbids it.
+        """
+        ...
+
+    def prepare_recover(
+        self, environment: Pairs, selections: Sequence[Selection], holder: str
+    ) -> RecoverJob:
+        """Check and set up a restore; no selection means everything.
+
+        :raises BadEnvironment: a variable's value is not allowed.
+        :raises TapekitError: anything else that forbids it.
+        """
+        ...
+
+
+@hookspec
+def tapekit_register_data_engines() -> Sequence[DataEngine]:
+    """Offer data engines.
+
+    Called once. All results are joined; a butype offered twice stops the
+    start with ``core.duplicate-name``.
+    """
+    ...

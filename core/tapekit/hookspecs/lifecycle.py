@@ -1,0 +1,187 @@
+"""Life cycle: what a plugin is, what the kernel gives it, when it runs.
+
+A plugin is a class that the kernel builds with its own settings. It offers
+things through the ``tapekit_register_*`` and ``tapekit_provide_*`` hooks of
+the other pages; it meets what others offer in ``tapekit_on_assembled``, and
+it works inside the context of ``tapekit_run``. Plugins start no task
+anywhere else and keep nothing in module globals, so that two kernels in one
+process share nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Protocol
+
+import msgspec
+
+from tapekit.hookspecs._markers import hookspec
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+    from pathlib import Path
+
+    import trio
+
+    from tapekit.hookspecs.authentication import Authenticator
+    from tapekit.hookspecs.data_engine import DataEngine
+    from tapekit.hookspecs.environment import Variable
+    from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.mover import MoverFactory
+    from tapekit.hookspecs.state import StateStore
+    from tapekit.hookspecs.storage import SnapshotMethod, Storage
+    from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
+    from tapekit.hookspecs.transport import ControlTransport, DataTransport
+
+__all__ = [
+    "Kernel",
+    "Manifest",
+    "NoSettings",
+    "Plugin",
+    "tapekit_on_assembled",
+    "tapekit_run",
+]
+
+
+class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Settings of a plugin that has none."""
+
+
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
+    """What the kernel knows of a plugin before it builds one.
+
+    ``name`` is the entry point's name, the settings table
+    (``[plugins.NAME]``), the prefix of fault identifiers and the last part
+    of the logger's name. ``settings`` is a frozen msgspec struct that
+    refuses unknown fields; the docstring under each field is its help.
+    """
+
+    name: str
+    summary: str
+    requires: tuple[str, ...] = ()
+    settings: type[msgspec.Struct] = NoSettings
+
+
+class Plugin(Protocol):
+    """The shape of a plugin class; hook implementations come on top.
+
+    The constructor gets the decoded settings struct of the manifest.
+    """
+
+    manifest: ClassVar[Manifest]
+
+
+class Kernel(Protocol):
+    """What a running stack offers to its plugins.
+
+    All collections are complete when ``tapekit_on_assembled`` is called and
+    do not change afterwards.
+    """
+
+    @property
+    def node_name(self) -> str:
+        """Name of this node, from the stack file or the machine."""
+        ...
+
+    @property
+    def base_directory(self) -> Path:
+        """Folder of the stack file; relative paths in settings start here."""
+        ...
+
+    @property
+    def control_transports(self) -> Sequence[ControlTransport]:
+        """Everything that accepts control connections."""
+        ...
+
+    @property
+    def data_transports(self) -> Mapping[str, DataTransport]:
+        """Data connections by kind, such as ``LOCAL`` and ``TCP``."""
+        ...
+
+    @property
+    def authenticator(self) -> Authenticator | None:
+        """Who may log in; without one, nobody has to."""
+        ...
+
+    @property
+    def engines(self) -> Mapping[str, DataEngine]:
+        """Data engines by butype name, such as ``dump``."""
+        ...
+
+    @property
+    def movers(self) -> MoverFactory | None:
+        """What makes movers; without it there is no tape service."""
+        ...
+
+    @property
+    def tape_drivers(self) -> Mapping[str, TapeDriver]:
+        """Tape drivers by device scheme."""
+        ...
+
+    @property
+    def tape_inventory(self) -> TapeInventory | None:
+        """Tape devices by name; without it there is no tape service."""
+        ...
+
+    @property
+    def storage(self) -> Storage | None:
+        """Volumes; without it there is nothing to back up."""
+        ...
+
+    @property
+    def snapshot_methods(self) -> Mapping[str, SnapshotMethod]:
+        """Ways to make Snapshot copies, by name."""
+        ...
+
+    @property
+    def state(self) -> StateStore:
+        """What is remembered over restarts; in memory if no plugin keeps it."""
+        ...
+
+    def variables(self, engine: str) -> Sequence[Variable]:
+        """The environment variables that plugins declare for an engine."""
+        ...
+
+    def announce(self, event: Event) -> None:
+        """Tell all plugins of an event; callable from any thread."""
+        ...
+
+    def start_task(self, run: Callable[[], Awaitable[object]], name: str) -> None:
+        """Run a task in the kernel's nursery until it ends or the kernel does."""
+        ...
+
+    @property
+    def draining(self) -> trio.Event:
+        """Set when the stack stops: take no new work, finish what runs."""
+        ...
+
+    def listening(self, address: str) -> None:
+        """Report an address that now accepts connections, as ``HOST:PORT``."""
+        ...
+
+
+@hookspec
+def tapekit_on_assembled(kernel: Kernel) -> None:
+    """Meet the rest of the stack.
+
+    Called once on each plugin, in dependency order, after everything has
+    been registered and before anything runs; commands that only look at a
+    stack stop here. Not a place for tasks, sockets or slow work.
+
+    :param kernel: complete, and the same object for the plugin's whole life.
+    :raises TapekitError: stops the start; all other plugins are still
+        asked, and every error is reported.
+    """
+
+
+@hookspec
+def tapekit_run(kernel: Kernel) -> AbstractAsyncContextManager[None] | None:
+    """Offer the context in which the plugin works.
+
+    Called once when the stack starts. Contexts are entered in dependency
+    order and left in the reverse one, inside one nursery. ``None`` means
+    that the plugin needs no context.
+
+    :returns: a context manager whose entry returns once the plugin is ready
+        and whose exit frees everything; an error in either ends the stack.
+    """

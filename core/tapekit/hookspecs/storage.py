@@ -1,0 +1,205 @@
+"""Storage: paths of the form /vserver/volume[/path] and the trees behind them.
+
+Engines never see a path of the machine. They get an open directory
+descriptor and stay below it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import msgspec
+
+from tapekit.hookspecs._markers import hookspec
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+    from pathlib import Path
+
+__all__ = [
+    "BackupTree",
+    "FilesystemInfo",
+    "Origin",
+    "RestoreTree",
+    "SnapshotMethod",
+    "SnapshotTree",
+    "Storage",
+    "tapekit_provide_storage",
+    "tapekit_register_snapshot_methods",
+]
+
+
+class FilesystemInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """One volume as CONFIG_GET_FS_INFO lists it; sizes in bytes."""
+
+    path: str
+    """``/vserver/volume``"""
+    device: str
+    kind: str
+    total_bytes: int
+    used_bytes: int
+    available_bytes: int
+    total_inodes: int
+    used_inodes: int
+    writable: bool
+    status: str
+
+
+class Origin(NamedTuple):
+    """What an object was in the volume, where its Snapshot copy tells it
+    differently (copies have inode numbers and change times of their own).
+    """
+
+    inode: int
+    ctime_ns: int
+
+
+class SnapshotTree(Protocol):
+    """An open Snapshot copy of a whole volume, read-only and unchanging."""
+
+    @property
+    def root(self) -> Path:
+        """Its directory."""
+        ...
+
+    def origin(self, status: os.stat_result) -> Origin:
+        """What the object of this status was in the volume."""
+        ...
+
+
+class SnapshotMethod(Protocol):
+    """One way to make Snapshot copies."""
+
+    @property
+    def name(self) -> str:
+        """The name that a volume's settings choose it by."""
+        ...
+
+    def create(self, volume: Path, snapshots: Path, name: str) -> SnapshotTree:
+        """Make the copy ``name`` of the volume; blocking.
+
+        Either the copy is whole on return or nothing of it is left.
+
+        :param snapshots: the folder that this volume's copies live in.
+        :raises TapekitError: it cannot be made; says what to do.
+        """
+        ...
+
+    def open(self, snapshots: Path, name: str) -> SnapshotTree:
+        """Open an existing copy.
+
+        :raises TapekitError: there is none.
+        """
+        ...
+
+    def delete(self, snapshots: Path, name: str) -> None:
+        """Remove a copy, whole or partial; blocking. Unknown names are ignored."""
+        ...
+
+    def names(self, snapshots: Path) -> Sequence[str]:
+        """The whole copies of the volume, oldest first."""
+        ...
+
+
+class BackupTree(Protocol):
+    """What a backup reads: a directory of a volume, held until closed."""
+
+    @property
+    def descriptor(self) -> int:
+        """Open descriptor of the backup's root directory."""
+        ...
+
+    @property
+    def volume_path(self) -> str:
+        """``/vserver/volume``."""
+        ...
+
+    @property
+    def subpath(self) -> str:
+        """The root below the volume's top, without slashes at the ends."""
+        ...
+
+    @property
+    def snapshot_name(self) -> str | None:
+        """The Snapshot copy being read, or ``None`` for the live volume."""
+        ...
+
+    @property
+    def taken_at_s(self) -> int:
+        """The time the data stands for: nothing later is in the tree
+        (Snapshot copy), nothing earlier is missing (live). Seconds since 1970.
+        """
+        ...
+
+    def origin(self, status: os.stat_result) -> Origin:
+        """See :meth:`SnapshotTree.origin`."""
+        ...
+
+    def close(self) -> None:
+        """Let go; deletes the Snapshot copy if it was made for this."""
+        ...
+
+
+class RestoreTree(Protocol):
+    """Where a restore writes: a directory of a volume."""
+
+    @property
+    def descriptor(self) -> int:
+        """Open descriptor of the destination directory."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """``/vserver/volume[/path]``."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        ...
+
+
+class Storage(Protocol):
+    """Volumes by path. Calls block; paths never lead out of a volume."""
+
+    def filesystems(self) -> Sequence[FilesystemInfo]:
+        """All volumes, in the order of the stack file."""
+        ...
+
+    def open_backup(self, path: str, holder: str) -> BackupTree:
+        """Open ``path`` for reading, from a Snapshot copy where the volume
+        has a method; ``/vserver/volume/.snapshot/NAME[/path]`` reads an
+        existing copy.
+
+        :param holder: who holds it, for listings, such as ``session 7``.
+        :raises TapekitError: no such path, not a directory, no copy possible.
+        """
+        ...
+
+    def open_restore(self, path: str, holder: str) -> RestoreTree:
+        """Open ``path`` for writing; missing directories below the volume
+        are created with mode 0755.
+
+        :raises TapekitError: no such volume, read-only, or a symbolic link
+            or file is in the way.
+        """
+        ...
+
+
+@hookspec
+def tapekit_provide_storage() -> Storage | None:
+    """Offer the stack's volumes.
+
+    Called once. At most one plugin may answer; a second one stops the start
+    with ``core.duplicate-provider``.
+    """
+
+
+@hookspec
+def tapekit_register_snapshot_methods() -> Sequence[SnapshotMethod]:
+    """Offer ways to make Snapshot copies.
+
+    Called once. All results are joined; a name that is offered twice stops
+    the start with ``core.duplicate-name``.
+    """
+    ...
