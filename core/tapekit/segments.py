@@ -136,6 +136,16 @@ class DataSink(Protocol):
         """
         ...
 
+    def drain(self) -> None:
+        """Wait until the other end has used everything handed over, as far
+        as this kind of connection can know: for ``LOCAL``, every batch was
+        released; for ``TCP``, everything is with the kernel.
+
+        :raises ConnectionBroken: the connection was aborted, or the other
+            end broke off before.
+        """
+        ...
+
     def finish(self) -> None:
         """End the stream cleanly; the other end gets all, then the end."""
         ...

@@ -10,6 +10,7 @@ process share nothing.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import msgspec
@@ -19,7 +20,6 @@ from tapekit.hookspecs._markers import hookspec
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-    from pathlib import Path
 
     import trio
 
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.transport import ControlTransport, DataTransport
 
 __all__ = [
+    "InitPart",
+    "InitSite",
     "Kernel",
     "Manifest",
     "NoSettings",
@@ -50,10 +52,13 @@ class NoSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """What the kernel knows of a plugin before it builds one.
 
-    ``name`` is the entry point's name, the settings table
-    (``[plugins.NAME]``), the prefix of fault identifiers and the last part
-    of the logger's name. ``settings`` is a frozen msgspec struct that
-    refuses unknown fields; the docstring under each field is its help.
+    ``name`` is the entry point's name, the settings table (``[NAME]`` at
+    the top level of the stack file, because TOML does not allow the list
+    ``plugins`` and tables below that word together), the prefix of fault
+    identifiers and the last part of the logger's name. ``requires`` are
+    the plugins that must be in the same stack. ``settings`` is a frozen
+    msgspec struct that refuses unknown fields; the docstring under each
+    field is its help.
     """
 
     name: str
@@ -62,10 +67,45 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     settings: type[msgspec.Struct] = NoSettings
 
 
+class InitSite(msgspec.Struct, frozen=True):
+    """The new site that ``tapekit init`` is setting up."""
+
+    directory: Path
+    """An existing folder, absolute; a plugin makes files below it only."""
+    host: str
+    """Where control connections will be accepted."""
+    port: int
+    """TCP port of the control connections."""
+
+
+class InitPart(msgspec.Struct, frozen=True):
+    """What a plugin contributes to a new site."""
+
+    settings: str = ""
+    """TOML lines of the plugin's table, comments included, without the
+    ``[NAME]`` line; empty when the defaults will do."""
+    created: tuple[str, ...] = ()
+    """What was made below the folder, a short phrase each, for the summary."""
+    next_steps: tuple[str, ...] = ()
+    """What the administrator may do next, a line each."""
+
+
 class Plugin(Protocol):
     """The shape of a plugin class; hook implementations come on top.
 
-    The constructor gets the decoded settings struct of the manifest.
+    The constructor gets the decoded settings struct of the manifest. Two
+    more class attributes are optional:
+
+    ``hookspecs: ClassVar[ModuleType]``
+        A module of hook specifications that this plugin calls and others
+        implement; it calls them through :meth:`Kernel.call_hook`.
+
+    ``init_part(cls, site: InitSite) -> InitPart | None`` (a class method)
+        The plugin's part of a site that ``tapekit init`` sets up: makes what
+        the settings name (folders, media, a password), never overwrites
+        what is there, and raises TapekitError if it cannot. A plugin
+        without it, or that answers ``None``, is left out of the new stack
+        unless another one requires it.
     """
 
     manifest: ClassVar[Manifest]
@@ -86,6 +126,11 @@ class Kernel(Protocol):
     @property
     def base_directory(self) -> Path:
         """Folder of the stack file; relative paths in settings start here."""
+        ...
+
+    @property
+    def clock(self) -> Callable[[], float]:
+        """Tells the time in seconds since 1970: the clock of all events."""
         ...
 
     @property
@@ -152,7 +197,20 @@ class Kernel(Protocol):
 
     @property
     def draining(self) -> trio.Event:
-        """Set when the stack stops: take no new work, finish what runs."""
+        """Set when the stack stops: take no new work, finish what runs.
+
+        Then the contexts of ``tapekit_run`` are left. Tasks of
+        :meth:`start_task` are cancelled after the last one was left.
+        """
+        ...
+
+    def call_hook(self, hook: str, /, **arguments: object) -> Sequence[tuple[str, object]]:
+        """Call a hook that a plugin specifies (:class:`Plugin`, ``hookspecs``).
+
+        :returns: the plugin's name and what it answered, in dependency
+            order, without those that answered ``None``.
+        :raises KeyError: no plugin of the stack specifies such a hook.
+        """
         ...
 
     def listening(self, address: str) -> None:
@@ -182,6 +240,12 @@ def tapekit_run(kernel: Kernel) -> AbstractAsyncContextManager[None] | None:
     order and left in the reverse one, inside one nursery. ``None`` means
     that the plugin needs no context.
 
-    :returns: a context manager whose entry returns once the plugin is ready
-        and whose exit frees everything; an error in either ends the stack.
+    Exits drain. When they begin, ``kernel.draining`` is set: an exit lets
+    the plugin's jobs reach their end or a restartable state, waits for
+    them, and then frees everything. A second signal, or the stack's
+    ``drain_timeout_s``, cancels the waiting: an exit then gets
+    :class:`trio.Cancelled`, aborts its jobs, and still frees everything.
+
+    :returns: a context manager whose entry returns once the plugin is ready;
+        an error in its entry, its body or its exit ends the stack.
     """

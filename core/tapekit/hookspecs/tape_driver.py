@@ -108,8 +108,8 @@ class TapeDrive(Protocol):
     """A drive that somebody has opened: blocking, one caller at a time.
 
     Every method that moves the tape leaves the position true, also when it
-    raises; :meth:`position` is then where the next operation starts.
-    Records are of any length (variable block mode).
+    raises; :attr:`DriveStatus.position` is then where the next operation
+    starts. Records are of any length (variable block mode).
     """
 
     def status(self) -> DriveStatus:

@@ -1,1 +1,1 @@
-
+"""The dump engine: trees as BSD dump streams, and back."""

@@ -1,1 +1,1 @@
-
+"""Virtual tape: drives, slots and cartridges in a folder."""

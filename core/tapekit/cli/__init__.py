@@ -1,0 +1,70 @@
+"""The command line: a few commands of its own, and those of plugins.
+
+Errors that an operator can read about are printed with what to do, never as
+a traceback. Exit status: 0 done, 1 failed, 2 the command line or the stack
+file is wrong and nothing was begun.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import TYPE_CHECKING, Any, Final, cast
+
+import typer
+
+from tapekit.cli.commands import app
+from tapekit.cli.groups import find_group, group_command, split_line
+from tapekit.cli.shell import Shell, WrongUse
+from tapekit.errors import TapekitError
+from tapekit.kernel import StartErrors, installed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["execute", "main"]
+
+_PROGRAM: Final = "tapekit"
+_COMPLETION_VARIABLE: Final = "_TAPEKIT_COMPLETE"
+
+
+def main() -> None:
+    """Run the command line of the process; the entry point ``tapekit``."""
+    environment = os.environ  # noqa: TID251 - enters here, for TAPEKIT_STACK alone
+    clock = time.time  # noqa: TID251 - enters here, and is an argument from here on
+    if _COMPLETION_VARIABLE in environment:
+        typer.main.get_command(app).main(prog_name=_PROGRAM)
+    sys.exit(execute(sys.argv[1:], Shell(installed(), environment, clock)))
+
+
+def execute(arguments: Sequence[str], shell: Shell) -> int:
+    """Run one command line.
+
+    :returns: the exit status.
+    """
+    try:
+        return _dispatch(arguments, shell)
+    except StartErrors as refused:
+        shell.complain(refused.errors)
+        return 2
+    except TapekitError as error:
+        shell.complain([error])
+        return 2 if isinstance(error, WrongUse) else 1
+
+
+def _dispatch(arguments: Sequence[str], shell: Shell) -> int:
+    own = cast("Any", typer.main.get_command(app)).commands
+    line = split_line(arguments)
+    if line.word is None or line.word in own:
+        return _run(app, arguments, shell)
+    group = find_group(shell, line.stack, line.word, own)
+    return _run(group_command(group), [line.word, *line.rest], shell)
+
+
+def _run(root: typer.Typer, arguments: Sequence[str], shell: Shell) -> int:
+    try:
+        typer.main.get_command(root).main(list(arguments), prog_name=_PROGRAM, obj=shell)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    return 0

@@ -1,0 +1,72 @@
+"""Where the log goes: to standard error, as text or as JSON lines.
+
+All loggers of the stack are called ``tapekit.PLUGIN``; nothing but this
+module touches handlers or levels.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import logging
+from typing import TYPE_CHECKING, Any, final
+
+import msgspec
+
+from tapekit.errors import TapekitError
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["LogFormat", "LogLevel", "start_logging"]
+
+
+class LogFormat(enum.StrEnum):
+    """How a log line looks."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+class LogLevel(enum.StrEnum):
+    """The least important messages that are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+def start_logging(style: LogFormat, level: LogLevel, stream: TextIO) -> None:
+    """Send the log of the whole process to ``stream``."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_JsonLine() if style is LogFormat.JSON else _TextLine())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _time(record: logging.LogRecord) -> str:
+    moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@final
+class _TextLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+@final
+class _JsonLine(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+            if isinstance(record.exc_info[1], TapekitError):
+                line["error"] = record.exc_info[1].id
+        return msgspec.json.encode(line).decode()

@@ -1,0 +1,62 @@
+"""What a running job tells the client, kept in lists.
+
+Stands in for the protocol when an engine runs alone. The one rule: calls
+come in from the job's thread and are kept in the order in which they came.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapekit.hookspecs.data_engine import DirectoryEntry, FileResult, LogLevel, NodeEntry
+
+__all__ = ["MemoryHistory", "MemoryServices"]
+
+
+@final
+class MemoryHistory:
+    """File history in two lists."""
+
+    def __init__(self) -> None:
+        self.directories: Final[list[DirectoryEntry]] = []
+        self.nodes: Final[list[NodeEntry]] = []
+        self.unnamed_nodes: Final[list[int]] = []
+        """Nodes that came before any name of theirs; there must be none."""
+        self._named: Final[set[int]] = set()
+
+    def add_directories(self, entries: Sequence[DirectoryEntry]) -> None:
+        """See :meth:`FileHistory.add_directories`."""
+        self.directories.extend(entries)
+        self._named.update(node for _, node, _ in entries)
+
+    def add_nodes(self, entries: Sequence[NodeEntry]) -> None:
+        """See :meth:`FileHistory.add_nodes`."""
+        self.nodes.extend(entries)
+        self.unnamed_nodes.extend(e.node for e in entries if e.node not in self._named)
+
+
+@final
+class MemoryServices:
+    """Collects messages and results, and file history if it is wanted."""
+
+    def __init__(self, *, wants_history: bool = False) -> None:
+        self.collected: Final = MemoryHistory()
+        self._wants_history: Final = wants_history
+        self.messages: Final[list[tuple[LogLevel, str]]] = []
+        self.results: Final[list[tuple[str, FileResult]]] = []
+
+    @property
+    def history(self) -> MemoryHistory | None:
+        """See :attr:`JobServices.history`."""
+        return self.collected if self._wants_history else None
+
+    def log(self, level: LogLevel, text: str) -> None:
+        """See :meth:`JobServices.log`."""
+        self.messages.append((level, text))
+
+    def file_result(self, path: str, result: FileResult) -> None:
+        """See :meth:`JobServices.file_result`."""
+        self.results.append((path, result))

@@ -1,0 +1,204 @@
+"""Owners, modes, times and extended attributes of restored objects.
+
+Three calls on an open file do for nearly all; only if one of them fails is
+each attribute set on its own, so that every failure is told by name. The
+one rule is the order: owner, extended attributes, mode, times, flags, since
+each may undo the one after it.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import struct
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit_dump.attributes import decode_set
+from tapekit_dump.errors import CATALOGUE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tapekit_dump.headers import Header
+    from tapekit_dump.recover_findings import Findings
+
+__all__ = ["AttributeSetter", "Attributes"]
+
+_PACKED: Final = struct.Struct("<HHIIqq")
+_FLAGS: Final = 0x70
+"""Immutable, append only, no dump: what a user sets and ext file systems
+keep in the same bits as the dump stream."""
+
+_GET_FLAGS: Final = 0x8008_6601
+_SET_FLAGS: Final = 0x4008_6602
+_FLAG_WORD: Final = struct.Struct("=I4x")
+"""The calls are declared for a long and use an int."""
+
+_SET_ID_BITS: Final = stat.S_ISUID | stat.S_ISGID
+
+
+class Attributes(NamedTuple):
+    """What the stream says of an object besides its content."""
+
+    mode: int
+    """Type and permission bits as in ``st_mode``."""
+    flags: int
+    uid: int
+    gid: int
+    atime_ns: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, header: Header, *, old_format: bool) -> Attributes:
+        """From a header; ``old_format`` has user and group in 16 bits."""
+        return cls(
+            header.mode,
+            header.inode_flags & _FLAGS,
+            header.low_uid if old_format else header.uid,
+            header.low_gid if old_format else header.gid,
+            header.atime_s * 1_000_000_000 + header.atime_us * 1000,
+            header.mtime_s * 1_000_000_000 + header.mtime_us * 1000,
+        )
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Attributes:
+        """From the bytes of :meth:`pack`."""
+        return cls(*_PACKED.unpack(packed))
+
+    def pack(self) -> bytes:
+        """As few bytes, for keeping many."""
+        return _PACKED.pack(*self)
+
+    @property
+    def permissions(self) -> int:
+        """The mode without the type."""
+        return self.mode & 0o7777
+
+
+@final
+class AttributeSetter:
+    """Sets attributes; what fails is a warning, once for owners."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings: Final = findings
+        self._may_give_away = True
+
+    def finish(
+        self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]
+    ) -> None:
+        """Set all but the flags of an open file or directory."""
+        if not sets:
+            try:
+                os.fchown(fd, attributes.uid, attributes.gid)
+                os.fchmod(fd, attributes.permissions)
+                os.utime(fd, ns=(attributes.atime_ns, attributes.mtime_ns))
+            except OSError:
+                pass
+            else:
+                return
+        self._finish_one_by_one(fd, attributes, sets, path)
+
+    def finish_special(
+        self,
+        directory: int,
+        name: bytes,
+        attributes: Attributes,
+        sets: Sequence[bytes],
+        path: Callable[[], str],
+    ) -> None:
+        """Set all attributes of a new object that cannot be opened for
+        reading: symbolic link, device, fifo or socket.
+
+        :raises OSError: the object has gone.
+        """
+        owner = attributes.uid, attributes.gid
+        times = attributes.atime_ns, attributes.mtime_ns
+        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
+        try:
+            # The way through /proc reaches the object itself: nothing that
+            # takes its name in the meantime is touched.
+            itself = f"/proc/self/fd/{fd}"
+            given = self._own(lambda: os.chown(itself, *owner), path)
+            self._set_extended(itself, sets, path)
+            if not stat.S_ISLNK(attributes.mode):
+                mode = _lawful_mode(attributes, given=given)
+                self._try(lambda: os.chmod(itself, mode), "mode", path)
+            self._try(lambda: os.utime(itself, ns=times), "times", path)
+        finally:
+            os.close(fd)
+
+    def set_flags(self, fd: int, flags: int, path: Callable[[], str]) -> None:
+        """Set the flags of an open file; nothing can be changed afterwards."""
+        if flags:
+            self._try(lambda: _add_flags(fd, flags), "flags", path)
+
+    def _finish_one_by_one(
+        self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]
+    ) -> None:
+        given = self._own(lambda: os.fchown(fd, attributes.uid, attributes.gid), path)
+        self._set_extended(fd, sets, path)
+        self._try(lambda: os.fchmod(fd, _lawful_mode(attributes, given=given)), "mode", path)
+        times = attributes.atime_ns, attributes.mtime_ns
+        self._try(lambda: os.utime(fd, ns=times), "times", path)
+
+    def _own(self, give: Callable[[], None], path: Callable[[], str]) -> bool:
+        """Set the owner; whether it is set. Not being allowed to is told
+        once, since it is then the same for all.
+        """
+        try:
+            give()
+        except PermissionError as error:
+            if self._may_give_away and error.errno == errno.EPERM:
+                self._may_give_away = False
+                self._findings.warn(CATALOGUE.error("owners-not-restored"))
+            return False
+        except OSError as error:
+            self._warn("owner", path, error)
+            return False
+        return True
+
+    def _set_extended(
+        self, target: int | str, sets: Sequence[bytes], path: Callable[[], str]
+    ) -> None:
+        for blob in sets:
+            found, problems = decode_set(blob)
+            for problem in problems:
+                self._findings.warn(
+                    CATALOGUE.error("attributes-unreadable", path=path(), reason=problem)
+                )
+            for name, value in found.items():
+                self._set_one(target, name, value, path)
+
+    def _set_one(
+        self, target: int | str, name: str, value: bytes, path: Callable[[], str]
+    ) -> None:
+        self._try(lambda: os.setxattr(target, name, value), name, path)
+
+    def _try(self, change: Callable[[], None], what: str, path: Callable[[], str]) -> None:
+        try:
+            change()
+        except OSError as error:
+            self._warn(what, path, error)
+
+    def _warn(self, what: str, path: Callable[[], str], error: OSError) -> None:
+        self._findings.warn(
+            CATALOGUE.error(
+                "attribute-not-restored", what=what, path=path(), reason=error.strerror
+            )
+        )
+
+
+def _lawful_mode(attributes: Attributes, *, given: bool) -> int:
+    """The mode, without set-ID bits if the object could not be given to its
+    owner: a program must not run as whoever restores it.
+    """
+    return attributes.permissions if given else attributes.permissions & ~_SET_ID_BITS
+
+
+def _add_flags(fd: int, flags: int) -> None:
+    word = bytearray(_FLAG_WORD.size)
+    fcntl.ioctl(fd, _GET_FLAGS, word)
+    (present,) = _FLAG_WORD.unpack(word)
+    fcntl.ioctl(fd, _SET_FLAGS, _FLAG_WORD.pack(present | flags))

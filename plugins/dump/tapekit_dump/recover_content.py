@@ -1,0 +1,149 @@
+"""What belongs to one object of the stream: content, continuations, sets.
+
+An object is an INODE header with its records, any number of ADDR headers
+with theirs, and any number of attribute sets. Whoever restores it takes the
+records of each span; this module finds where the object ends. The one rule:
+an object whose spans have been given is left with the stream at the next
+header, known as ``following``, or at the stream's end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.streams import EndOfStream
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.headers import ATTRIBUTE_KIND, RECORD_BYTES, HeaderType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tapekit_dump.headers import Header
+    from tapekit_dump.reading import RecordReader
+    from tapekit_dump.recover_findings import Findings
+
+__all__ = ["ObjectContent"]
+
+_SET_RECORDS_LIMIT: Final = 64
+"""Records of an attribute set: no file system has larger ones."""
+
+
+@final
+class ObjectContent:
+    """The content of the object whose header was read last."""
+
+    __slots__ = ("_damages", "_findings", "_records", "following", "header", "is_cut")
+
+    def __init__(self, records: RecordReader, header: Header, findings: Findings) -> None:
+        self._records = records
+        self._findings = findings
+        self._damages = records.damages
+        self.header = header
+        self.following: Header | None = None
+        """The header behind what has been taken, ``None`` at the end of the
+        stream; valid once all spans have been taken."""
+        self.is_cut = False
+        """Whether the stream was damaged, or ended, in or right behind what
+        has been taken."""
+
+    def spans(self) -> Iterator[bytes]:
+        """For each header of the object its ``c_addr``; the stream stands at
+        its records, all of which must be taken before the next span.
+
+        There are no more spans after damage, since nothing tells how much of
+        the content is missing.
+        """
+        yield self.header.present
+        self._advance()
+        while (header := self.following) is not None and self._is_continuation(header):
+            if self.is_cut:
+                self._pass_over(header)
+            else:
+                yield header.present
+                self._advance()
+
+    def end_of_stream(self) -> None:
+        """Tell that the stream ended within a span."""
+        self.is_cut = True
+        self.following = None
+
+    def pass_over(self) -> None:
+        """Take nothing of the object and none of its sets."""
+        self._pass_over(self.header)
+        while (header := self.following) is not None and (
+            self._is_continuation(header) or self._is_set(header)
+        ):
+            self._pass_over(header)
+
+    def take_all(self, limit: int) -> bytes | None:
+        """The content without its holes; ``None`` if its size is above
+        ``limit`` or it is not all there.
+        """
+        content = bytearray()
+        try:
+            for present in self.spans():
+                count = (len(present) - present.count(0)) * RECORD_BYTES
+                content += self._records.stream.take(count)[: max(0, limit - len(content))]
+        except EndOfStream:
+            self.end_of_stream()
+        size = self.header.size
+        return bytes(content[:size]) if size <= min(limit, len(content)) else None
+
+    def take_sets(self) -> list[bytes]:
+        """The attribute sets behind the content."""
+        sets: list[bytes] = []
+        while (header := self.following) is not None and self._is_set(header):
+            reason = _objection(header)
+            if reason is None:
+                self._take_set(header, sets)
+            else:
+                self._findings.warn(
+                    CATALOGUE.error("attributes-passed-over", inode=header.inode, reason=reason)
+                )
+                self._pass_over(header)
+        return sets
+
+    def _take_set(self, header: Header, sets: list[bytes]) -> None:
+        try:
+            data = self._records.stream.take(header.data_records * RECORD_BYTES)
+        except EndOfStream:
+            self.end_of_stream()
+            return
+        sets.append(bytes(data[: header.size]))
+        self._advance()
+
+    def _advance(self) -> None:
+        try:
+            self.following = self._records.next()
+        except EndOfStream:
+            self.end_of_stream()
+        else:
+            self.is_cut = self.is_cut or self._records.damages != self._damages
+
+    def _pass_over(self, header: Header) -> None:
+        try:
+            self._records.skip_content(header)
+        except EndOfStream:
+            self.end_of_stream()
+        else:
+            self._advance()
+
+    def _is_continuation(self, header: Header) -> bool:
+        return header.type == HeaderType.ADDR and header.inode == self.header.inode
+
+    def _is_set(self, header: Header) -> bool:
+        return (
+            header.inode == self.header.inode
+            and header.type == HeaderType.INODE
+            and header.has_attributes
+        )
+
+
+def _objection(header: Header) -> str | None:
+    """Why an attribute set is not even looked at."""
+    if header.attribute_kind != ATTRIBUTE_KIND:
+        return f"their kind is {header.attribute_kind}, not {ATTRIBUTE_KIND}"
+    records = header.data_records
+    if records > _SET_RECORDS_LIMIT or header.size > records * RECORD_BYTES:
+        return f"{header.size} bytes in {records} records is no size of theirs"
+    return None

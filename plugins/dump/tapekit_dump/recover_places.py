@@ -1,0 +1,160 @@
+"""Directories of the destination, as descriptors, from its top downwards.
+
+Each directory is opened in the one above it and never through a symbolic
+link; the most recent stay open, and the way down to any other is walked
+anew. The one rule: nothing is created, opened or removed but by a single
+name relative to a descriptor from here, so that nothing in the stream or in
+the destination can lead outside.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING, Final, final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekit_dump.recover_catalogue import Directory
+    from tapekit_dump.recover_selection import Path, View
+
+__all__ = ["ACCESS_ACL", "Places"]
+
+ACCESS_ACL: Final = "system.posix_acl_access"
+_DEFAULT_ACL: Final = "system.posix_acl_default"
+
+_OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FOUND_ON_THE_WAY: Final = 0o755
+_UNTIL_FINISHED: Final = 0o700
+
+
+@final
+class Places:
+    """Finds directories of the destination.
+
+    :param directories: the backup's directories by inode number.
+    :param tops: for each view's number, an open directory of the destination
+        and the way from there to the view's target.
+    :param limit: how many directories stay open, at least 4.
+    """
+
+    def __init__(
+        self,
+        directories: Mapping[int, Directory],
+        tops: Mapping[int, tuple[int, Path]],
+        limit: int,
+    ) -> None:
+        self._directories: Final = directories
+        self._tops: Final = tops
+        self._limit: Final = limit
+        self._open: Final[dict[tuple[int, int], int]] = {}
+        self._inheriting: Final[set[int]] = set()
+
+    def make(self, view: View, directory: Directory) -> None:
+        """Make a directory that is wanted in a view, unless it is there.
+
+        :raises OSError: it cannot be made, or something else is there.
+        """
+        if directory.inode == view.top:
+            fd = self._descend(view, self._tops[view.number][1])
+        else:
+            above = self.descriptor(view, directory.parent)
+            fd = self._make_one(above, directory.name, _UNTIL_FINISHED)
+        self._keep(view, directory.inode, fd)
+
+    def descriptor(self, view: View, inode: int) -> int:
+        """A directory that :meth:`make` made, open until others need its
+        place; 0 stands for the directory of the view's own top.
+
+        :raises OSError: it is not there any more.
+        """
+        key = view.number, inode
+        fd = self._open.pop(key, -1)
+        if fd >= 0:
+            self._open[key] = fd
+            return fd
+        return self._walk_to(view, inode)
+
+    def inherits(self, fd: int) -> bool:
+        """Whether new objects in a directory get an ACL of its making."""
+        return fd in self._inheriting
+
+    def close(self) -> None:
+        """Close everything."""
+        while self._open:
+            self._leave(self._open.popitem()[1])
+
+    def _walk_to(self, view: View, inode: int) -> int:
+        """Open a directory from the nearest one above it that is open."""
+        chain: list[int] = []
+        fd = -1
+        while fd < 0:
+            if inode in (0, view.top):
+                fd = self._descend(view, self._way_to_top(view, inode))
+                self._keep(view, inode, fd)
+                break
+            chain.append(inode)
+            inode = self._directories[inode].parent
+            fd = self._open.get((view.number, inode), -1)
+        for below in reversed(chain):
+            fd = self._enter(fd, self._directories[below].name)
+            self._keep(view, below, fd)
+        return fd
+
+    def _way_to_top(self, view: View, inode: int) -> Path:
+        way = self._tops[view.number][1]
+        if inode:
+            return way
+        if not way:
+            # A file cannot take the place of a volume.
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        return way[:-1]
+
+    def _descend(self, view: View, way: Path) -> int:
+        """Open the directory at the end of a way, making what is missing."""
+        fd = self._enter(self._tops[view.number][0], b".")
+        for name in way:
+            above = fd
+            try:
+                fd = self._make_one(above, name, _FOUND_ON_THE_WAY)
+            finally:
+                self._leave(above)
+        return fd
+
+    def _make_one(self, above: int, name: bytes, mode: int) -> int:
+        try:
+            os.mkdir(name, mode, dir_fd=above)
+        except FileExistsError:
+            return self._enter(above, name)
+        fd = os.open(name, _OPEN, dir_fd=above)
+        if above in self._inheriting:
+            _forget_acls(fd)
+        return fd
+
+    def _enter(self, above: int, name: bytes) -> int:
+        """Open a directory that is there."""
+        fd = os.open(name, _OPEN, dir_fd=above)
+        # Most directories have no such ACL and many file systems none at all.
+        with contextlib.suppress(OSError):
+            os.getxattr(fd, _DEFAULT_ACL)
+            self._inheriting.add(fd)
+        return fd
+
+    def _leave(self, fd: int) -> None:
+        self._inheriting.discard(fd)
+        os.close(fd)
+
+    def _keep(self, view: View, inode: int, fd: int) -> None:
+        if len(self._open) >= self._limit:
+            self._leave(self._open.pop(next(iter(self._open))))
+        self._open[view.number, inode] = fd
+
+
+def _forget_acls(fd: int) -> None:
+    """Remove the ACLs that a new directory got from the one above it."""
+    for name in (_DEFAULT_ACL, ACCESS_ACL):
+        # There may be only one of the two.
+        with contextlib.suppress(OSError):
+            os.removexattr(fd, name)

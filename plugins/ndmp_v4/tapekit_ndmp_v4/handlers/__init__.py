@@ -1,0 +1,1 @@
+"""Who answers the requests, one module an NDMP interface."""

@@ -1,0 +1,96 @@
+"""What a session lends to its DATA, MOVER and TAPE servers.
+
+The servers know nothing of sockets or of each other's tasks; through the
+link they post to the client, log to the operator and run their jobs. A
+message from a worker thread waits for room on the connection, one from a
+state machine never does.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Final, TypeVar, final
+
+import trio
+
+from tapekit.hookspecs.data_engine import LogLevel
+from tapekit_ndmp_v4.messages import LogMessagePost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from tapekit.errors import TapekitError
+    from tapekit.hookspecs.transport import DataTransport
+    from tapekit_ndmp_v4.connection import NdmpConnection
+    from tapekit_ndmp_v4.messages import Message
+    from tapekit_ndmp_v4.outbox import Outbox
+
+__all__ = ["SessionLink"]
+
+T = TypeVar("T")
+
+
+@final
+class SessionLink:
+    """The way from a session's servers to its client."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        local_host: str,
+        wire: NdmpConnection,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+        threads: trio.CapacityLimiter,
+        transports: Mapping[str, DataTransport],
+    ) -> None:
+        self.name: Final = name
+        self.local_host: Final = local_host
+        self.transports: Final = transports
+        self._wire: Final = wire
+        self._outbox: Final = outbox
+        self._nursery: Final = nursery
+        self._threads: Final = threads
+        self._log_id = 0
+
+    def start(self, task: Callable[[], Awaitable[object]], name: str) -> None:
+        """Run a task until it ends or the session does."""
+        self._nursery.start_soon(task, name=f"{self.name} {name}")
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run blocking work in a worker thread; it is never abandoned."""
+        return await trio.to_thread.run_sync(work, limiter=self._threads)
+
+    def post(self, message: Message) -> None:
+        """Queue a notification now; for the session's own tasks."""
+        self._outbox.put(self._wire.send_post(message))
+
+    def post_encoded_from_thread(self, kind: type[Message], body: bytes) -> None:
+        """Queue an encoded post from a worker thread, waiting for room."""
+        encode = functools.partial(self._wire.send_encoded_post, kind, body)
+        trio.from_thread.run(self._outbox.put_when_room, encode)
+
+    def post_from_thread(self, message: Message) -> None:
+        """Queue a post from a worker thread, waiting for room."""
+        encode = functools.partial(self._wire.send_post, message)
+        trio.from_thread.run(self._outbox.put_when_room, encode)
+
+    def log(self, level: LogLevel, text: str) -> None:
+        """Send the operator a message; for the session's own tasks."""
+        self.post(self.log_message(level, text))
+
+    def log_error(self, error: TapekitError) -> None:
+        """Send what an error says and what to do about it."""
+        self.log(LogLevel.ERROR, error.explained)
+
+    def log_message(self, level: LogLevel, text: str) -> LogMessagePost:
+        """The post of a message, numbered within the session."""
+        self._log_id += 1
+        return LogMessagePost(
+            log_type=level.value,
+            message_id=self._log_id,
+            entry=text,
+            has_associated_message=0,
+            associated_message_sequence=0,
+        )

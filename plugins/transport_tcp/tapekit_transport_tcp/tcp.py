@@ -1,0 +1,217 @@
+"""Data connections over TCP: the kind TCP.
+
+Listening, accepting and connecting happen in trio; a connection that stands
+leaves trio and goes to a worker thread with its blocking ends. Addresses
+are numeric, so that nothing here waits for a name service. The one rule:
+from the system call that makes a descriptor to the object that owns it
+there is no await, so that no cancellation loses one.
+"""
+
+from __future__ import annotations
+
+import errno
+import ipaddress
+import socket
+from typing import TYPE_CHECKING, Final, final
+
+import trio
+
+from tapekit.hookspecs.transport import Endpoint
+from tapekit_transport_tcp.errors import CATALOGUE
+from tapekit_transport_tcp.guarded_socket import GuardedSocket
+from tapekit_transport_tcp.socket_options import set_options
+from tapekit_transport_tcp.tcp_ends import TcpSink, TcpSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from tapekit.hookspecs.transport import DataConnection
+    from tapekit_transport_tcp.settings import TransportTcpSettings
+
+__all__ = ["TcpConnection", "TcpListener", "TcpTransport"]
+
+_ANY_PORT: Final = 0
+
+
+@final
+class TcpConnection:
+    """A connected socket with its two blocking ends."""
+
+    def __init__(
+        self, connected: socket.socket, peer: Endpoint, settings: TransportTcpSettings
+    ) -> None:
+        self._socket: Final = GuardedSocket(connected)
+        self._peer: Final = peer
+        self._settings: Final = settings
+        self._sink: TcpSink | None = None
+        self._source: TcpSource | None = None
+
+    @property
+    def peer(self) -> Endpoint | None:
+        """The other side."""
+        return self._peer
+
+    def sink(self) -> TcpSink:
+        """The writing end."""
+        if self._sink is None:
+            by_sendfile = self._settings.send_extents == "sendfile"
+            self._sink = TcpSink(self._socket, self._settings.ring_buffers, by_sendfile=by_sendfile)
+        return self._sink
+
+    def source(self) -> TcpSource:
+        """The reading end."""
+        if self._source is None:
+            self._source = TcpSource(self._socket, self._settings.ring_buffers)
+        return self._source
+
+    def abort(self) -> None:
+        """See :meth:`DataConnection.abort`; the other side sees a reset."""
+        self._socket.end(reset=True)
+
+    def close(self) -> None:
+        """See :meth:`DataConnection.close`.
+
+        A stream that was begun and not finished is reset, never ended. A
+        reader may leave early: what it did not take resets the writer.
+        """
+        self._socket.end(reset=self._sink is not None and not self._sink.is_finished)
+
+
+@final
+class TcpListener:
+    """Waits on one port for one connection."""
+
+    def __init__(self, listening: socket.socket, settings: TransportTcpSettings) -> None:
+        self._listener: Final = trio.SocketListener(trio.socket.from_stdlib_socket(listening))
+        self._endpoint: Final = _endpoint(listening.getsockname())
+        self._settings: Final = settings
+
+    @property
+    def endpoints(self) -> Sequence[Endpoint]:
+        """The one address where the peer may connect."""
+        return (self._endpoint,)
+
+    async def accept(self) -> DataConnection:
+        """See :meth:`DataListener.accept`."""
+        try:
+            stream = await self._listener.accept()
+        except trio.ClosedResourceError:
+            raise OSError(errno.ECANCELED, "the listener was closed") from None
+        self.close()
+        return _connection(stream.socket, self._settings)
+
+    def close(self) -> None:
+        """See :meth:`DataListener.close`; any number of times."""
+        self._listener.socket.close()
+
+
+@final
+class TcpTransport:
+    """Makes connections over TCP and IPv4 (NDMP v4, addr_type TCP)."""
+
+    def __init__(self, settings: TransportTcpSettings) -> None:
+        self._settings: Final = settings
+        self._turn = 0
+
+    @property
+    def kind(self) -> str:
+        """The stem of NDMP's address type."""
+        return "TCP"
+
+    def pair(self) -> tuple[DataConnection, DataConnection]:
+        """Nothing inside the process.
+
+        :raises TapekitError: always.
+        """
+        raise CATALOGUE.error("not-inside")
+
+    async def listen(self, host: str) -> TcpListener:
+        """Listen on a free port of ``host``, within the range if there is one.
+
+        :raises TapekitError: the host is not an IPv4 address of this
+            machine, or no port is free.
+        """
+        _require_ipv4(host)
+        for port in self._ports():
+            listening = _listen_on(host, port)
+            if listening is not None:
+                return TcpListener(listening, self._settings)
+        low, high = self._settings.data_ports or (_ANY_PORT, _ANY_PORT)
+        raise CATALOGUE.error("no-free-data-port", host=host, low=low, high=high)
+
+    async def connect(self, endpoint: Endpoint) -> TcpConnection:
+        """Connect within the time limit.
+
+        :raises TapekitError: nobody answered, or the host is not an IPv4
+            address.
+        """
+        _require_ipv4(endpoint.host)
+        limit_s = self._settings.connect_timeout_s
+        connecting = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            with trio.fail_after(limit_s):
+                await connecting.connect((endpoint.host, endpoint.port))
+            return _connection(connecting, self._settings)
+        except trio.TooSlowError:
+            raise CATALOGUE.error("connect-timed-out", address=endpoint, limit_s=limit_s) from None
+        except (OSError, OverflowError) as error:
+            raise CATALOGUE.error("connect-refused", address=endpoint, reason=error) from error
+        finally:
+            connecting.close()
+
+    def _ports(self) -> Iterator[int]:
+        """Ports to try. A range is gone through in turn, since the port used
+        last may still have packets on their way.
+        """
+        if self._settings.data_ports is None:
+            yield _ANY_PORT
+            return
+        low, high = self._settings.data_ports
+        count = high - low + 1
+        for _ in range(count):
+            self._turn += 1
+            yield low + self._turn % count
+
+
+def _require_ipv4(host: str) -> None:
+    try:
+        ipaddress.IPv4Address(host)
+    except ValueError:
+        raise CATALOGUE.error("not-ipv4", host=host) from None
+
+
+def _listen_on(host: str, port: int) -> socket.socket | None:
+    """A listening socket, or ``None`` if the port is in use.
+
+    :raises TapekitError: the system refuses for another reason.
+    """
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setblocking(False)
+        listening.bind((host, port))
+        listening.listen(1)
+    except OSError as error:
+        listening.close()
+        if error.errno == errno.EADDRINUSE and port != _ANY_PORT:
+            return None
+        raise CATALOGUE.error("cannot-listen-for-data", host=host, reason=error.strerror) from error
+    return listening
+
+
+def _connection(connected: trio.socket.SocketType, settings: TransportTcpSettings) -> TcpConnection:
+    """Take the connected socket out of trio.
+
+    :raises OSError: the peer has gone, or no descriptor is left.
+    """
+    try:
+        peer = _endpoint(connected.getpeername())
+        set_options(connected, settings)
+    except BaseException:
+        connected.close()
+        raise
+    return TcpConnection(socket.socket(fileno=connected.detach()), peer, settings)
+
+
+def _endpoint(address: tuple[str, int]) -> Endpoint:
+    return Endpoint(*address)

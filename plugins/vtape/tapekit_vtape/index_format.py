@@ -1,0 +1,160 @@
+"""The index of a cartridge: a header, then a journal of fixed-size entries.
+
+The payload file holds the bytes of all records end to end and nothing else;
+where one record ends and the next begins, and where the filemarks are, is
+told here by entries that are only ever appended. This module turns bytes
+into entries and back and knows no file. The one rule: an entry that does
+not carry its own place, the payload's length and a matching checksum is not
+believed. ``docs/formats/vtape.md`` describes the same for other readers.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+import zlib
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "ENTRY_BYTES",
+    "FORMAT_VERSION",
+    "HEADER_BYTES",
+    "LABEL_BYTES",
+    "Entry",
+    "EntryKind",
+    "Header",
+    "HeaderError",
+    "decode_entry",
+    "decode_header",
+    "encode_entry",
+    "encode_header",
+    "intact_entries",
+]
+
+FORMAT_VERSION: Final = 1
+
+_MAGIC: Final = b"TKVTAPE\n"
+_WRITE_PROTECTED: Final = 1
+LABEL_BYTES: Final = 32
+"""Longest barcode, as in a SCSI volume tag."""
+
+_HEADER: Final = struct.Struct(f">8sHHHHQQ{LABEL_BYTES}s60xI")
+_ENTRY: Final = struct.Struct(">IIQQII")
+_CRC: Final = struct.Struct(">I")
+
+HEADER_BYTES: Final = _HEADER.size
+ENTRY_BYTES: Final = _ENTRY.size
+
+
+class HeaderError(Exception):
+    """The beginning of an index is not what this version can read."""
+
+
+class Header(NamedTuple):
+    """The attributes of a cartridge; sizes in bytes."""
+
+    barcode: str
+    capacity: int
+    early_warning: int
+    """Distance of the early-warning point from the capacity."""
+    is_protected: bool = False
+
+
+class EntryKind(enum.IntEnum):
+    """What an entry says."""
+
+    RECORDS = 1
+    """``count`` records of ``length`` bytes each were appended."""
+    FILEMARKS = 2
+    """``count`` filemarks were appended."""
+    CUT = 3
+    """Only the first ``count`` objects (records and filemarks) remain."""
+
+
+class Entry(NamedTuple):
+    """One entry; ``end`` is the payload's length once it holds."""
+
+    kind: EntryKind
+    length: int
+    count: int
+    end: int
+
+
+def encode_header(header: Header) -> bytes:
+    """The first :data:`HEADER_BYTES` bytes of an index."""
+    packed = _HEADER.pack(
+        _MAGIC,
+        FORMAT_VERSION,
+        HEADER_BYTES,
+        ENTRY_BYTES,
+        _WRITE_PROTECTED if header.is_protected else 0,
+        header.capacity,
+        header.early_warning,
+        header.barcode.encode("ascii"),
+        0,
+    )
+    body = packed[: -_CRC.size]
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode_header(data: bytes) -> Header:
+    """Read the attributes.
+
+    :raises HeaderError: saying what is wrong, in a few words.
+    """
+    if len(data) < HEADER_BYTES:
+        raise HeaderError(f"it has {len(data)} bytes, fewer than a header")
+    magic, version, header_bytes, entry_bytes, flags, capacity, warning, label, crc = (
+        _HEADER.unpack_from(data)
+    )
+    if magic != _MAGIC:
+        raise HeaderError("it does not begin like an index")
+    if version != FORMAT_VERSION:
+        raise HeaderError(f"it has format version {version}, and {FORMAT_VERSION} can be read")
+    if zlib.crc32(data[: HEADER_BYTES - _CRC.size]) != crc:
+        raise HeaderError("the checksum of its header does not match")
+    if (header_bytes, entry_bytes) != (HEADER_BYTES, ENTRY_BYTES):
+        raise HeaderError(f"its header claims sizes of {header_bytes} and {entry_bytes} bytes")
+    return Header(
+        barcode=label.rstrip(b"\0").decode("ascii", "replace"),
+        capacity=capacity,
+        early_warning=warning,
+        is_protected=bool(flags & _WRITE_PROTECTED),
+    )
+
+
+def encode_entry(entry: Entry, sequence: int) -> bytes:
+    """One entry, at place ``sequence`` of the journal (from 0)."""
+    packed = _ENTRY.pack(
+        entry.kind, entry.length, entry.count, entry.end, sequence & 0xFFFF_FFFF, 0
+    )
+    body = packed[: -_CRC.size]
+    return body + _CRC.pack(zlib.crc32(body))
+
+
+def decode_entry(data: bytes | memoryview, sequence: int) -> Entry | None:
+    """The entry in these bytes, or ``None`` if they are none."""
+    if len(data) != ENTRY_BYTES:
+        return None
+    kind, length, count, end, stored, crc = _ENTRY.unpack(data)
+    if zlib.crc32(data[: -_CRC.size]) != crc or stored != sequence & 0xFFFF_FFFF:
+        return None
+    if kind not in _KINDS:
+        return None
+    return Entry(EntryKind(kind), length, count, end)
+
+
+_KINDS: Final = frozenset(EntryKind)
+
+
+def intact_entries(journal: bytes, start: int = 0) -> Iterator[tuple[int, Entry]]:
+    """All entries from place ``start`` on that can be read, with their places."""
+    view = memoryview(journal)
+    for sequence in range(start, len(journal) // ENTRY_BYTES):
+        at = sequence * ENTRY_BYTES
+        entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
+        if entry is not None:
+            yield sequence, entry

@@ -1,0 +1,114 @@
+"""What a journal says: the map of a tape, and where the journal can be trusted.
+
+Entries are applied in order until one cannot be believed. Usually that is
+the torn end of the last one, which a crash left; it is then as if its write
+had never been asked for. If believable entries follow, the index was
+damaged afterwards: what comes before is still good, but nobody may take the
+place of the damage for the end of the data and write on there. This module
+decides and knows no file.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from tapekit_vtape.index_format import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    Entry,
+    EntryKind,
+    Header,
+    decode_entry,
+    decode_header,
+    intact_entries,
+)
+from tapekit_vtape.tape_map import FILEMARK, TapeMap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Replayed", "entries_of", "replay"]
+
+
+class Replayed(NamedTuple):
+    """An index as read, beside the payload that was there at that time."""
+
+    header: Header
+    tape: TapeMap
+    entries: int
+    """Entries that can be trusted; the journal goes on behind them."""
+    journal_objects: int
+    """Objects on the tape by the journal alone; more than ``tape`` has if
+    the payload lacks some of them."""
+    damage: str | None
+    """What was lost after it had been made durable, or ``None``."""
+
+    @property
+    def index_bytes(self) -> int:
+        """Length of the index up to which it can be trusted."""
+        return HEADER_BYTES + self.entries * ENTRY_BYTES
+
+
+def replay(index: bytes, payload_bytes: int) -> Replayed:
+    """Read an index; ``payload_bytes`` is the length of the payload file.
+
+    :raises HeaderError: the index cannot be read at all.
+    """
+    header = decode_header(index)
+    journal = index[HEADER_BYTES:]
+    tape = TapeMap()
+    entries = 0
+    for entry in _leading(journal):
+        if not _apply(tape, entry):
+            break
+        entries += 1
+    journal_objects = tape.objects
+    damage = _damaged_index(journal, entries) or _lost_payload(tape, payload_bytes)
+    if tape.end > payload_bytes:
+        tape.cut(tape.objects_within(payload_bytes))
+    return Replayed(header, tape, entries, journal_objects, damage)
+
+
+def _leading(journal: bytes) -> Iterator[Entry]:
+    view = memoryview(journal)
+    for sequence in range(len(journal) // ENTRY_BYTES):
+        at = sequence * ENTRY_BYTES
+        entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
+        if entry is None:
+            return
+        yield entry
+
+
+def _apply(tape: TapeMap, entry: Entry) -> bool:
+    """Follow an entry; false, and nothing done, if it contradicts the ones before."""
+    kind, length, count, end = entry
+    if kind is EntryKind.CUT:
+        if count > tape.objects or tape.byte_at(count) != end:
+            return False
+        tape.cut(count)
+        return True
+    is_record = kind is EntryKind.RECORDS
+    if count == 0 or is_record != bool(length) or tape.end + length * count != end:
+        return False
+    tape.append(length if is_record else FILEMARK, count)
+    return True
+
+
+def _damaged_index(journal: bytes, entries: int) -> str | None:
+    if next(intact_entries(journal, entries), None) is None:
+        return None
+    return f"the index is damaged at its entry {entries}"
+
+
+def _lost_payload(tape: TapeMap, payload_bytes: int) -> str | None:
+    """Filemarks are written behind durable data, so it cannot be missing."""
+    if not tape.marks or payload_bytes >= tape.byte_at(tape.mark(tape.marks - 1)):
+        return None
+    return f"the payload has {payload_bytes} of {tape.end} bytes"
+
+
+def entries_of(tape: TapeMap) -> Iterator[Entry]:
+    """The shortest journal of a tape, one entry a run."""
+    for run in tape.runs:
+        kind = EntryKind.FILEMARKS if run.length == FILEMARK else EntryKind.RECORDS
+        yield Entry(kind, run.length, run.count, run.stop_byte)

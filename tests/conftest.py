@@ -1,0 +1,55 @@
+"""Fixtures that build stacks out of plugin classes, without installing them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tapekit.kernel import Available, StackKernel, assemble
+from tapekit.kernel.stack_file import plugins_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+NOW_S = 1_700_000_000.0
+
+
+def as_available(plugin: Any, *, origin: str = "tests 1.0") -> Available:
+    """A plugin class as if a distribution had it installed."""
+    return Available(plugin.manifest.name, origin, plugin.__module__, lambda: plugin)
+
+
+@pytest.fixture
+def available() -> Callable[..., Available]:
+    """Turns a plugin class into what discovery would find."""
+    return as_available
+
+
+@pytest.fixture
+def stack_file(tmp_path: Path) -> Callable[[str], Path]:
+    """Writes a stack file of this text."""
+
+    def write(text: str) -> Path:
+        file = tmp_path / "tapekit.toml"
+        file.write_text(text, "utf-8")
+        return file
+
+    return write
+
+
+@pytest.fixture
+def assembled(stack_file: Callable[[str], Path]) -> Callable[..., StackKernel]:
+    """Assembles a stack that enables these plugin classes.
+
+    ``tables`` is the rest of the stack file; other options go to ``assemble``.
+    """
+
+    def build(*plugins: Any, tables: str = "", **options: Any) -> StackKernel:
+        line = plugins_line(plugin.manifest.name for plugin in plugins)
+        file = stack_file(f"{line}\n{tables}")
+        options.setdefault("clock", lambda: NOW_S)
+        return assemble(file, [as_available(plugin) for plugin in plugins], **options)
+
+    return build

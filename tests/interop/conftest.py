@@ -1,0 +1,44 @@
+"""Peers that are missing skip their tests with a reason, or fail them in CI."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+import interop_peers
+import running_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder is an interop test."""
+    for item in items:
+        if "tests/interop" in item.path.as_posix():
+            item.add_marker(pytest.mark.interop)
+
+
+def need(*names: str) -> None:
+    """Skip unless the peers are there; fail where they are required."""
+    absent = [peer for peer in interop_peers.missing() if peer.name in names]
+    if absent:
+        reason = ", ".join(f"{peer.name} (apt-get install {peer.package})" for peer in absent)
+        if interop_peers.required():
+            pytest.fail(f"required peers are missing: {reason}")
+        pytest.skip(f"missing: {reason}")
+
+
+@pytest.fixture
+def needs():  # noqa: ANN201  # a function handed through
+    """``needs("ndmjob")`` at the head of a test."""
+    return need
+
+
+@pytest.fixture
+def stack(tmp_path: Path) -> Iterator[running_stack.Stack]:
+    """A fresh stack that serves."""
+    with running_stack.served(tmp_path / "stack") as running:
+        yield running

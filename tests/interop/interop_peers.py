@@ -1,0 +1,64 @@
+"""The programs that nobody here wrote, and what to install for each."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A program, where it may lie, and the Debian package that has it."""
+
+    name: str
+    package: str
+    also_in: tuple[str, ...] = ()
+
+    def find(self) -> str | None:
+        """Its full path, or ``None``."""
+        path = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", "/sbin", *self.also_in))
+        return shutil.which(self.name, path=path)
+
+
+PEERS = {
+    peer.name: peer
+    for peer in (
+        Peer("ndmjob", "amanda-server", ("/usr/lib/amanda",)),
+        Peer("dump", "dump"),
+        Peer("restore", "dump"),
+        Peer("mkfs.ext4", "e2fsprogs"),
+        Peer("tshark", "tshark"),
+        Peer("losetup", "util-linux"),
+    )
+}
+
+
+def missing() -> list[Peer]:
+    """The peers that this machine does not have."""
+    return [peer for peer in PEERS.values() if peer.find() is None]
+
+
+def required() -> bool:
+    """Whether a missing peer is a failure rather than a skip."""
+    return os.environ.get("TAPEKIT_REQUIRE_PEERS") == "1"
+
+
+def program(name: str) -> Path:
+    """The path of a peer that is known to be there."""
+    found = PEERS[name].find()
+    assert found is not None, f"{name} is missing: apt-get install {PEERS[name].package}"
+    return Path(found)
+
+
+def main() -> int:
+    """Say what is missing, for the head of ``make interop``."""
+    absent = missing()
+    for peer in absent:
+        print(f"missing: {peer.name} (apt-get install {peer.package})")
+    return 1 if absent and required() else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,178 @@
+"""A stack in a process of its own, and NDMJOB against it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interop_peers import program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+TAPEKIT = (sys.executable, "-m", "tapekit")
+PATIENCE_S = 240
+
+
+def free_port() -> int:
+    """A port of the loopback address that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@dataclass
+class Stack:
+    """A directory made by ``tapekit init`` and the server running on it."""
+
+    directory: Path
+    port: int
+    server: subprocess.Popen[str] | None = None
+    log: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.log = self.directory / "server.log"
+
+    @property
+    def file(self) -> Path:
+        return self.directory / "tapekit.toml"
+
+    @property
+    def password(self) -> str:
+        return (self.directory / "ndmp-password").read_text().strip()
+
+    @property
+    def volume(self) -> Path:
+        return self.directory / "volumes" / "vs1" / "vol1"
+
+    @property
+    def pid(self) -> int:
+        assert self.server is not None
+        return self.server.pid
+
+    def edit(self, pattern: str, replacement: str) -> None:
+        """Change the stack file; the pattern must be there."""
+        text, count = re.subn(pattern, replacement, self.file.read_text(), flags=re.MULTILINE)
+        assert count, f"{pattern!r} is not in {self.file}"
+        tomllib.loads(text)
+        self.file.write_text(text)
+
+    def start(self) -> None:
+        """Serve, and return once it listens."""
+        with self.log.open("a") as log:
+            self.server = subprocess.Popen(
+                (*TAPEKIT, "serve", str(self.file)), stdout=subprocess.PIPE, stderr=log, text=True
+            )
+        assert self.server.stdout is not None
+        line = self.server.stdout.readline()
+        assert line == f"listening on 127.0.0.1:{self.port}\n", line + self.log.read_text()
+
+    def stop(self) -> int:
+        """End as an operator would; gives the exit status."""
+        assert self.server is not None
+        with self.server:
+            self.server.send_signal(signal.SIGTERM)
+            status = self.server.wait(timeout=PATIENCE_S)
+        self.server = None
+        return status
+
+    def kill(self) -> None:
+        """End as a power cut would end the process."""
+        assert self.server is not None
+        with self.server:
+            self.server.kill()
+        self.server = None
+
+    def tapekit(self, *arguments: str) -> str:
+        """Run the command line; gives what it printed."""
+        return subprocess.run(
+            (*TAPEKIT, *arguments), check=True, capture_output=True, text=True, timeout=PATIENCE_S
+        ).stdout
+
+    def cartridges(self) -> list[dict[str, object]]:
+        """``tapekit vtape list --json``"""
+        rows: list[dict[str, object]] = json.loads(
+            self.tapekit("vtape", "list", str(self.file), "--json")
+        )
+        return rows
+
+    def export(self, cartridge: str, file: int, output: Path) -> Path:
+        """Take the bytes of a tape file off a cartridge."""
+        self.tapekit(
+            "vtape", "export", str(self.file), cartridge, "--file", str(file), "-o", str(output)
+        )
+        return output
+
+    def agent(self, *, text: bool = False) -> str:
+        """This server in NDMJOB's notation."""
+        return f"127.0.0.1:{self.port}/4{'t' if text else 'm'},ndmp,{self.password}"
+
+    def ndmjob(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run NDMJOB; its log goes to the result's standard error."""
+        empty = self.directory / "ndmjob.conf"
+        empty.touch()
+        done = subprocess.run(
+            (str(program("ndmjob")), "-o", f"config-file={empty}", "-o", "no-time-stamps", *arguments),
+            check=False,
+            capture_output=True,
+            text=True,
+            errors="surrogateescape",
+            timeout=PATIENCE_S,
+            stdin=subprocess.DEVNULL,
+            cwd=self.directory,
+        )
+        if check:
+            assert done.returncode == 0, done.stdout + done.stderr + self.log.read_text()
+        return done
+
+
+def make_stack(directory: Path) -> Stack:
+    """``tapekit init`` on a free port."""
+    port = free_port()
+    subprocess.run(
+        (*TAPEKIT, "init", str(directory), "--port", str(port)),
+        check=True,
+        capture_output=True,
+        timeout=PATIENCE_S,
+    )
+    return Stack(directory, port)
+
+
+@contextlib.contextmanager
+def served(directory: Path) -> Iterator[Stack]:
+    """A stack that serves inside the block and ends cleanly after it."""
+    stack = make_stack(directory)
+    stack.start()
+    try:
+        yield stack
+    finally:
+        if stack.server is not None:
+            status = stack.stop()
+            assert status == 0, stack.log.read_text()
+
+
+def run_checked(arguments: Sequence[str | os.PathLike[str]], **options: object) -> str:
+    """Run a Debian program that must succeed; gives both its outputs."""
+    done = subprocess.run(  # type: ignore[call-overload]  # options pass through
+        [os.fspath(argument) for argument in arguments],
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        text=True,
+        errors="surrogateescape",
+        timeout=PATIENCE_S,
+        **options,
+    )
+    assert done.returncode == 0, done.stdout
+    return str(done.stdout)

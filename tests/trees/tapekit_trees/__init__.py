@@ -1,0 +1,1 @@
+"""Trees of files for tests, the demo and the benchmark: made, and compared."""

@@ -1,0 +1,1 @@
+"""Tapes in memory, by a third party."""
