@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tapekit.hookspecs import hookimpl
+from tapekit.hookspecs.lifecycle import Manifest, NoSettings
 from tapekit.kernel import Available, StackKernel, assemble
 from tapekit.kernel.stack_file import plugins_line
 
@@ -13,12 +15,46 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import msgspec
+
 NOW_S = 1_700_000_000.0
+
+
+def new_plugin(
+    name: str,
+    *,
+    requires: tuple[str, ...] = (),
+    settings: type[msgspec.Struct] = NoSettings,
+    attributes: dict[str, Any] | None = None,
+    **hooks: Callable[..., Any],
+) -> Any:
+    """A plugin class with these hook implementations, each a function of
+    ``self`` and the hook's arguments.
+    """
+
+    def init(self: Any, settings: Any) -> None:
+        self.settings = settings
+
+    members = {
+        "__init__": init,
+        "manifest": Manifest(
+            name=name, summary=f"The plugin {name}", requires=requires, settings=settings
+        ),
+        **(attributes or {}),
+        **{hook: hookimpl(function) for hook, function in hooks.items()},
+    }
+    return type(name.title(), (), members)
 
 
 def as_available(plugin: Any, *, origin: str = "tests 1.0") -> Available:
     """A plugin class as if a distribution had it installed."""
     return Available(plugin.manifest.name, origin, plugin.__module__, lambda: plugin)
+
+
+@pytest.fixture
+def plugin() -> Callable[..., Any]:
+    """Makes plugin classes: ``plugin(name, requires=..., hook=function, ...)``."""
+    return new_plugin
 
 
 @pytest.fixture

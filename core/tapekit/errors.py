@@ -61,10 +61,19 @@ class TapekitError(Exception):
         return self.fault.id
 
     @property
+    def action(self) -> str:
+        """What to do."""
+        return self.fault.action.format_map(_Lenient(self.facts))
+
+    @property
+    def advice(self) -> str:
+        """The text and what to do in one line, for a log or a client."""
+        return f"{self} [{self.id}: {self.action}]"
+
+    @property
     def explained(self) -> str:
         """The text, what to do, and the identifier, for a terminal."""
-        action = self.fault.action.format_map(_Lenient(self.facts))
-        return f"{self}\n  {action}\n  (tapekit explain {self.id})"
+        return f"{self}\n  {self.action}\n  (tapekit explain {self.id})"
 
 
 class _Lenient(dict[str, object]):

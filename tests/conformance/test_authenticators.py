@@ -111,7 +111,7 @@ async def test_right_authenticators_pass(
         (AnyUser, "user 'dmax'"),
         (NoDelay, "no longer than the first"),
         (TellsTheSecret, "tells the password"),
-        (LocksOut, "right_after_wrong"),
+        (LocksOut, "right after wrong"),
     ],
 )
 async def test_a_fault_is_found_and_told(

@@ -85,7 +85,7 @@ class KeyByKey(OneFault):
         (OneNamespace, "namespaces"),
         (AnyOrder, "in order"),
         (CaseIsLost, "prefix"),
-        (RemovesOnlyWhatIsThere, "empty_store"),
+        (RemovesOnlyWhatIsThere, "empty store"),
         (KeyByKey, "seen together"),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,9 +12,12 @@ from tapekit.hookspecs.tape_driver import Condition, ReadRun, TapeError
 from tapekit.segments import Extent
 from tapekit.testing import MemoryTape, MemoryTapeDrive, bytes_of, check_tape_drive
 from tapekit.testing.tape_script import expect_condition, record
+from tapekit_vtape.driver import VtapeDriver
+from tapekit_vtape.settings import VtapeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tapekit.errors import Fault
     from tapekit.segments import Piece
@@ -51,6 +55,37 @@ def check_memory_drive(make: Callable[[MemoryTape | None], Any] = MemoryTapeDriv
 
 def test_memory_drive_keeps_the_contract() -> None:
     check_memory_drive()
+
+
+@pytest.mark.parametrize("durability", ["filemark", "none"])
+def test_virtual_drives_keep_the_contract(tmp_path: Path, durability: Any) -> None:
+    folders = (tmp_path / f"library{n}" for n in itertools.count())
+    drivers: list[VtapeDriver] = []
+
+    def new_driver(*, cartridges: int = 1, **sizes: int) -> VtapeDriver:
+        settings = VtapeSettings(
+            directory=str(next(folders)), drives=1, slots=1, durability=durability, **sizes
+        )
+        drivers.append(VtapeDriver(settings))
+        drivers[-1].library.create("S1", ["T00001"][:cartridges])
+        return drivers[-1]
+
+    def protected() -> Any:
+        driver = new_driver()
+        cartridge = driver.library.open_cartridge("T00001", shared=False)
+        cartridge.set_protected(is_protected=True)
+        cartridge.close()
+        return driver.open_drive("0")
+
+    check_tape_drive(
+        lambda: new_driver().open_drive("0"),
+        reopen=lambda: drivers[-1].open_drive("0"),
+        small_tape=lambda: new_driver(
+            capacity_bytes=SMALL["capacity"], early_warning_bytes=SMALL["early_warning"]
+        ).open_drive("0"),
+        protected_tape=protected,
+        empty_drive=lambda: new_driver(cartridges=0).open_drive("0"),
+    )
 
 
 def reads_over_marks(drive: MemoryTapeDrive, size: int) -> bytes:
@@ -214,7 +249,7 @@ FAULTS = [
     ("write_records", writes_while_telling, "position.record"),
     ("write_records", counts_one_more, "write_records"),
     ("write_filemarks", mark_keeps_what_follows, "filemark"),
-    ("write_filemarks", mark_warns, "full_tape_takes_marks"),
+    ("write_filemarks", mark_warns, "full tape takes marks"),
     ("space_records", spaces_over_marks, "space_records(9): position.file"),
     ("space_records", counts_backwards, "space_records(-3)"),
     ("space_filemarks", back_ends_behind_the_mark, "space_filemarks(-1): position.file"),
@@ -241,7 +276,7 @@ def test_a_tape_lost_by_a_reopen_is_found() -> None:
 
 
 def test_a_protected_tape_that_takes_data_is_found() -> None:
-    with pytest.raises(AssertionError, match="check_protected"):
+    with pytest.raises(AssertionError, match="check protected"):
         check_tape_drive(
             lambda: MemoryTapeDrive(MemoryTape()),
             protected_tape=lambda: MemoryTapeDrive(MemoryTape()),

@@ -40,6 +40,9 @@ class MemoryConnection:
         assert not self.finished
         self.batches.append(batch)
 
+    def drain(self) -> None:
+        assert not self.batches
+
     def finish(self) -> None:
         self.finished = True
 

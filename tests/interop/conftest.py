@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import interop_peers
 import running_stack
 
 if TYPE_CHECKING:
@@ -19,22 +18,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/interop" in item.path.as_posix():
             item.add_marker(pytest.mark.interop)
-
-
-def need(*names: str) -> None:
-    """Skip unless the peers are there; fail where they are required."""
-    absent = [peer for peer in interop_peers.missing() if peer.name in names]
-    if absent:
-        reason = ", ".join(f"{peer.name} (apt-get install {peer.package})" for peer in absent)
-        if interop_peers.required():
-            pytest.fail(f"required peers are missing: {reason}")
-        pytest.skip(f"missing: {reason}")
-
-
-@pytest.fixture
-def needs():  # noqa: ANN201  # a function handed through
-    """``needs("ndmjob")`` at the head of a test."""
-    return need
 
 
 @pytest.fixture

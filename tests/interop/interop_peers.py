@@ -7,6 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
 
 @dataclass(frozen=True)
 class Peer:
@@ -50,6 +52,16 @@ def program(name: str) -> Path:
     found = PEERS[name].find()
     assert found is not None, f"{name} is missing: apt-get install {PEERS[name].package}"
     return Path(found)
+
+
+def need(*names: str) -> None:
+    """Skip unless the peers are there; fail where they are required."""
+    absent = [peer for peer in missing() if peer.name in names]
+    if absent:
+        reason = ", ".join(f"{peer.name} (apt-get install {peer.package})" for peer in absent)
+        if required():
+            pytest.fail(f"required peers are missing: {reason}")
+        pytest.skip(f"missing: {reason}")
 
 
 def main() -> int:

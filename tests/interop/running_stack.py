@@ -12,13 +12,13 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from interop_peers import program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 TAPEKIT = (sys.executable, "-m", "tapekit")
 PATIENCE_S = 240
@@ -122,7 +122,14 @@ class Stack:
         empty = self.directory / "ndmjob.conf"
         empty.touch()
         done = subprocess.run(
-            (str(program("ndmjob")), "-o", f"config-file={empty}", "-o", "no-time-stamps", *arguments),
+            (
+                str(program("ndmjob")),
+                "-o",
+                f"config-file={empty}",
+                "-o",
+                "no-time-stamps",
+                *arguments,
+            ),
             check=False,
             capture_output=True,
             text=True,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
-from conftest import need
-from running_stack import Stack
+
+from interop_peers import need
+
+if TYPE_CHECKING:
+    from running_stack import Stack
 
 
 @pytest.mark.requirement("R171")

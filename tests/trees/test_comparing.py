@@ -5,6 +5,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tapekit_trees.comparing import Aspect, Difference, compare_trees
 from tapekit_trees.making import make_tree
 from tapekit_trees.objects import ACCESS_ACL, ObjectMaker, sample_acl

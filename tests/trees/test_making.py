@@ -5,6 +5,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
+
 from tapekit_trees.comparing import Aspect, compare_trees, data_ranges
 from tapekit_trees.making import (
     TreeSummary,

@@ -17,13 +17,13 @@ from tapekit.cli.rows import HookRow, PluginRow, catalogues, hook_rows, load_all
 from tapekit.cli.server import serve as serve_stack
 from tapekit.cli.shell import WrongUse, shell_of
 from tapekit.cli.site import set_up_site
-from tapekit.errors import CORE, Fault
+from tapekit.errors import CORE, Fault, TapekitError
 from tapekit.kernel import StartErrors, assemble, installed
 from tapekit.kernel.setting_rows import setting_rows
 from tapekit.kernel.spelling import similar
 from tapekit.kernel.stack_file import read_stack_file
 
-__all__ = ["app"]
+__all__ = ["Trace", "app"]
 
 app = typer.Typer(
     name="tapekit",
@@ -57,11 +57,11 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-StackOption = Annotated[
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+_StackOption = Annotated[
     Path | None, typer.Option("--stack", help="Stack file that tells what is enabled.")
 ]
-StackArgument = Annotated[
+_StackArgument = Annotated[
     Path | None,
     typer.Argument(help="Stack file; default: TAPEKIT_STACK, else ./tapekit.toml."),
 ]
@@ -80,11 +80,12 @@ def tapekit(
 
 
 @app.command()
-def plugins(context: typer.Context, stack: StackOption = None, json: Json = False) -> None:
+def plugins(context: typer.Context, stack: _StackOption = None, json: _Json = False) -> None:
     """List the installed plugins."""
     shell = shell_of(context)
     file = shell.stack(stack)
-    enabled, errors = None, []
+    enabled = None
+    errors: list[TapekitError] = []
     if stack is not None or shell.named_stack() is not None or file.exists():
         contents, errors = read_stack_file(file, shell.plugin_names)
         enabled = contents.top.plugins
@@ -108,7 +109,7 @@ def _plugin_cells(row: PluginRow) -> tuple[str, ...]:
 def settings(
     context: typer.Context,
     plugin: Annotated[str, typer.Argument(autocompletion=_plugin_names)],
-    json: Json = False,
+    json: _Json = False,
 ) -> None:
     """Show what the table of a plugin may say."""
     shell = shell_of(context)
@@ -141,7 +142,7 @@ def explain(
     id: Annotated[  # noqa: A002 - the word in the help
         str | None, typer.Argument(autocompletion=_fault_ids, help="All errors without one.")
     ] = None,
-    json: Json = False,
+    json: _Json = False,
 ) -> None:
     """Tell the cause of an error and what to do about it."""
     shell = shell_of(context)
@@ -167,7 +168,7 @@ def _explanation(fault: Fault) -> str:
 
 
 @app.command()
-def hooks(context: typer.Context, json: Json = False) -> None:
+def hooks(context: typer.Context, json: _Json = False) -> None:
     """List the hooks that plugins may implement."""
     shell = shell_of(context)
     loaded, errors = load_all(shell.available)
@@ -186,7 +187,7 @@ def _hook_cells(row: HookRow) -> tuple[str, ...]:
 
 
 @app.command()
-def check(context: typer.Context, stack: StackArgument = None) -> None:
+def check(context: typer.Context, stack: _StackArgument = None) -> None:
     """Tell everything that is wrong with a stack file."""
     shell = shell_of(context)
     assemble(shell.stack(stack), shell.available, clock=shell.clock)
@@ -196,7 +197,7 @@ def check(context: typer.Context, stack: StackArgument = None) -> None:
 @app.command()
 def serve(
     context: typer.Context,
-    stack: StackArgument = None,
+    stack: _StackArgument = None,
     log_format: Annotated[LogFormat, typer.Option(help="How a log line looks.")] = LogFormat.TEXT,
     log_level: Annotated[
         LogLevel, typer.Option(help="The least important messages logged.")

@@ -73,6 +73,9 @@ class BadEnvironment(TapekitError):
     """A variable has a value that its row does not allow, or lacks one."""
 
 
+_LONGEST_NUMBER: Final = 32
+"""Characters; a longer text costs more to read than any number is worth."""
+
 _YES: Final = frozenset({"y", "yes", "t", "true", "1"})
 _NO: Final = frozenset({"n", "no", "f", "false", "0", ""})
 
@@ -143,7 +146,9 @@ class Environment:
         digits = text.strip()
         if not digits.removeprefix("-").isdecimal() or not digits.isascii():
             raise self._bad(name)
-        value = int(digits[:20])
+        if len(digits) > _LONGEST_NUMBER:
+            raise self._bad(name)
+        value = int(digits)
         if not row.lowest <= value <= row.highest:
             raise self._bad(name)
         return value

@@ -28,6 +28,7 @@ __all__ = ["Answer", "Hooks", "explained"]
 Answer = tuple[str, Any]
 """A plugin's name, and what it answered."""
 
+_LOG: Final = logging.getLogger("tapekit.kernel")
 _TRACE: Final = logging.getLogger("tapekit.hooks")
 
 
@@ -57,6 +58,8 @@ class Hooks:
         ]
         for name, plugin in plugins.items():
             try:
+                # pluggy looks plugins up by hash only later, at a call.
+                hash(plugin)
                 self._manager.register(plugin, name)
             except (pluggy.PluginValidationError, TypeError) as error:
                 errors.append(
@@ -138,7 +141,7 @@ class Hooks:
             reason = (
                 f"it specifies {', '.join(taken)} again"
                 if taken
-                else f"its module {module.__name__} specifies no hook"
+                else f"its module {module.__name__} has no hook"
             )
             return [CORE.error("bad-hook", plugin=name, reason=reason)]
         self._manager.add_hookspecs(module)
@@ -160,6 +163,8 @@ def explained(error: Exception, plugin: str, place: str) -> TapekitError:
     """An error that a plugin raised, as one that an operator can read."""
     if isinstance(error, TapekitError):
         return error
+    # The action of plugin-failed asks for this traceback.
+    _LOG.debug('plugin "%s" failed in %s', plugin, place, exc_info=error)
     failure = CORE.error(
         "plugin-failed", plugin=plugin, place=place, reason=f"{type(error).__name__}: {error}"
     )

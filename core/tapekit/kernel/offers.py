@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from tapekit.kernel.hooks import Hooks
 
-__all__ = ["Offers", "collect", "collect_command_groups"]
+__all__ = ["Offers", "collect", "collect_command_groups", "members"]
 
 
 @final
@@ -168,10 +168,10 @@ def _missing(offer: object, kind: type) -> list[str]:
     """What an offer lacks of its interface, or of being its struct."""
     if issubclass(kind, msgspec.Struct):
         return [] if isinstance(offer, kind) else [f"the type {kind.__name__}"]
-    return [name for name in _members(kind) if not _has(offer, name)]
+    return [name for name in members(kind) if not _has(offer, name)]
 
 
-def _members(interface: type) -> Iterator[str]:
+def members(interface: type) -> Iterator[str]:
     """The methods and properties that a Protocol demands."""
     for base in interface.__mro__:
         for name, value in vars(base).items():

@@ -73,11 +73,12 @@ def _words(kind: mi.Type) -> str:
         case mi.Metadata(type=inner):
             return _words(inner)
         case mi.UnionType(types=types):
-            return " or ".join(_words(one) for one in types if not isinstance(one, mi.NoneType))
+            words = (_words(one) for one in types if not isinstance(one, mi.NoneType))
+            return " or ".join(dict.fromkeys(words))
         case mi.TupleType(item_types=items):
             return "a list of " + ", ".join(_words(item) for item in items)
         case mi.CollectionType(item_type=item):
-            return f"a list{_lengths(kind, 'items')}, each {_words(item)}"
+            return f"a list{_lengths(kind, 'item')}, each {_words(item)}"
         case mi.StructType() | mi.DictType() | mi.TypedDictType() | mi.DataclassType():
             return "a table"
         case _:
@@ -93,7 +94,7 @@ def _simple_words(kind: mi.Type) -> str:
         case mi.FloatType():
             return "a number" + _limits(kind)
         case mi.StrType(pattern=pattern):
-            return "text" + _lengths(kind, "characters") + (f" like {pattern}" if pattern else "")
+            return "text" + _lengths(kind, "character") + (f" like {pattern}" if pattern else "")
         case mi.LiteralType(values=values):
             return _one_of(values)
         case mi.EnumType(cls=cls):
@@ -131,9 +132,13 @@ def _multiple(kind: mi.IntType | mi.FloatType) -> str:
 
 def _lengths(kind: mi.StrType | mi.CollectionType, unit: str) -> str:
     if kind.min_length is not None and kind.max_length is not None:
-        return f" of {kind.min_length} to {kind.max_length} {unit}"
+        return f" of {kind.min_length} to {_count(kind.max_length, unit)}"
     if kind.min_length is not None:
-        return f" of at least {kind.min_length} {unit}"
+        return f" of at least {_count(kind.min_length, unit)}"
     if kind.max_length is not None:
-        return f" of at most {kind.max_length} {unit}"
+        return f" of at most {_count(kind.max_length, unit)}"
     return ""
+
+
+def _count(number: int, unit: str) -> str:
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"

@@ -113,6 +113,7 @@ def _errors(value: object, kind: Any, place: Place) -> Iterator[TapekitError]:
 
 def _inner_errors(value: object, kind: Any, place: Place) -> Iterator[TapekitError]:
     if isinstance(value, dict):
+        kind = _by_tag(value, kind)
         if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
             yield from _table_errors(value, kind, place)
         elif type_origin(kind) is dict:
@@ -121,6 +122,16 @@ def _inner_errors(value: object, kind: Any, place: Place) -> Iterator[TapekitErr
     elif isinstance(value, list) and _item_type(kind) is not None:
         for index, item in enumerate(value):
             yield from _errors(item, _item_type(kind), place.item(index))
+
+
+def _by_tag(table: Mapping[str, object], kind: Any) -> Any:
+    """Of several kinds of tables, the one that the table's tag names."""
+    if type_origin(kind) in (Union, types.UnionType):
+        for one in type_arguments(kind):
+            config = getattr(one, "__struct_config__", None)
+            if config is not None and table.get(config.tag_field) == config.tag:
+                return one
+    return kind
 
 
 def _item_type(kind: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused
-from tapekit.testing.expecting import expect, expect_equal
+from tapekit.testing.expecting import expect, expect_equal, title
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -39,10 +39,10 @@ async def check_authenticator(
         try:
             await check(make_authenticator(), user, password)
         except (AssertionError, LoginRefused) as error:
-            raise AssertionError(f"{check.__name__}: {error}") from error
+            raise AssertionError(f"{title(check)}: {error}") from error
 
 
-async def methods(authenticator: Authenticator, _user: str, _password: bytes) -> None:
+async def _methods(authenticator: Authenticator, _user: str, _password: bytes) -> None:
     """There is a method to log in by."""
     offered = authenticator.methods
     expect(offered, "methods is empty")
@@ -52,7 +52,7 @@ async def methods(authenticator: Authenticator, _user: str, _password: bytes) ->
     )
 
 
-async def right_password(authenticator: Authenticator, user: str, password: bytes) -> None:
+async def _right_password(authenticator: Authenticator, user: str, password: bytes) -> None:
     """The right password logs in by each method on offer, and no other."""
     for method, login in _logins(authenticator):
         if method in authenticator.methods:
@@ -62,7 +62,7 @@ async def right_password(authenticator: Authenticator, user: str, password: byte
             await _expect_refused(login(user, password), f"{method.value}, which is not on offer")
 
 
-async def wrong_credentials(authenticator: Authenticator, user: str, password: bytes) -> None:
+async def _wrong_credentials(authenticator: Authenticator, user: str, password: bytes) -> None:
     """Nothing but the right password of a known user logs in."""
     wrong = (
         (user, password + b"x"),
@@ -81,7 +81,7 @@ async def wrong_credentials(authenticator: Authenticator, user: str, password: b
             _expect_no_secret(error, password, what)
 
 
-async def refusals_slow_down(authenticator: Authenticator, user: str, password: bytes) -> None:
+async def _refusals_slow_down(authenticator: Authenticator, user: str, password: bytes) -> None:
     """Each refusal takes as long as the one before, and in the end longer."""
     for method, login in _logins(authenticator):
         if method not in authenticator.methods:
@@ -96,7 +96,7 @@ async def refusals_slow_down(authenticator: Authenticator, user: str, password: 
         return
 
 
-async def right_after_wrong(authenticator: Authenticator, user: str, password: bytes) -> None:
+async def _right_after_wrong(authenticator: Authenticator, user: str, password: bytes) -> None:
     """Failed attempts of a stranger's name do not lock a user out."""
     for method, login in _logins(authenticator):
         if method not in authenticator.methods:
@@ -138,9 +138,9 @@ def _expect_no_secret(error: LoginRefused, password: bytes, what: str) -> None:
 
 
 _CHECKS: Final[tuple[Callable[[Authenticator, str, bytes], Awaitable[None]], ...]] = (
-    methods,
-    right_password,
-    wrong_credentials,
-    refusals_slow_down,
-    right_after_wrong,
+    _methods,
+    _right_password,
+    _wrong_credentials,
+    _refusals_slow_down,
+    _right_after_wrong,
 )

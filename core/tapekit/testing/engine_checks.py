@@ -18,7 +18,7 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import UNKNOWN_POSITION, Ability, FileResult
 from tapekit.hookspecs.environment import BadEnvironment
 from tapekit.segments import ConnectionBroken
-from tapekit.testing.expecting import expect, expect_equal, expect_raises
+from tapekit.testing.expecting import expect, expect_equal, expect_raises, title
 from tapekit.testing.memory_connection import (
     FailingSink,
     FailingSource,
@@ -77,7 +77,7 @@ def check_data_engine(make_trial: Callable[[], EngineTrial]) -> None:
             check(trial)
         except (AssertionError, ConnectionBroken, TapekitError) as error:
             told = str(error) or type(error).__name__
-            raise AssertionError(f"{check.__name__}: {told}") from error
+            raise AssertionError(f"{title(check)}: {told}") from error
 
 
 def _back_up(trial: EngineTrial, services: MemoryServices | None = None) -> tuple[bytes, Pairs]:
@@ -101,14 +101,14 @@ def _prepare_recover(trial: EngineTrial, variables: Pairs) -> RecoverJob:
     return trial.engine.prepare_recover((*variables, *trial.recover), trial.selections, _HOLDER)
 
 
-def description(trial: EngineTrial) -> None:
+def _description(trial: EngineTrial) -> None:
     """The engine has a name and abilities that go together."""
     expect(trial.engine.name, "name is empty")
     abilities = trial.engine.abilities
     expect(isinstance(abilities, Ability), f"abilities is {abilities!r}, expected Ability flags")
 
 
-def round_trip(trial: EngineTrial) -> None:
+def _round_trip(trial: EngineTrial) -> None:
     """What was backed up is restored; all batches come back."""
     data, variables = _back_up(trial)
     ranges = MemoryRanges(data)
@@ -119,7 +119,7 @@ def round_trip(trial: EngineTrial) -> None:
         expect_equal(result, FileResult.SUCCESSFUL, f"file_result of {path!r}")
 
 
-def oddly_cut_stream(trial: EngineTrial) -> None:
+def _oddly_cut_stream(trial: EngineTrial) -> None:
     """A restore does not depend on how the stream is cut into pieces."""
     data, variables = _back_up(trial)
     cuts = (7, 10240, 1, 4096, 65537, 512)
@@ -129,7 +129,7 @@ def oddly_cut_stream(trial: EngineTrial) -> None:
     _expect_all_released(ranges)
 
 
-def stream_of_extents(trial: EngineTrial) -> None:
+def _stream_of_extents(trial: EngineTrial) -> None:
     """A restore takes a stream that lies in a file and was not read."""
     data, variables = _back_up(trial)
     with tempfile.TemporaryFile() as file:
@@ -144,7 +144,7 @@ def stream_of_extents(trial: EngineTrial) -> None:
     trial.compare()
 
 
-def progress_of_backup(trial: EngineTrial) -> None:
+def _progress_of_backup(trial: EngineTrial) -> None:
     """Progress counts bytes of the stream and never goes back."""
     seen: list[int] = []
     with closing(trial.engine.prepare_backup(trial.backup, _HOLDER)) as job:
@@ -155,7 +155,7 @@ def progress_of_backup(trial: EngineTrial) -> None:
     expect_equal(seen[-1], sink.length, "bytes_processed at the end, against the stream")
 
 
-def environment_is_kept(trial: EngineTrial) -> None:
+def _environment_is_kept(trial: EngineTrial) -> None:
     """Variables come back in order, unknown ones too, additions behind."""
     given = (*trial.backup, _UNKNOWN)
     with closing(trial.engine.prepare_backup(given, _HOLDER)) as job:
@@ -165,7 +165,7 @@ def environment_is_kept(trial: EngineTrial) -> None:
         expect(pair in returned, f"environment lacks {pair!r} of the request")
 
 
-def bad_values_are_refused(trial: EngineTrial) -> None:
+def _bad_values_are_refused(trial: EngineTrial) -> None:
     """A value that is not allowed is refused before any data moves."""
     refused, engine = trial.refused, trial.engine
     expect_raises(
@@ -175,7 +175,7 @@ def bad_values_are_refused(trial: EngineTrial) -> None:
     )
 
 
-def close_is_idempotent(trial: EngineTrial) -> None:
+def _close_is_idempotent(trial: EngineTrial) -> None:
     """A job that never ran is closed as often as one likes."""
     for _ in range(2):
         job = trial.engine.prepare_backup(trial.backup, _HOLDER)
@@ -188,7 +188,7 @@ def close_is_idempotent(trial: EngineTrial) -> None:
     expect(data, "a backup after jobs that never ran has no bytes")
 
 
-def broken_sink(trial: EngineTrial) -> None:
+def _broken_sink(trial: EngineTrial) -> None:
     """A backup whose reader breaks off ends so, and holds nothing."""
     length = len(_back_up(trial)[0])
     open_after: list[int] = []
@@ -204,7 +204,7 @@ def broken_sink(trial: EngineTrial) -> None:
     expect_equal(open_after[2], open_after[1], "descriptors open after one more broken backup")
 
 
-def broken_source(trial: EngineTrial) -> None:
+def _broken_source(trial: EngineTrial) -> None:
     """A restore whose stream breaks off ends so, and holds nothing."""
     data, variables = _back_up(trial)
     open_after: list[int] = []
@@ -220,7 +220,7 @@ def broken_source(trial: EngineTrial) -> None:
     expect_equal(open_after[1], open_after[0], "descriptors open after one more broken restore")
 
 
-def cut_stream(trial: EngineTrial) -> None:
+def _cut_stream(trial: EngineTrial) -> None:
     """A stream that ends early is an error and not a success."""
     data, variables = _back_up(trial)
     ranges = MemoryRanges(data[: len(data) // 2])
@@ -232,7 +232,7 @@ def cut_stream(trial: EngineTrial) -> None:
     _expect_all_released(ranges)
 
 
-def file_history(trial: EngineTrial) -> None:
+def _file_history(trial: EngineTrial) -> None:
     """History names a node before it tells its attributes, and its place."""
     if not trial.engine.abilities & Ability.BACKUP_FH_DIR:
         return
@@ -259,16 +259,16 @@ def _expect_all_released(ranges: MemoryRanges) -> None:
 
 
 _CHECKS: Final[tuple[Callable[[EngineTrial], None], ...]] = (
-    description,
-    round_trip,
-    oddly_cut_stream,
-    stream_of_extents,
-    progress_of_backup,
-    environment_is_kept,
-    bad_values_are_refused,
-    close_is_idempotent,
-    broken_sink,
-    broken_source,
-    cut_stream,
-    file_history,
+    _description,
+    _round_trip,
+    _oddly_cut_stream,
+    _stream_of_extents,
+    _progress_of_backup,
+    _environment_is_kept,
+    _bad_values_are_refused,
+    _close_is_idempotent,
+    _broken_sink,
+    _broken_source,
+    _cut_stream,
+    _file_history,
 )

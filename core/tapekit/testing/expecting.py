@@ -14,17 +14,22 @@ from typing import TYPE_CHECKING, Final, Generic, TypeVar, final
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["PATIENCE_S", "Background", "expect", "expect_equal", "expect_raises"]
+__all__ = ["PATIENCE_S", "Background", "expect", "expect_equal", "expect_raises", "title"]
 
 PATIENCE_S: Final = 20.0
 """Seconds after which a call that should have returned counts as stuck;
 generous, since only failures wait that long."""
 
-STILL_BLOCKED_S: Final = 0.05
+_STILL_BLOCKED_S: Final = 0.05
 """Seconds for which a call that must block is watched not to return."""
 
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
+
+
+def title(check: Callable[..., object]) -> str:
+    """The name of a check in words, for the beginning of a message."""
+    return check.__name__.strip("_").replace("_", " ")
 
 
 def expect(claim: object, text: str) -> None:
@@ -96,7 +101,7 @@ class Background(Generic[T]):
 
         :raises AssertionError: it has returned or raised.
         """
-        expect(not self._ended.wait(STILL_BLOCKED_S), f"{self._what}: did not wait")
+        expect(not self._ended.wait(_STILL_BLOCKED_S), f"{self._what}: did not wait")
 
     def result(self) -> T:
         """What the call returned; raises what it raised.

@@ -10,7 +10,7 @@ before the call returns.
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import (
     Condition,
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from tapekit.segments import Piece
 
 __all__ = ["MemoryTape", "MemoryTapeDrive", "bytes_of"]
-
-Mark: TypeAlias = None
 
 
 def bytes_of(pieces: Iterable[Piece]) -> bytes:
@@ -64,7 +62,7 @@ class MemoryTape:
         early_warning: int = 0,
         is_protected: bool = False,
     ) -> None:
-        self.items: list[bytes | Mark] = []
+        self.items: list[bytes | None] = []
         self.capacity: Final = capacity
         self.early_warning: Final = early_warning
         self.is_protected = is_protected
@@ -226,7 +224,7 @@ class MemoryTapeDrive:
         """The index that the head passes next in a direction."""
         return self._at if step > 0 else self._at - 1
 
-    def _item(self, index: int) -> bytes | Mark:
+    def _item(self, index: int) -> bytes | None:
         """The record at an index; ``None`` for a mark and outside the tape."""
         items = self._loaded().items
         return items[index] if 0 <= index < len(items) else None

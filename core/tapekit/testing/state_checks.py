@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tapekit.errors import TapekitError
-from tapekit.testing.expecting import Background, expect_equal
+from tapekit.testing.expecting import Background, expect_equal, title
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,12 +52,12 @@ def check_state_store(
         try:
             check(make_store())
         except (AssertionError, TapekitError) as error:
-            raise AssertionError(f"{check.__name__}: {error}") from error
+            raise AssertionError(f"{title(check)}: {error}") from error
     if reopen is not None:
-        check_reopened(make_store(), reopen)
+        _check_reopened(make_store(), reopen)
 
 
-def empty_store(store: StateStore) -> None:
+def _empty_store(store: StateStore) -> None:
     """A new store has nothing, and can be asked and told to forget it."""
     expect_equal(store.get(_SPACE, "nothing"), None, "get of a key that was never set")
     expect_equal(dict(store.items(_SPACE)), {}, "items of a namespace that was never used")
@@ -66,7 +66,7 @@ def empty_store(store: StateStore) -> None:
     expect_equal(dict(store.items(_SPACE)), {}, "items after removing what was not there")
 
 
-def values_come_back(store: StateStore) -> None:
+def _values_come_back(store: StateStore) -> None:
     """Any bytes under any key come back as they were."""
     store.change(_SPACE, _VALUES)
     for key, value in _VALUES.items():
@@ -75,7 +75,7 @@ def values_come_back(store: StateStore) -> None:
     expect_equal(list(store.items(_SPACE)), sorted(_VALUES), "keys of items, in order")
 
 
-def changes(store: StateStore) -> None:
+def _changes(store: StateStore) -> None:
     """A change sets, replaces and removes, and leaves the rest alone."""
     store.change(_SPACE, {"a": b"1", "b": b"2", "c": b"3"})
     store.change(_SPACE, {"a": b"9", "b": None, "d": b"4"})
@@ -85,7 +85,7 @@ def changes(store: StateStore) -> None:
     expect_equal(store.get(_SPACE, "b"), None, "get of a removed key")
 
 
-def namespaces(store: StateStore) -> None:
+def _namespaces(store: StateStore) -> None:
     """Namespaces do not see each other."""
     store.change(_SPACE, {"key": b"one"})
     store.change(_OTHER, {"key": b"two", "s.key": b"three"})
@@ -96,7 +96,7 @@ def namespaces(store: StateStore) -> None:
     expect_equal(store.get(_SPACE, "key"), b"one", f"get in {_SPACE} after a change in {_OTHER}")
 
 
-def prefixes(store: StateStore) -> None:
+def _prefixes(store: StateStore) -> None:
     """A prefix is taken as it is written, and the answer is in key order."""
     keys = (
         *("/vs1/vol1", "/vs1/vol1/a", "/vs1/vol10", "/vs1/vol_", "/vs1/volx", "/VS1/vol1"),
@@ -108,7 +108,7 @@ def prefixes(store: StateStore) -> None:
         expect_equal(list(store.items(_SPACE, prefix)), wanted, f"items with prefix {prefix!r}")
 
 
-def change_while_reading(store: StateStore) -> None:
+def _change_while_reading(store: StateStore) -> None:
     """What items gave can be walked while the store changes."""
     store.change(_SPACE, {f"{n:03}": b"x" for n in range(50)})
     for key in store.items(_SPACE):
@@ -116,7 +116,7 @@ def change_while_reading(store: StateStore) -> None:
     expect_equal(dict(store.items(_SPACE)), {}, "items after each was removed while walking")
 
 
-def threads(store: StateStore) -> None:
+def _threads(store: StateStore) -> None:
     """Changes from several threads are all there, each of them whole."""
 
     def work(thread: int) -> None:
@@ -132,7 +132,7 @@ def threads(store: StateStore) -> None:
     expect_equal(len(store.items(_SPACE, "own-")), _THREADS * _CHANGES, "values of all threads")
 
 
-def check_reopened(store: StateStore, reopen: Callable[[], StateStore]) -> None:
+def _check_reopened(store: StateStore, reopen: Callable[[], StateStore]) -> None:
     """What was acknowledged before the reopen is there after it."""
     store.change(_SPACE, {**_VALUES, "removed": b"x"})
     store.change(_SPACE, {"removed": None})
@@ -140,11 +140,11 @@ def check_reopened(store: StateStore, reopen: Callable[[], StateStore]) -> None:
 
 
 _CHECKS: Final[tuple[Callable[[StateStore], None], ...]] = (
-    empty_store,
-    values_come_back,
-    changes,
-    namespaces,
-    prefixes,
-    change_while_reading,
-    threads,
+    _empty_store,
+    _values_come_back,
+    _changes,
+    _namespaces,
+    _prefixes,
+    _change_while_reading,
+    _threads,
 )

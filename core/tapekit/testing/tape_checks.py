@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from tapekit.hookspecs.tape_driver import TapeError
+from tapekit.testing.expecting import title
 from tapekit.testing.tape_limits import (
     check_end_of_medium,
     check_full_tape_takes_marks,
@@ -72,7 +73,7 @@ def check_tape_drive(
 
 
 def _run(make: Callable[[], TapeDrive], check: Callable[[TapeDrive], None]) -> None:
-    with _using(make, check.__name__) as drive:
+    with _using(make, title(check)) as drive:
         check(drive)
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["MOTION_CHECKS"]
 
 
-def filemark_stops_reading(drive: TapeDrive) -> None:
+def _filemark_stops_reading(drive: TapeDrive) -> None:
     """FILEMARK leaves the head before the mark, as often as it comes."""
     lay_out(drive)
     what = "read_records up to a filemark"
@@ -46,7 +46,7 @@ def filemark_stops_reading(drive: TapeDrive) -> None:
     expect_reads(drive, record(5), "behind a filemark")
 
 
-def end_of_data(drive: TapeDrive) -> None:
+def _end_of_data(drive: TapeDrive) -> None:
     """END_OF_DATA leaves the head where writing would go on."""
     lay_out(drive)
     expect_equal(drive.space_filemarks(2), 2, "space_filemarks(2)")
@@ -62,7 +62,7 @@ def end_of_data(drive: TapeDrive) -> None:
     expect(found == [*THREE_FILES[2], record(60)], "a write at the end of data did not append")
 
 
-def record_too_long(drive: TapeDrive) -> None:
+def _record_too_long(drive: TapeDrive) -> None:
     """RECORD_TOO_LONG leaves the head before the record."""
     write(drive, [record(0), record(1, 4 * RECORD), record(2)])
     drive.rewind()
@@ -82,7 +82,7 @@ def record_too_long(drive: TapeDrive) -> None:
     )
 
 
-def short_reads(drive: TapeDrive) -> None:
+def _short_reads(drive: TapeDrive) -> None:
     """read_record loses what does not fit and moves behind the record."""
     lay_out(drive)
     expect_equal(drive.read_record(10), record(0)[:10], "read_record(10) of a longer record")
@@ -91,7 +91,7 @@ def short_reads(drive: TapeDrive) -> None:
     expect_reads(drive, record(2), "after a short read")
 
 
-def small_buffer(drive: TapeDrive) -> None:
+def _small_buffer(drive: TapeDrive) -> None:
     """A buffer of one record is enough, whatever the limit."""
     lay_out(drive)
     into = memoryview(bytearray(RECORD))
@@ -103,7 +103,7 @@ def small_buffer(drive: TapeDrive) -> None:
     expect_position(drive, 0, 5, "read_records into a buffer of one record")
 
 
-def space_over_records(drive: TapeDrive) -> None:
+def _space_over_records(drive: TapeDrive) -> None:
     """Spacing over records stays within a tape file."""
     lay_out(drive)
     steps = (
@@ -131,7 +131,7 @@ def space_over_records(drive: TapeDrive) -> None:
     expect_position(drive, 2, 2, "stopped at the end of data")
 
 
-def space_over_filemarks(drive: TapeDrive) -> None:
+def _space_over_filemarks(drive: TapeDrive) -> None:
     """Spacing over filemarks ends behind the mark, or before it backwards."""
     lay_out(drive)
     steps = (
@@ -158,7 +158,7 @@ def space_over_filemarks(drive: TapeDrive) -> None:
     expect_reads(drive, record(4), "the last record before the mark")
 
 
-def rewinding(drive: TapeDrive) -> None:
+def _rewinding(drive: TapeDrive) -> None:
     """Rewind goes to the beginning from anywhere."""
     lay_out(drive)
     drive.space_filemarks(1)
@@ -168,7 +168,7 @@ def rewinding(drive: TapeDrive) -> None:
     expect_reads(drive, record(0), "rewind")
 
 
-def unloading(drive: TapeDrive) -> None:
+def _unloading(drive: TapeDrive) -> None:
     """An unloaded tape is gone until it is loaded, and then at its start."""
     lay_out(drive)
     drive.space_records(3)
@@ -194,13 +194,13 @@ def unloading(drive: TapeDrive) -> None:
 
 
 MOTION_CHECKS: Final[tuple[Callable[[TapeDrive], None], ...]] = (
-    filemark_stops_reading,
-    end_of_data,
-    record_too_long,
-    short_reads,
-    small_buffer,
-    space_over_records,
-    space_over_filemarks,
-    rewinding,
-    unloading,
+    _filemark_stops_reading,
+    _end_of_data,
+    _record_too_long,
+    _short_reads,
+    _small_buffer,
+    _space_over_records,
+    _space_over_filemarks,
+    _rewinding,
+    _unloading,
 )

@@ -39,7 +39,7 @@ _CHANCES: Final[Mapping[str, int]] = {
 }
 """How often each operation comes, out of their sum."""
 
-Operation: TypeAlias = "Callable[[TapeDrive], object]"
+_Operation: TypeAlias = "Callable[[TapeDrive], object]"
 
 
 def walk(drive: TapeDrive, number: int) -> None:
@@ -61,7 +61,7 @@ def walk(drive: TapeDrive, number: int) -> None:
         expect_position(drive, file, before, what)
 
 
-def _choose(choices: random.Random, step: int) -> tuple[str, Operation]:
+def _choose(choices: random.Random, step: int) -> tuple[str, _Operation]:
     """The next operation, with the words that tell it."""
     (kind,) = choices.choices(tuple(_CHANCES), tuple(_CHANCES.values()))
     size = choices.choice(_SIZES)
@@ -88,7 +88,7 @@ def _read_one(drive: TapeDrive, size: int) -> bytes:
     return bytes_of(drive.read_records(memoryview(bytearray(size)), 1, size).pieces)
 
 
-def _outcome(drive: TapeDrive, operation: Operation) -> object:
+def _outcome(drive: TapeDrive, operation: _Operation) -> object:
     """What the operation returned, or the condition that it raised."""
     try:
         return operation(drive)

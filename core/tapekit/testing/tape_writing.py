@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["WRITING_CHECKS"]
 
 
-def fresh_tape(drive: TapeDrive) -> None:
+def _fresh_tape(drive: TapeDrive) -> None:
     """A new tape is loaded, writable and empty, and the head is at its start."""
     status = drive.status()
     expect(status.has_tape, "status of a fresh tape: has_tape is false")
@@ -44,7 +44,7 @@ def fresh_tape(drive: TapeDrive) -> None:
     expect_position(drive, 0, 0, "read_record on an empty tape")
 
 
-def capacity(drive: TapeDrive) -> None:
+def _capacity(drive: TapeDrive) -> None:
     """What remains is part of the whole and does not grow by writing."""
     before = drive.status()
     write(drive, records(0, 64))
@@ -59,7 +59,7 @@ def capacity(drive: TapeDrive) -> None:
     )
 
 
-def record_sizes(drive: TapeDrive) -> None:
+def _record_sizes(drive: TapeDrive) -> None:
     """Records come back in the lengths in which they were written."""
     written = [
         *records(0, 3),
@@ -83,7 +83,7 @@ def record_sizes(drive: TapeDrive) -> None:
         drive.rewind()
 
 
-def large_records(drive: TapeDrive) -> None:
+def _large_records(drive: TapeDrive) -> None:
     """256 KiB, the largest record of a mover, goes through whole."""
     size = 256 * 1024
     written = records(0, 5, size)
@@ -93,7 +93,7 @@ def large_records(drive: TapeDrive) -> None:
     expect(found == written, "records of 256 KiB: other bytes than were written")
 
 
-def many_pieces(drive: TapeDrive) -> None:
+def _many_pieces(drive: TapeDrive) -> None:
     """Pieces and records have nothing to do with each other."""
     data = b"".join(records(0, 8))
     bounds = [0, 1, 7, 1000, 1024, 1025, 5000, len(data)]
@@ -104,7 +104,7 @@ def many_pieces(drive: TapeDrive) -> None:
     expect(b"".join(found) == data, "records cut anywhere: other bytes than were written")
 
 
-def caller_keeps_its_memory(drive: TapeDrive) -> None:
+def _caller_keeps_its_memory(drive: TapeDrive) -> None:
     """A buffer may be reused as soon as write_records has returned."""
     buffer = bytearray(record(1))
     drive.write_records([memoryview(buffer)], RECORD)
@@ -113,7 +113,7 @@ def caller_keeps_its_memory(drive: TapeDrive) -> None:
     expect_reads(drive, record(1), "a buffer reused after write_records")
 
 
-def extents(drive: TapeDrive) -> None:
+def _extents(drive: TapeDrive) -> None:
     """Extents of files are written like memory; what a file lacks is zeros."""
     content = b"".join(records(0, 600))
     with tempfile.TemporaryFile() as file:
@@ -150,7 +150,7 @@ def extents(drive: TapeDrive) -> None:
     expect(first is None, f"records from extents differ from the files at byte {first}")
 
 
-def overwriting(drive: TapeDrive) -> None:
+def _overwriting(drive: TapeDrive) -> None:
     """Data beyond the place of a write is lost, marks and all."""
     lay_out(drive)
     drive.space_records(2)
@@ -165,7 +165,7 @@ def overwriting(drive: TapeDrive) -> None:
     expect(found == [record(0), record(1), record(50)], "an overwrite changed what was before it")
 
 
-def filemark_truncates(drive: TapeDrive) -> None:
+def _filemark_truncates(drive: TapeDrive) -> None:
     """A filemark, too, is the last thing on the tape."""
     lay_out(drive)
     drive.space_records(1)
@@ -177,7 +177,7 @@ def filemark_truncates(drive: TapeDrive) -> None:
     expect_equal(drive.space_filemarks(-9), 1, "filemarks before a new filemark")
 
 
-def filemark_counts(drive: TapeDrive) -> None:
+def _filemark_counts(drive: TapeDrive) -> None:
     """Several marks at once are empty tape files; none changes nothing."""
     write(drive, [record(0)])
     drive.write_filemarks(3)
@@ -197,14 +197,14 @@ def filemark_counts(drive: TapeDrive) -> None:
 
 
 WRITING_CHECKS: Final[tuple[Callable[[TapeDrive], None], ...]] = (
-    fresh_tape,
-    capacity,
-    record_sizes,
-    large_records,
-    many_pieces,
-    caller_keeps_its_memory,
-    extents,
-    overwriting,
-    filemark_truncates,
-    filemark_counts,
+    _fresh_tape,
+    _capacity,
+    _record_sizes,
+    _large_records,
+    _many_pieces,
+    _caller_keeps_its_memory,
+    _extents,
+    _overwriting,
+    _filemark_truncates,
+    _filemark_counts,
 )

@@ -15,7 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
 from tapekit.segments import BUFFER_BYTES, Batch, ConnectionBroken, Extent
-from tapekit.testing.expecting import PATIENCE_S, Background, expect, expect_equal, expect_raises
+from tapekit.testing.expecting import (
+    PATIENCE_S,
+    Background,
+    expect,
+    expect_equal,
+    expect_raises,
+    title,
+)
 from tapekit.testing.memory_tape import bytes_of
 
 if TYPE_CHECKING:
@@ -30,6 +37,10 @@ T = TypeVar("T")
 
 _MORE_THAN_ANY_RING: Final = 64 << 20
 """Bytes that no connection may take before its reader has begun."""
+
+
+_STRIDE: Final = 61
+_NOISE: Final = hashlib.shake_128(b"noise").digest(6 * BUFFER_BYTES)
 
 
 class _Pair(NamedTuple):
@@ -62,15 +73,15 @@ def check_data_transport(
             check(_Pair(writer, reader, patience_s))
         except (AssertionError, ConnectionBroken) as error:
             told = str(error) or type(error).__name__
-            raise AssertionError(f"{check.__name__}: {told}") from error
+            raise AssertionError(f"{title(check)}: {told}") from error
         finally:
             writer.close()
             reader.close()
 
 
-def _pattern(length: int, number: int = 0) -> bytes:
+def _noise(length: int, number: int = 0) -> bytes:
     """Bytes without any repetition, others for each number."""
-    return hashlib.shake_128(b"%d" % number).digest(length)
+    return _NOISE[number * _STRIDE : number * _STRIDE + length]
 
 
 def _read_all(source: DataSource) -> bytes:
@@ -92,9 +103,9 @@ def _buffer_batch(sink: DataSink, data: bytes) -> Batch:
     return Batch((buffer[: len(data)],), len(data), lambda: sink.recycle(buffer))
 
 
-def bytes_in_order(pair: _Pair) -> None:
+def _bytes_in_order(pair: _Pair) -> None:
     """More bytes than the ring holds arrive whole and in order."""
-    parts = [_pattern(size, n) for n, size in enumerate((BUFFER_BYTES, 1, 10240, 99_999) * 8)]
+    parts = [_noise(size, n) for n, size in enumerate((BUFFER_BYTES, 1, 10240, 99_999) * 8)]
 
     def send() -> None:
         sink = pair.writer.sink()
@@ -109,9 +120,9 @@ def bytes_in_order(pair: _Pair) -> None:
     expect(found == b"".join(parts), "other bytes arrived than were put")
 
 
-def extents(pair: _Pair) -> None:
+def _extents(pair: _Pair) -> None:
     """Extents arrive as the file's bytes; what the file lacks is zeros."""
-    content = _pattern(5 * BUFFER_BYTES + 77)
+    content = _noise(5 * BUFFER_BYTES + 77)
     with tempfile.TemporaryFile() as file:
         file.write(content)
         file.flush()
@@ -137,7 +148,7 @@ def extents(pair: _Pair) -> None:
     expect(found == wanted, "other bytes arrived from extents than are in the file")
 
 
-def empty_stream(pair: _Pair) -> None:
+def _empty_stream(pair: _Pair) -> None:
     """A stream of no bytes is an end and no error, told as often as asked."""
     pair.start(pair.writer.sink().finish, "finish of an empty stream").result()
     source = pair.reader.source()
@@ -146,7 +157,7 @@ def empty_stream(pair: _Pair) -> None:
         expect(got is None, "get at the end of an empty stream returned a batch")
 
 
-def batches_come_back(pair: _Pair) -> None:
+def _batches_come_back(pair: _Pair) -> None:
     """Every batch is released once, after its bytes were used."""
     count = 40
     released: list[int] = []
@@ -154,7 +165,7 @@ def batches_come_back(pair: _Pair) -> None:
     def send() -> None:
         sink = pair.writer.sink()
         for number in range(count):
-            data = memoryview(_pattern(5000, number))
+            data = memoryview(_noise(5000, number))
             sink.put(Batch((data,), len(data), partial(released.append, number)))
         sink.drain()
         sink.finish()
@@ -165,13 +176,13 @@ def batches_come_back(pair: _Pair) -> None:
     expect_equal(released, list(range(count)), "batches released once drained, in order")
 
 
-def writer_waits(pair: _Pair) -> None:
+def _writer_waits(pair: _Pair) -> None:
     """Memory is bounded: without a reader the writer is made to wait."""
 
     def send() -> None:
         sink = pair.writer.sink()
         for number in range(_MORE_THAN_ANY_RING // BUFFER_BYTES):
-            sink.put(_buffer_batch(sink, _pattern(BUFFER_BYTES, number)))
+            sink.put(_buffer_batch(sink, _noise(BUFFER_BYTES, number)))
         sink.finish()
 
     sending = pair.start(send, "put of 64 MiB without a reader")
@@ -181,7 +192,7 @@ def writer_waits(pair: _Pair) -> None:
     expect_equal(len(found), _MORE_THAN_ANY_RING, "bytes that arrived late")
 
 
-def abort_wakes_reader(pair: _Pair) -> None:
+def _abort_wakes_reader(pair: _Pair) -> None:
     """A reader that waits hears of an abort of its own end."""
     reading = pair.start(pair.reader.source().get, "get after abort of its own end")
     reading.expect_blocked()
@@ -190,7 +201,7 @@ def abort_wakes_reader(pair: _Pair) -> None:
     _expect_put_breaks(pair)
 
 
-def peer_abort_wakes_reader(pair: _Pair) -> None:
+def _peer_abort_wakes_reader(pair: _Pair) -> None:
     """A reader that waits hears of an abort of the other end."""
     reading = pair.start(pair.reader.source().get, "get after abort of the other end")
     reading.expect_blocked()
@@ -198,7 +209,7 @@ def peer_abort_wakes_reader(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, reading.result, "get after abort of the other end")
 
 
-def abort_wakes_writer(pair: _Pair) -> None:
+def _abort_wakes_writer(pair: _Pair) -> None:
     """A writer that waits hears of an abort of its own end."""
     sending = pair.start(lambda: _put_for_ever(pair.writer), "put after abort of its own end")
     sending.expect_blocked()
@@ -209,7 +220,7 @@ def abort_wakes_writer(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, reading.result, "get after abort of the other end")
 
 
-def peer_abort_wakes_writer(pair: _Pair) -> None:
+def _peer_abort_wakes_writer(pair: _Pair) -> None:
     """A writer that waits hears of an abort of the other end."""
     sending = pair.start(lambda: _put_for_ever(pair.writer), "put after abort of the other end")
     sending.expect_blocked()
@@ -217,7 +228,7 @@ def peer_abort_wakes_writer(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, sending.result, "put after abort of the other end")
 
 
-def peer_close_breaks_writer(pair: _Pair) -> None:
+def _peer_close_breaks_writer(pair: _Pair) -> None:
     """A reader that closes before the end breaks the writer off."""
     sending = pair.start(lambda: _put_for_ever(pair.writer), "put after the reader closed")
     sending.expect_blocked()
@@ -225,10 +236,10 @@ def peer_close_breaks_writer(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, sending.result, "put after the reader closed")
 
 
-def close_before_finish_is_no_end(pair: _Pair) -> None:
+def _close_before_finish_is_no_end(pair: _Pair) -> None:
     """A stream that was not finished must not look as if it had been."""
     sink = pair.writer.sink()
-    sink.put(_buffer_batch(sink, _pattern(1000)))
+    sink.put(_buffer_batch(sink, _noise(1000)))
     pair.writer.close()
     reading = pair.start(
         lambda: _read_all(pair.reader.source()), "get after the writer closed early"
@@ -236,7 +247,7 @@ def close_before_finish_is_no_end(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, reading.result, "get after the writer closed early")
 
 
-def ends_are_final(pair: _Pair) -> None:
+def _ends_are_final(pair: _Pair) -> None:
     """Abort and close can come in any order and any number of times."""
     for connection in (pair.writer, pair.reader):
         for call in (connection.abort, connection.close, connection.close, connection.abort):
@@ -249,10 +260,10 @@ def ends_are_final(pair: _Pair) -> None:
     _expect_put_breaks(pair)
 
 
-def abort_releases(pair: _Pair) -> None:
+def _abort_releases(pair: _Pair) -> None:
     """What was put and never read is released by the time both are closed."""
     released: list[int] = []
-    data = memoryview(_pattern(1000))
+    data = memoryview(_noise(1000))
     pair.writer.sink().put(Batch((data,), len(data), lambda: released.append(1)))
     pair.reader.abort()
     pair.reader.close()
@@ -263,7 +274,7 @@ def abort_releases(pair: _Pair) -> None:
 def _put_for_ever(writer: DataConnection) -> None:
     sink = writer.sink()
     while True:
-        sink.put(_buffer_batch(sink, _pattern(BUFFER_BYTES)))
+        sink.put(_buffer_batch(sink, _noise(BUFFER_BYTES)))
 
 
 def _expect_put_breaks(pair: _Pair) -> None:
@@ -273,17 +284,17 @@ def _expect_put_breaks(pair: _Pair) -> None:
 
 
 _CHECKS: Final[tuple[Callable[[_Pair], None], ...]] = (
-    bytes_in_order,
-    extents,
-    empty_stream,
-    batches_come_back,
-    writer_waits,
-    abort_wakes_reader,
-    peer_abort_wakes_reader,
-    abort_wakes_writer,
-    peer_abort_wakes_writer,
-    peer_close_breaks_writer,
-    close_before_finish_is_no_end,
-    ends_are_final,
-    abort_releases,
+    _bytes_in_order,
+    _extents,
+    _empty_stream,
+    _batches_come_back,
+    _writer_waits,
+    _abort_wakes_reader,
+    _peer_abort_wakes_reader,
+    _abort_wakes_writer,
+    _peer_abort_wakes_writer,
+    _peer_close_breaks_writer,
+    _close_before_finish_is_no_end,
+    _ends_are_final,
+    _abort_releases,
 )

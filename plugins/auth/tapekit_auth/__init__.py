@@ -1,1 +1,1 @@
-
+"""Logins: methods, users with sealed passwords, roles, and the limit on attempts."""

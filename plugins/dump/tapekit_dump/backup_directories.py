@@ -28,9 +28,7 @@ __all__ = ["write_directories"]
 _VIEW_BYTES: Final = 1 << 20
 
 
-def write_directories(
-    records: Spool, writer: StreamWriter, history: HistoryBatches | None
-) -> None:
+def write_directories(records: Spool, writer: StreamWriter, history: HistoryBatches | None) -> None:
     """Copy all directories to the stream.
 
     :raises ConnectionBroken: the stream's other end broke off.

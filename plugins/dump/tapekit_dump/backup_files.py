@@ -12,28 +12,238 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.segments import BUFFER_BYTES
+from tapekit_dump.backup_contents import ContentWriter
 from tapekit_dump.backup_report import readable
-from tapekit_dump.contents import data_runs, spans
 from tapekit_dump.descent import Descent
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES, RUNS, Inode
 from tapekit_dump.plan import StepKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
-    from tapekit.streams import StreamWriter
     from tapekit_dump.backup_attributes import AttributeReader
-    from tapekit_dump.backup_history import HistoryBatches
     from tapekit_dump.backup_report import BackupReport
-    from tapekit_dump.headers import HeaderPacker, HeaderTemplate
-    from tapekit_dump.plan import Plan
+    from tapekit_dump.backup_stream import CtimeOf, ObjectStream
+    from tapekit_dump.plan import Plan, Step
 
 __all__ = ["FileWriter"]
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
+_SMALL_BYTES: Final = 256 * 1024
 _ZEROS: Final = tuple(bytes(count) for count in range(RECORD_BYTES))
-_SMALL: Final = 256 * 1024
+_OTHERS: Final = frozenset({stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
+
+
+@final
+class FileWriter:
+    """Writes what the plan says, reading the tree a second time."""
+
+    def __init__(
+        self,
+        root: int,
+        *,
+        stream: ObjectStream,
+        attributes: AttributeReader,
+        ctime_of: CtimeOf,
+        report: BackupReport,
+        extent_bytes: int,
+    ) -> None:
+        self._stream: Final = stream
+        self._writer: Final = stream.writer
+        self._history: Final = stream.history
+        self._attributes: Final = attributes
+        self._ctime_of: Final = ctime_of
+        self._report: Final = report
+        self._contents: Final = ContentWriter(stream, report, extent_bytes)
+        self._small: Final = min(_SMALL_BYTES, extent_bytes - 1)
+        self._descent: Final = Descent(root)
+        self._flags = _READ | os.O_NOATIME
+
+    def run(self, plan: Plan) -> None:
+        """Append everything that the plan has names for.
+
+        :raises ConnectionBroken: the stream's other end broke off.
+        :raises TapekitError: the plan cannot be read.
+        """
+        try:
+            for step in plan:
+                if step.kind is StepKind.DIRECTORY:
+                    self._descent.enter(step.depth, step.names[0])
+                else:
+                    self._take(step)
+                    self._stream.mark()
+        finally:
+            self._descent.close()
+
+    def _take(self, step: Step) -> None:
+        try:
+            directory = self._descent.here()
+        except OSError as error:
+            self._lose_all(step, error)
+            return
+        if step.kind is StepKind.REGULAR:
+            self._write_regular(step, directory)
+        else:
+            write = self._write_symlink if step.kind is StepKind.SYMLINK else self._write_other
+            for number, name in enumerate(step.names, step.first):
+                try:
+                    write(number, name, directory)
+                except OSError as error:
+                    self._lose(number, name, error)
+
+    def _write_regular(self, step: Step, directory: int) -> None:
+        """Append regular files.
+
+        This is the loop that a backup of small files spends its time in, so
+        it calls the kernel and the packer directly and keeps what it can in
+        local variables. A small file costs an open, a status, a list of
+        attributes, a read and a close, and its bytes are copied once, into
+        the ring buffer. Whatever is unusual about a file, errors included,
+        is left to others, who begin it anew.
+        """
+        writer, history, small, flags = self._writer, self._history, self._small, self._flags
+        pack, ctime_of = self._stream.packer.inode.pack_status, self._ctime_of
+        has_attributes = self._attributes.are_supported
+        names: Sequence[str] = ()
+        base, fd = writer.position - writer.end, -1
+        try:
+            for number, name in enumerate(step.names, step.first):
+                is_written = False
+                try:
+                    fd = os.open(name, flags, dir_fd=directory)
+                    status = os.fstat(fd)
+                    size = status.st_size
+                    if has_attributes:
+                        names = os.listxattr(fd)
+                    if size <= small and size <= status.st_blocks << 9 and S_ISREG(status.st_mode):
+                        records = (size + 1023) >> 10
+                        at = writer.end
+                        end = at + ((records + 1) << 10)
+                        if end > BUFFER_BYTES:
+                            writer.turn()
+                            self._stream.mark()
+                            base, at, end = writer.position, 0, end - at
+                        buffer, data, ctime_s = writer.buffer, at + RECORD_BYTES, ctime_of(status)
+                        pack(buffer, at, (base + at) >> 10, number, status, ctime_s, RUNS[records])
+                        is_written = os.preadv(fd, (buffer[data : data + size],), 0) == size
+                except OSError:
+                    # The careful way below meets the same error, or none.
+                    pass
+                if not is_written:
+                    given, fd = fd, -1
+                    self._write_carefully(number, name, directory, given)
+                    base = writer.position - writer.end
+                    continue
+                buffer[data + size : end] = _ZEROS[-size & 1023]
+                writer.end = end
+                if history is not None:
+                    history.add_status(number, status, ctime_s, base + at)
+                if names:
+                    self._write_sets(fd, number, name, status)
+                    base = writer.position - writer.end
+                os.close(fd)
+                fd = -1
+        finally:
+            if fd >= 0:
+                os.close(fd)
+
+    def _write_sets(self, fd: int, number: int, name: bytes, status: os.stat_result) -> None:
+        sets = self._attributes.of_descriptor(fd, self._descent.path, name)
+        self._stream.sets(number, Inode.of(status, self._ctime_of(status)), sets)
+
+    def _write_carefully(self, number: int, name: bytes, directory: int, fd: int) -> None:
+        """Append a regular file that is large, has holes or gave an error.
+
+        :param fd: the file, to be closed here, or -1 if it could not be opened.
+        """
+        try:
+            if fd < 0:
+                fd = self._open(name, directory)
+            status = os.fstat(fd)
+        except OSError as error:
+            self._lose(number, name, error)
+            if fd >= 0:
+                os.close(fd)
+            return
+        if not S_ISREG(status.st_mode):
+            os.close(fd)
+            self._changed_type(number, name)
+            return
+        sets = self._attributes.of_descriptor(fd, self._descent.path, name)
+        inode = Inode.of(status, self._ctime_of(status))
+        if self._history is not None:
+            self._history.add_inode(number, inode, status.st_size, self._writer.position)
+        self._contents.write(fd, number, inode, status, self._descent.path(name))
+        self._stream.sets(number, inode, sets)
+
+    def _open(self, name: bytes, directory: int) -> int:
+        """Open a file, from now on without O_NOATIME if that is refused: it
+        takes the owner or CAP_FOWNER.
+
+        :raises OSError: the file cannot be opened.
+        """
+        try:
+            return os.open(name, self._flags, dir_fd=directory)
+        except PermissionError as error:
+            if error.errno != errno.EPERM or self._flags == _READ:
+                raise
+        self._flags = _READ
+        return os.open(name, _READ, dir_fd=directory)
+
+    def _write_symlink(self, number: int, name: bytes, directory: int) -> None:
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if not stat.S_ISLNK(status.st_mode):
+            self._changed_type(number, name)
+            return
+        target = os.readlink(name, dir_fd=directory)
+        self._write_whole(number, name, directory, status, target)
+
+    def _write_other(self, number: int, name: bytes, directory: int) -> None:
+        """Append a device, a fifo or a socket."""
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        if stat.S_IFMT(status.st_mode) in _OTHERS:
+            self._write_whole(number, name, directory, status, b"")
+        else:
+            self._changed_type(number, name)
+
+    def _write_whole(
+        self, number: int, name: bytes, directory: int, status: os.stat_result, data: bytes
+    ) -> None:
+        sets = self._attributes.of_name(directory, self._descent.path, name)
+        self._stream.whole(number, Inode.of(status, self._ctime_of(status)), data, sets)
+
+    def _lose(self, number: int, name: bytes, error: OSError) -> None:
+        """Report one file, and append what stands for it."""
+        path = readable(self._descent.path(name))
+        if error.errno == errno.ENOENT:
+            self._report.lose(CATALOGUE.error("file-vanished", path=path))
+        elif error.errno in (errno.ELOOP, errno.ENXIO, errno.EINVAL):
+            self._report.lose(CATALOGUE.error("file-changed-type", path=path))
+        else:
+            reason = error.strerror or str(error)
+            self._report.lose(CATALOGUE.error("file-unreadable", path=path, reason=reason))
+        self._stream.lost(number)
+
+    def _changed_type(self, number: int, name: bytes) -> None:
+        path = readable(self._descent.path(name))
+        self._report.lose(CATALOGUE.error("file-changed-type", path=path))
+        self._stream.lost(number)
+
+    def _lose_all(self, step: Step, error: OSError) -> None:
+        """Report a directory whose files cannot be reached any more."""
+        self._report.lose(
+            CATALOGUE.error(
+                "directory-vanished",
+                path=readable(self._descent.path()),
+                count=len(step.names),
+                reason=error.strerror or str(error),
+            ),
+            count=len(step.names),
+        )
+        for number in range(step.first, step.first + len(step.names)):
+            self._stream.lost(number)

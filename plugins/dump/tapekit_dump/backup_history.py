@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import os
 
     from tapekit.hookspecs.data_engine import DirectoryEntry, FileHistory
-    from tapekit_dump.headers import Header
+    from tapekit_dump.headers import Header, Inode
 
 __all__ = ["HistoryBatches"]
 
@@ -49,7 +49,7 @@ class HistoryBatches:
 
     def add_header(self, header: Header, position: int) -> None:
         """The attributes of a directory."""
-        self._add_node(
+        self._nodes.append(
             NodeEntry(
                 header.inode,
                 header.mode,
@@ -64,19 +64,25 @@ class HistoryBatches:
             )
         )
 
-    def add_status(
-        self, number: int, status: os.stat_result, ctime_ns: int, size: int, position: int
-    ) -> None:
-        """The attributes of anything else."""
-        mode, _, _, links, uid, gid, _, atime, mtime, _ = status
-        ctime = ctime_ns // 1_000_000_000
-        self._add_node(
-            NodeEntry(number, mode, size, mtime, atime, ctime, uid, gid, links, position)
+    def add_status(self, number: int, status: os.stat_result, ctime_s: int, position: int) -> None:
+        """The attributes of a regular file."""
+        mode, _, _, links, uid, gid, size, *_ = status
+        atime_s, mtime_s = int(status.st_atime), 0
+        self._nodes.append(
+            NodeEntry(number, mode, size, mtime_s, atime_s, ctime_s, uid, gid, links, position)
         )
+        if len(self._nodes) >= _BATCH:
+            self.flush()
 
-    def add_lost(self, number: int, mode: int, position: int) -> None:
-        """Something of which nothing is known but its number."""
-        self._add_node(NodeEntry(number, mode, 0, 0, 0, 0, 0, 0, 1, position))
+    def add_inode(self, number: int, inode: Inode, size: int, position: int) -> None:
+        """The attributes of anything else."""
+        mtime_s, atime_s = inode.mtime_us // 1_000_000, inode.atime_us // 1_000_000
+        self._nodes.append(
+            NodeEntry(
+                number, inode.mode, size, mtime_s, atime_s, inode.ctime_s, inode.uid, inode.gid,
+                inode.links, position,
+            )
+        )  # fmt: skip
 
     def flush(self) -> None:
         """Hand over all that is gathered."""
@@ -84,11 +90,6 @@ class HistoryBatches:
         if self._nodes:
             nodes, self._nodes = self._nodes, []
             self._history.add_nodes(nodes)
-
-    def _add_node(self, node: NodeEntry) -> None:
-        self._nodes.append(node)
-        if len(self._nodes) >= _BATCH:
-            self.flush()
 
     def _flush_names(self) -> None:
         while self._names:

@@ -62,7 +62,7 @@ class BackupReport:
             self._said.add(error.id)
             self.warn(error)
 
-    def lose(self, error: TapekitError) -> None:
-        """Something of the tree, or part of it, is not in the backup."""
-        self.losses += 1
+    def lose(self, error: TapekitError, count: int = 1) -> None:
+        """Objects of the tree, or parts of them, are not in the backup."""
+        self.losses += count
         self.warn(error)

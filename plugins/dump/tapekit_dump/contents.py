@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tapekit_dump.headers import RECORD_BYTES, RUNS, SPAN_BYTES, Run
 

@@ -13,7 +13,6 @@ import struct
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 from tapekit.streams import EndOfStream
-
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import (
     ADDRESSES,
@@ -40,6 +39,11 @@ _MAP_RECORDS_LIMIT: Final = 2**32 // (8 * RECORD_BYTES)
 _FIRST_HEADER_WITHIN: Final = 64
 """A damaged beginning is passed over if a header stands within so many
 records; a stream without one there is something else than a dump."""
+
+# Plain numbers, since these are looked up for each header of a stream.
+_WITH_CONTENT: Final = frozenset({int(HeaderType.INODE), int(HeaderType.ADDR)})
+_MAPS: Final = frozenset({int(HeaderType.CLRI), int(HeaderType.BITS)})
+_BARE: Final = frozenset({int(HeaderType.TAPE), int(HeaderType.END)})
 
 _TAIL: Final = next(field.offset for field in FIELDS if field.name == "addresses")
 """Where the part of a header begins that most headers of a dump share."""
@@ -91,7 +95,8 @@ class HeaderReader:
             raise BadHeader("magic")
         if (sum(self._words.unpack_from(view)) + tail_sum) & _WORD != CHECKSUM:
             raise BadHeader("checksum")
-        return Header(*fields, *tail_fields)
+        # As Header(*fields, *tail_fields), in half the time.
+        return tuple.__new__(Header, fields + tail_fields)
 
     def _learn(self, view: memoryview, tail: bytes) -> Header:
         header = unpack_header(view)
@@ -207,12 +212,9 @@ class RecordReader:
 
 def _is_plausible(header: Header) -> bool:
     """Whether a header claims nothing that no dump can hold."""
-    match header.type:
-        case HeaderType.INODE | HeaderType.ADDR:
-            return 0 <= header.address_count <= ADDRESSES and header.size >= 0 and header.inode > 1
-        case HeaderType.CLRI | HeaderType.BITS:
-            return 0 <= header.address_count <= _MAP_RECORDS_LIMIT
-        case HeaderType.TAPE | HeaderType.END:
-            return True
-        case _:
-            return False
+    kind, count = header.type, header.address_count
+    if kind in _WITH_CONTENT:
+        return 0 <= count <= ADDRESSES and header.size >= 0 and header.inode > 1
+    if kind in _MAPS:
+        return 0 <= count <= _MAP_RECORDS_LIMIT
+    return kind in _BARE

@@ -13,6 +13,7 @@ import fcntl
 import os
 import stat
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit_dump.attributes import decode_set
@@ -21,8 +22,8 @@ from tapekit_dump.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tapekit.errors import TapekitError
     from tapekit_dump.headers import Header
-    from tapekit_dump.recover_findings import Findings
 
 __all__ = ["AttributeSetter", "Attributes"]
 
@@ -79,11 +80,14 @@ class Attributes(NamedTuple):
 
 @final
 class AttributeSetter:
-    """Sets attributes; what fails is a warning, once for owners."""
+    """Sets attributes.
 
-    def __init__(self, findings: Findings) -> None:
-        self._findings: Final = findings
-        self._may_give_away = True
+    :param warn: hears of each attribute that could not be set, in words for
+        the operator.
+    """
+
+    def __init__(self, warn: Callable[[TapekitError], None]) -> None:
+        self._warn: Final = warn
 
     def finish(
         self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]
@@ -101,33 +105,21 @@ class AttributeSetter:
         self._finish_one_by_one(fd, attributes, sets, path)
 
     def finish_special(
-        self,
-        directory: int,
-        name: bytes,
-        attributes: Attributes,
-        sets: Sequence[bytes],
-        path: Callable[[], str],
+        self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]
     ) -> None:
-        """Set all attributes of a new object that cannot be opened for
-        reading: symbolic link, device, fifo or socket.
-
-        :raises OSError: the object has gone.
+        """Set all attributes of a symbolic link, device, fifo or socket that
+        was opened with ``O_PATH``.
         """
-        owner = attributes.uid, attributes.gid
+        # The way through /proc reaches the object itself: nothing that takes
+        # its name in the meantime is touched.
+        itself = f"/proc/self/fd/{fd}"
+        given = self._own(lambda: os.chown(itself, attributes.uid, attributes.gid), path)
+        self._set_extended(itself, sets, path)
+        if not stat.S_ISLNK(attributes.mode):
+            mode = _lawful_mode(attributes, given=given)
+            self._try(lambda: Path(itself).chmod(mode), "mode", path)
         times = attributes.atime_ns, attributes.mtime_ns
-        fd = os.open(name, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=directory)
-        try:
-            # The way through /proc reaches the object itself: nothing that
-            # takes its name in the meantime is touched.
-            itself = f"/proc/self/fd/{fd}"
-            given = self._own(lambda: os.chown(itself, *owner), path)
-            self._set_extended(itself, sets, path)
-            if not stat.S_ISLNK(attributes.mode):
-                mode = _lawful_mode(attributes, given=given)
-                self._try(lambda: os.chmod(itself, mode), "mode", path)
-            self._try(lambda: os.utime(itself, ns=times), "times", path)
-        finally:
-            os.close(fd)
+        self._try(lambda: os.utime(itself, ns=times), "times", path)
 
     def set_flags(self, fd: int, flags: int, path: Callable[[], str]) -> None:
         """Set the flags of an open file; nothing can be changed afterwards."""
@@ -144,18 +136,14 @@ class AttributeSetter:
         self._try(lambda: os.utime(fd, ns=times), "times", path)
 
     def _own(self, give: Callable[[], None], path: Callable[[], str]) -> bool:
-        """Set the owner; whether it is set. Not being allowed to is told
-        once, since it is then the same for all.
-        """
+        """Set the owner; whether it is set."""
         try:
             give()
-        except PermissionError as error:
-            if self._may_give_away and error.errno == errno.EPERM:
-                self._may_give_away = False
-                self._findings.warn(CATALOGUE.error("owners-not-restored"))
-            return False
         except OSError as error:
-            self._warn("owner", path, error)
+            if error.errno == errno.EPERM:
+                self._warn(CATALOGUE.error("owners-not-restored"))
+            else:
+                self._tell("owner", path, error)
             return False
         return True
 
@@ -165,28 +153,22 @@ class AttributeSetter:
         for blob in sets:
             found, problems = decode_set(blob)
             for problem in problems:
-                self._findings.warn(
-                    CATALOGUE.error("attributes-unreadable", path=path(), reason=problem)
-                )
+                self._warn(CATALOGUE.error("attributes-lost", path=path(), reason=problem))
             for name, value in found.items():
                 self._set_one(target, name, value, path)
 
-    def _set_one(
-        self, target: int | str, name: str, value: bytes, path: Callable[[], str]
-    ) -> None:
+    def _set_one(self, target: int | str, name: str, value: bytes, path: Callable[[], str]) -> None:
         self._try(lambda: os.setxattr(target, name, value), name, path)
 
     def _try(self, change: Callable[[], None], what: str, path: Callable[[], str]) -> None:
         try:
             change()
         except OSError as error:
-            self._warn(what, path, error)
+            self._tell(what, path, error)
 
-    def _warn(self, what: str, path: Callable[[], str], error: OSError) -> None:
-        self._findings.warn(
-            CATALOGUE.error(
-                "attribute-not-restored", what=what, path=path(), reason=error.strerror
-            )
+    def _tell(self, what: str, path: Callable[[], str], error: OSError) -> None:
+        self._warn(
+            CATALOGUE.error("attribute-not-restored", what=what, path=path(), reason=error.strerror)
         )
 
 

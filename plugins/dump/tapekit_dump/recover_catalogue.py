@@ -11,11 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from tapekit.hookspecs.data_engine import FileResult
+from tapekit_dump.backup_report import readable
 from tapekit_dump.directories import EntryFault, EntryType, decode_entries
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.maps import ROOT
-from tapekit_dump.recover_findings import shown
 from tapekit_dump.recover_spool import BlobSpool, EntrySpool, pack_entry, unpack_entry
 
 if TYPE_CHECKING:
@@ -23,12 +22,14 @@ if TYPE_CHECKING:
 
     from tapekit_dump.directories import DecodedEntry
     from tapekit_dump.recover_findings import Findings
+    from tapekit_dump.recover_losses import Losses
     from tapekit_dump.recover_selection import Branch, View
+    from tapekit_dump.spool import SpoolRoom
 
 __all__ = ["Catalogue", "Directory", "Names", "Place"]
 
 _DOTS: Final = frozenset({b".", b".."})
-_MAYBE_DIRECTORY: Final = frozenset({EntryType.DIRECTORY, EntryType.UNKNOWN})
+_MAYBE_DIRECTORY: Final = frozenset({int(EntryType.DIRECTORY), int(EntryType.UNKNOWN)})
 
 
 @final
@@ -67,18 +68,18 @@ class Catalogue:
     """All directories of a backup and the names in them.
 
     :param branch: the tops of all views.
-    :param run_entries: names kept in memory before a temporary file is used.
-    :param spool_directory: where that file goes.
+    :param room: where names go that have no room in memory.
+    :param run_entries: names kept in memory.
     """
 
     def __init__(
-        self, branch: Branch, findings: Findings, run_entries: int, spool_directory: str | None
+        self, branch: Branch, findings: Findings, room: SpoolRoom, run_entries: int
     ) -> None:
         self._findings: Final = findings
         self._directories: Final[dict[int, Directory]] = {}
-        self._entries: Final = EntrySpool(run_entries, spool_directory)
-        self._candidates: Final = EntrySpool(run_entries, spool_directory)
-        self._sets: Final = BlobSpool(spool_directory)
+        self._entries: Final = EntrySpool(room, run_entries)
+        self._candidates: Final = EntrySpool(room, run_entries)
+        self._sets: Final = BlobSpool(room)
         self._branches: Final[dict[int, Branch]] = {ROOT: branch}
         self._is_whole: Final = bool(branch.views)
 
@@ -88,7 +89,7 @@ class Catalogue:
         return self._directories
 
     def close(self) -> None:
-        """Drop the temporary files."""
+        """Drop the spools."""
         for spool in (self._entries, self._candidates, self._sets):
             spool.close()
 
@@ -114,26 +115,26 @@ class Catalogue:
         """Take in a part of a directory's content that begins at ``offset``
         of it, a multiple of 1,024.
 
-        :raises TapekitError: a temporary file cannot be written.
+        :raises TapekitError: a spool cannot be written.
         """
         parent, keep, keep_candidate = directory.inode, self._entries.add, self._candidates.add
         for entry in decode_entries(content, byte_order, old_format=old_format):
-            name = entry.name
-            if entry.fault is None and name in _DOTS and not offset:
-                continue
-            if entry.fault is not None or name in _DOTS:
+            inode, kind, name, _, fault = entry
+            if fault is not None or name in _DOTS:
+                if fault is None and not offset:
+                    continue
                 name = self._mended_name(entry, parent, offset)
                 if not name:
                     continue
-            packed = pack_entry(entry.inode, parent, name)
+            packed = pack_entry(inode, parent, name)
             keep(packed)
-            if entry.kind in _MAYBE_DIRECTORY:
+            if kind in _MAYBE_DIRECTORY:
                 keep_candidate(packed)
 
     def add_set(self, directory: Directory, blob: bytes) -> None:
         """Keep an attribute set of a directory.
 
-        :raises TapekitError: a temporary file cannot be written.
+        :raises TapekitError: a spool cannot be written.
         """
         directory.sets += (self._sets.add(blob),)
 
@@ -143,14 +144,14 @@ class Catalogue:
             name = b"INODE-%d" % entry.inode
             self._findings.warn(
                 CATALOGUE.error(
-                    "name-invented", inode=entry.inode, directory=parent, name=shown(name)
+                    "name-invented", inode=entry.inode, directory=parent, name=readable(name)
                 )
             )
             return name
         self._findings.lose(
             CATALOGUE.error(
                 "entry-refused",
-                name=shown(entry.name),
+                name=readable(entry.name),
                 inode=entry.inode,
                 directory=parent,
                 offset=offset + entry.offset,
@@ -173,7 +174,7 @@ class Catalogue:
         while inode != ROOT and (directory := self._directories.get(inode)) is not None:
             parts.append(directory.name)
             inode = directory.parent
-        return shown(b"/" + b"/".join(reversed(parts)))
+        return readable(b"/" + b"/".join(reversed(parts)))
 
     def arrange(self) -> Iterator[Directory]:
         """Follow each directory up to the root and give those that are
@@ -195,11 +196,13 @@ class Catalogue:
             if directory.views is None:
                 yield from self._follow(directory)
 
-    def names(self) -> Names:
+    def names(self, losses: Losses) -> Names:
         """The names of everything that is no directory, once
         :meth:`arrange` has come to its end.
+
+        :param losses: hears of those whose objects do not come.
         """
-        return Names(self, self._wanted_names(), self._findings)
+        return Names(self._wanted_names(), losses, is_whole=self._is_whole)
 
     def _link_directories(self) -> None:
         """Find out which directory each directory is in."""
@@ -252,19 +255,25 @@ class Catalogue:
 
     def _wanted_names(self) -> Iterator[tuple[int, list[Place]]]:
         directories, branches = self._directories, self._branches
+        last = 0
+        views: tuple[View, ...] = ()
+        tops: Mapping[bytes, Branch] = {}
         for packed in self._entries.in_order():
             inode, parent, name = unpack_entry(packed)
-            above = directories.get(parent)
-            views = None if above is None else above.views
-            path = (parent, name)
-            places = [Place(view, parent, name, path) for view in views] if views else []
-            if parent in branches and name in branches[parent].children:
-                places = _places_of_tops(views or (), branches[parent].children[name], path)
-            if not places:
+            path = parent, name
+            if parent != last:
+                above, last = directories.get(parent), parent
+                views = () if above is None else above.views or ()
+                tops = branches[parent].children if parent in branches else {}
+            if name in tops:
+                places = _places_of_tops(views, tops[name], path)
+            else:
+                places = [Place(view, parent, name, path) for view in views]
+            if not places and not self._is_whole:
                 continue
             if (known := directories.get(inode)) is None:
                 yield inode, places
-            elif (known.parent, known.name) != path or inode == ROOT:
+            elif places and ((known.parent, known.name) != path or inode == ROOT):
                 self._findings.lose(
                     CATALOGUE.error("directory-linked-again", path=self.path_of(*path))
                 )
@@ -293,43 +302,37 @@ class Names:
     """Gives the places of objects in the order in which objects come."""
 
     def __init__(
-        self,
-        catalogue: Catalogue,
-        wanted: Iterator[tuple[int, list[Place]]],
-        findings: Findings,
+        self, wanted: Iterator[tuple[int, list[Place]]], losses: Losses, *, is_whole: bool
     ) -> None:
-        self._catalogue: Final = catalogue
         self._wanted: Final = wanted
-        self._findings: Final = findings
+        self._losses: Final = losses
+        self._is_whole: Final = is_whole
         self._next = next(wanted, None)
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether nothing that is to come is wanted."""
-        return self._next is None
-
-    def take(self, inode: int) -> list[Place]:
-        """All places of an object; those before it have not come and are
-        told as losses.
+        """Whether the rest of the stream has nothing that is wanted; of a
+        whole backup it has its end.
         """
-        places: list[Place] = []
+        return self._next is None and not self._is_whole
+
+    def take(self, inode: int) -> list[Place] | None:
+        """All places of an object, ``None`` if it ought to have one and no
+        directory names it. Objects before it that have not come are told as
+        losses.
+        """
+        places: list[Place] | None = None if self._is_whole else []
         while self._next is not None and self._next[0] <= inode:
             number, found = self._next
-            if number == inode:
-                places += found
+            if number != inode:
+                self._losses.missing(found)
             else:
-                self._lose(found)
+                places = found if places is None else places + found
             self._next = next(self._wanted, None)
         return places
 
     def lose_rest(self) -> None:
         """Tell everything that has not come as a loss."""
         while self._next is not None:
-            self._lose(self._next[1])
+            self._losses.missing(self._next[1])
             self._next = next(self._wanted, None)
-
-    def _lose(self, places: Sequence[Place]) -> None:
-        for place in places:
-            place.view.fail(FileResult.IO_ERROR)
-        path = self._catalogue.path_of(*places[0].path)
-        self._findings.lose(CATALOGUE.error("object-missing", path=path))

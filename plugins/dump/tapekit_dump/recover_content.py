@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.streams import EndOfStream
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import ATTRIBUTE_KIND, RECORD_BYTES, HeaderType
+from tapekit_dump.headers import ATTRIBUTE_KIND, RECORD_BYTES, HeaderFlag, HeaderType
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ObjectContent"]
 
+_HAS_ATTRIBUTES: Final = int(HeaderFlag.EXTENDED_ATTRIBUTES)
 _SET_RECORDS_LIMIT: Final = 64
 """Records of an attribute set: no file system has larger ones."""
 
@@ -45,6 +46,21 @@ class ObjectContent:
         self.is_cut = False
         """Whether the stream was damaged, or ended, in or right behind what
         has been taken."""
+
+    @classmethod
+    def behind(
+        cls, records: RecordReader, header: Header, following: Header, findings: Findings
+    ) -> ObjectContent:
+        """An object whose first span has been taken, with the header behind
+        it, which may be a continuation that the object does not need.
+        """
+        content = cls(records, header, findings)
+        content.following = following
+        extra: Header | None = following
+        while extra is not None and content._is_continuation(extra):
+            content._pass_over(extra)
+            extra = content.following
+        return content
 
     def spans(self) -> Iterator[bytes]:
         """For each header of the object its ``c_addr``; the stream stands at
@@ -135,7 +151,7 @@ class ObjectContent:
         return (
             header.inode == self.header.inode
             and header.type == HeaderType.INODE
-            and header.has_attributes
+            and header.flags & _HAS_ATTRIBUTES != 0
         )
 
 

@@ -17,9 +17,12 @@ if TYPE_CHECKING:
     from tapekit.errors import TapekitError
     from tapekit.hookspecs.data_engine import JobServices
 
-__all__ = ["Findings", "fatal_error", "is_fatal", "result_of", "shown"]
+__all__ = ["Findings", "fatal_error", "is_fatal", "result_of"]
 
 _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
+_ONCE: Final = frozenset({"dump.owners-not-restored"})
+"""Warnings that are the same for all objects."""
+
 _RESULTS: Final = {
     errno.EACCES: FileResult.FAILED_PERMISSION,
     errno.EPERM: FileResult.FAILED_PERMISSION,
@@ -48,9 +51,15 @@ class Findings:
         self.damages = 0
         """Parts of the stream that could not be read."""
         self.warnings = 0
+        self._said: Final[set[str]] = set()
+        self._end: int | None = None
 
     def warn(self, finding: TapekitError) -> None:
         """Something is there, but not as it was."""
+        if finding.id in _ONCE:
+            if finding.id in self._said:
+                return
+            self._said.add(finding.id)
         self.warnings += 1
         self._tell(LogLevel.WARNING, finding, self.warnings)
 
@@ -64,6 +73,25 @@ class Findings:
         self.damages += 1
         self._tell(LogLevel.ERROR, finding, self.damages)
 
+    def end_early(self, offset: int) -> None:
+        """The stream ended at ``offset`` and not with an END header."""
+        self._end = offset
+
+    def conclude(self) -> None:
+        """Raise if anything of the backup is missing.
+
+        :raises TapekitError: says how much.
+        """
+        if self._end is not None:
+            raise CATALOGUE.error(
+                "stream-ended-early",
+                offset=self._end,
+                losses=self.losses,
+                damages=self.damages,
+            )
+        if self.losses or self.damages:
+            raise CATALOGUE.error("restore-incomplete", losses=self.losses, damages=self.damages)
+
     def note(self, text: str) -> None:
         """Something an operator likes to know."""
         self._services.log(LogLevel.NORMAL, text)
@@ -73,18 +101,6 @@ class Findings:
             self._services.log(level, str(finding))
         elif count == self._limit + 1:
             self._services.log(level, str(CATALOGUE.error("more-of-the-same", limit=self._limit)))
-
-
-def shown(raw: bytes) -> str:
-    """Bytes of a name or path as one line of text; what is no printable
-    character of UTF-8 is escaped.
-    """
-    text = raw.decode("utf-8", "backslashreplace")
-    return text if text.isprintable() else "".join(map(_printable, text))
-
-
-def _printable(character: str) -> str:
-    return character if character.isprintable() else ascii(character)[1:-1]
 
 
 def is_fatal(error: OSError) -> bool:

@@ -1,60 +1,45 @@
-"""Making the files of a backup, one after the other as the stream brings them.
+"""Everything that is no directory, one object after the other.
 
-A file is opened new under its name, filled run by run, finished by
-descriptor and then linked to its other names; whatever fails for one file
-is told and the stream is read on behind it. The one rule: after each object
-the stream stands at the next header, whatever has happened to the object.
+Most objects are small files with one name: they are read whole and go to the
+crew. Other files and everything special is made here, where the stream is
+read. The one rule: after each object the stream stands at the next header,
+whatever has happened to the object.
 """
 
 from __future__ import annotations
 
-import errno
-import itertools
-import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.data_engine import FileResult
 from tapekit.streams import EndOfStream
-from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import RECORD_BYTES, HeaderType
+from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.recover_attributes import Attributes
-from tapekit_dump.recover_findings import fatal_error, is_fatal, result_of
-from tapekit_dump.recover_places import ACCESS_ACL
+from tapekit_dump.recover_content import ObjectContent
+from tapekit_dump.recover_files import Copy
+from tapekit_dump.recover_names import SPECIAL_TYPES, new_special
+from tapekit_dump.recover_small import SmallFile
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tapekit_dump.headers import Header
     from tapekit_dump.reading import RecordReader
     from tapekit_dump.recover_attributes import AttributeSetter
-    from tapekit_dump.recover_catalogue import Catalogue, Place
+    from tapekit_dump.recover_catalogue import Place
+    from tapekit_dump.recover_crew import Crew
+    from tapekit_dump.recover_files import FileMaker
     from tapekit_dump.recover_findings import Findings
+    from tapekit_dump.recover_losses import Losses
     from tapekit_dump.recover_places import Places
 
 __all__ = ["ObjectMaker"]
 
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_UNTIL_FINISHED: Final = 0o600
+_TYPE: Final = 0o170000
+_SMALL: Final = 128 * 1024
+"""Files up to this many bytes are read whole."""
+
 _LINK_LIMIT: Final = 4095
 """Longest target of a symbolic link that Linux takes."""
-
-_COPY_FROM: Final = 128 * 1024
-"""Longer runs are moved to the file without being gathered first."""
-
-
-@final
-class _Copy:
-    """A file being made under one name."""
-
-    __slots__ = ("fd", "links", "place")
-
-    def __init__(self, fd: int, place: Place, links: Sequence[Place]) -> None:
-        self.fd = fd
-        """-1 once it has failed."""
-        self.place = place
-        self.links = links
-        """The other names that it gets."""
 
 
 @final
@@ -67,22 +52,29 @@ class ObjectMaker:
     def __init__(
         self,
         records: RecordReader,
-        catalogue: Catalogue,
         places: Places,
         setter: AttributeSetter,
         findings: Findings,
+        losses: Losses,
+        files: FileMaker,
+        crew: Crew,
         *,
         old_format: bool,
     ) -> None:
         self._records: Final = records
-        self._stream: Final = records.stream
-        self._catalogue: Final = catalogue
         self._places: Final = places
         self._setter: Final = setter
         self._findings: Final = findings
+        self._losses: Final = losses
+        self._files: Final = files
+        self._crew: Final = crew
         self._old_format: Final = old_format
-        self.made = 0
-        """Objects that are complete in all their places."""
+        self._made = 0
+
+    @property
+    def made(self) -> int:
+        """Names under which complete objects stand."""
+        return self._made + self._crew.made
 
     def make(self, header: Header, wanted: Sequence[Place]) -> Header | None:
         """Restore the object whose header was read last.
@@ -90,31 +82,101 @@ class ObjectMaker:
         :returns: the next header, or ``None`` at the end of the stream.
         :raises TapekitError: nothing more can be written to the destination.
         """
+        if len(wanted) == 1 and _is_small(header):
+            return self._make_small(header, wanted[0])
         content = ObjectContent(self._records, header, self._findings)
         if not wanted:
             content.pass_over()
         elif stat.S_ISREG(header.mode):
-            self._make_file(content, _families(wanted))
+            self._made += self._files.make(content, _families(wanted))
         else:
             self._make_special(content, _families(wanted))
         return content.following
 
-    # Regular files
-
-    def _make_file(self, content: ObjectContent, families: Sequence[Sequence[Place]]) -> None:
-        copies = [copy for places in families if (copy := self._begin(places)) is not None]
-        if not copies:
-            content.pass_over()
-            return
+    def _make_small(self, header: Header, place: Place) -> Header | None:
+        records, size = self._records, header.size
         try:
-            offset = self._fill(content, copies)
-            is_whole = offset >= content.header.size or not content.is_cut
-            sets = content.take_sets()
-            attributes = Attributes.of(content.header, old_format=self._old_format)
-            for copy in copies:
-                if copy.fd >= 0:
-                    self._finish(copy, attributes, sets, offset, is_whole)
-        finally:
-            for copy in copies:
-                if copy.fd >= 0:
-                    os.close(copy.fd)
+            data = bytes(records.stream.take(header.address_count * RECORD_BYTES)[:size])
+        except EndOfStream:
+            self._losses.missing((place,))
+            return None
+        sets: Sequence[bytes] = ()
+        try:
+            following: Header | None = records.next()
+        except EndOfStream:
+            following = None
+        if following is not None and following.inode == header.inode:
+            content = ObjectContent.behind(records, header, following, self._findings)
+            sets, following = content.take_sets(), content.following
+        self._crew.add(SmallFile(place, header, data, sets))
+        return following
+
+    def _make_special(self, content: ObjectContent, families: Iterable[Sequence[Place]]) -> None:
+        data = content.take_all(_LINK_LIMIT)
+        is_cut = content.is_cut and data is None
+        sets = content.take_sets()
+        objection = _objection(content.header, data)
+        for places in families:
+            if is_cut:
+                self._losses.missing(places)
+            elif objection is not None:
+                self._losses.refused(places, objection)
+            else:
+                self._made += self._make_one(places, content.header, data or b"", sets)
+
+    def _make_one(
+        self, places: Sequence[Place], header: Header, data: bytes, sets: Sequence[bytes]
+    ) -> int:
+        """Make a special object under the first name that can be had; gives
+        the number of its names.
+        """
+        attributes = Attributes.of(header, old_format=self._old_format)
+        for index, place in enumerate(places):
+            try:
+                directory = self._places.descriptor(place.view, place.directory)
+                fd = new_special(place.name, directory, header, data)
+            except OSError as error:
+                self._losses.failed(place, error)
+                continue
+            copy = Copy(fd, place, places[index + 1 :], self._losses)
+            try:
+                self._setter.finish_special(fd, attributes, sets, copy.path)
+                return copy.link_all(self._places)
+            finally:
+                copy.close()
+        return 0
+
+
+def _is_small(header: Header) -> bool:
+    """Whether an object is a short file that its header describes whole."""
+    count = header.address_count
+    return (
+        header.mode & _TYPE == stat.S_IFREG
+        and header.size <= count * RECORD_BYTES <= _SMALL
+        and not header.addresses.count(0, 0, count)
+    )
+
+
+def _families(wanted: Sequence[Place]) -> Iterable[Sequence[Place]]:
+    """The places by the tree that they are in; within one they are links."""
+    if len(wanted) == 1:
+        return (wanted,)
+    families: dict[int, dict[tuple[int, int, bytes], Place]] = {}
+    for place in wanted:
+        key = place.view.number, place.directory, place.name
+        families.setdefault(place.view.family, {})[key] = place
+    return [tuple(places.values()) for places in families.values()]
+
+
+def _objection(header: Header, data: bytes | None) -> str | None:
+    """Why a special object is not even made."""
+    kind = stat.S_IFMT(header.mode)
+    if kind not in SPECIAL_TYPES:
+        return f"its type {kind:#o} is unknown"
+    if kind != stat.S_IFLNK:
+        return None
+    if data is None:
+        return f"the target of a symbolic link has no {header.size} bytes"
+    if not data or b"\0" in data:
+        return "the target of a symbolic link is empty or contains a NUL"
+    return None

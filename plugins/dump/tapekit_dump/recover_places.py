@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from tapekit_dump.recover_catalogue import Directory
     from tapekit_dump.recover_selection import Path, View
 
-__all__ = ["ACCESS_ACL", "Places"]
+__all__ = ["Places"]
 
-ACCESS_ACL: Final = "system.posix_acl_access"
+_ACCESS_ACL: Final = "system.posix_acl_access"
 _DEFAULT_ACL: Final = "system.posix_acl_default"
 
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -154,7 +154,7 @@ class Places:
 
 def _forget_acls(fd: int) -> None:
     """Remove the ACLs that a new directory got from the one above it."""
-    for name in (_DEFAULT_ACL, ACCESS_ACL):
+    for name in (_DEFAULT_ACL, _ACCESS_ACL):
         # There may be only one of the two.
         with contextlib.suppress(OSError):
             os.removexattr(fd, name)

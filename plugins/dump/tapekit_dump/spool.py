@@ -8,6 +8,7 @@ of this grows with the tree in memory.
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import tempfile
@@ -131,7 +132,8 @@ class Spool:
             while into:
                 done = os.preadv(self._fd, [into], offset)
                 if not done:
-                    raise OSError("the temporary file has become shorter")
+                    # Somebody else has cut a file that has no name.
+                    raise self._failed(OSError(errno.EIO, os.strerror(errno.EIO)))
                 into = into[done:]
                 offset += done
         except OSError as error:

@@ -14,8 +14,6 @@ from tapekit.hookspecs.environment import Direction, Kind, Variable
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from tapekit.hookspecs.environment import Environment
 
 __all__ = [
@@ -66,12 +64,8 @@ def _choice(name: str, summary: str, default: str, *choices: str) -> Variable:
     )
 
 
-def _returned(
-    name: str, summary: str, direction: Direction = Direction.RETURNED
-) -> Variable:
-    return Variable(
-        name=name, engine=ENGINE, kind=Kind.TEXT, direction=direction, summary=summary
-    )
+def _returned(name: str, summary: str, direction: Direction = Direction.RETURNED) -> Variable:
+    return Variable(name=name, engine=ENGINE, kind=Kind.TEXT, direction=direction, summary=summary)
 
 
 VARIABLES: Final = (

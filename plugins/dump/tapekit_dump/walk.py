@@ -27,10 +27,11 @@ from tapekit_dump.plan import Plan, StepKind
 from tapekit_dump.spool import Pending, PendingStack
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
+    from tapekit_dump.backup_stream import CtimeOf
     from tapekit_dump.headers import HeaderPacker
     from tapekit_dump.spool import Spool, SpoolRoom
 
@@ -49,9 +50,7 @@ _TYPES: Final = {
     stat.S_IFBLK: EntryType.BLOCK_DEVICE,
     stat.S_IFSOCK: EntryType.SOCKET,
 }
-_LOST: Final = Inode(
-    mode=stat.S_IFDIR, links=2, uid=0, gid=0, atime_us=0, mtime_us=0, ctime_us=0
-)
+_LOST: Final = Inode(mode=stat.S_IFDIR, links=2, uid=0, gid=0, atime_us=0, mtime_us=0, ctime_s=0)
 """A directory of which nothing is known but that it was there."""
 
 
@@ -90,7 +89,7 @@ class Walk:
         room: SpoolRoom,
         packer: HeaderPacker,
         attributes: AttributeReader,
-        ctime_of: Callable[[os.stat_result], int],
+        ctime_of: CtimeOf,
         report: BackupReport,
     ) -> None:
         self._root: Final = root
@@ -152,7 +151,7 @@ class Walk:
             self._report.warn(
                 CATALOGUE.error("mount-point-left-out", path=readable(self._descent.path()))
             )
-        sets = self._attributes.of_descriptor(fd, self._descent.path, directory=True)
+        sets = self._attributes.of_descriptor(fd, self._descent.path, b"", directory=True)
         record.finish(Inode.of(status, self._ctime_of(status)), sets)
 
     def _lost(self, item: Pending, error: OSError) -> Inode:

@@ -1,1 +1,1 @@
-
+"""The mover: whole records between a data connection and a tape."""

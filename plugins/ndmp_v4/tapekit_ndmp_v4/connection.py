@@ -105,7 +105,7 @@ class NdmpConnection:
 
     # Receiving.
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes from the peer; empty at the end of its stream."""
         self._records.receive_data(data)
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import JobProgress, LogLevel
+from tapekit.hookspecs.data_engine import JobProgress
 from tapekit.machine import Machine
 from tapekit.segments import ConnectionBroken
 from tapekit_ndmp_v4 import addresses
@@ -274,7 +274,7 @@ class DataServer:
         if not self.machine.allows(DataEvent.HALT):
             return
         if error is not None:
-            self._link.log(LogLevel.ERROR, error.explained)
+            self._link.log_error(error)
         if self._connection is not None:
             self._connection.close()
         self._halt(reason)

@@ -11,7 +11,6 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import LogLevel
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import BadRequest, Ignored, Request
 from tapekit_ndmp_v4.exchanges import refusal
@@ -105,7 +104,7 @@ async def _answer_request(
             _LOG.warning(
                 "%s: %s refused: %s", session.link.name, request.exchange.name, refusal_.error
             )
-            session.link.log(LogLevel.ERROR, refusal_.error.explained)
+            session.link.log_error(refusal_.error)
         reply = refusal(request.exchange, refusal_.code)
     outbox.put(wire.send_reply(request, reply))
     session.reply_is_queued()

@@ -45,6 +45,9 @@ class Exchange(msgspec.Struct, frozen=True):
     needs_authentication: bool = True
     is_post: bool = False
 
+    def __repr__(self) -> str:
+        return f"<Exchange {self.name} {self.code:#x}>"
+
     def is_legal(self, data: DataState, mover: MoverState) -> bool:
         """Whether the request may come in these states."""
         return data in self.data and mover in self.mover

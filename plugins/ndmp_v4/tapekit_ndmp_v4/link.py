@@ -82,7 +82,7 @@ class SessionLink:
 
     def log_error(self, error: TapekitError) -> None:
         """Send what an error says and what to do about it."""
-        self.log(LogLevel.ERROR, error.explained)
+        self.log(LogLevel.ERROR, error.advice)
 
     def log_message(self, level: LogLevel, text: str) -> LogMessagePost:
         """The post of a message, numbered within the session."""

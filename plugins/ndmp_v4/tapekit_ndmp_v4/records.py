@@ -47,7 +47,7 @@ class RecordReader:
         self._empty_fragments = 0
         self._at_end = False
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: bytes | bytearray) -> None:
         """Take bytes; empty at the end of the stream."""
         if data:
             self._buffer += data
@@ -91,10 +91,10 @@ class RecordReader:
                 RemoteProtocolError, "record-too-large", length=total, limit=limits.max_record_bytes
             )
         for count, limit in (
-            (self._fragments, limits.max_fragments),
-            (self._empty_fragments, limits.max_empty_fragments),
+            (self._fragments + 1, limits.max_fragments),
+            (self._empty_fragments + (not length), limits.max_empty_fragments),
         ):
-            if count >= limit:
+            if count > limit:
                 raise CATALOGUE.raised_as(RemoteProtocolError, "too-many-fragments", limit=limit)
 
     def _check_end(self) -> None:

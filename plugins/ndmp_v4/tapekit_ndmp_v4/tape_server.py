@@ -28,6 +28,9 @@ class TapeServer:
         self._inventory: Final = inventory
         self._link: Final = link
         self.tape: OpenTape | None = None
+        self.met_filemark = False
+        """Whether the last thing done was a TAPE_READ that met a filemark:
+        clients then expect a record number that nobody knows."""
 
     @property
     def inventory(self) -> TapeInventory | None:

@@ -8,7 +8,15 @@ sends can cost more than its message.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, NamedTuple, TypeAlias, dataclass_transform
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Generic,
+    NamedTuple,
+    TypeAlias,
+    TypeVar,
+    dataclass_transform,
+)
 
 import msgspec
 from msgspec import Meta
@@ -46,6 +54,7 @@ __all__ = [
     "Pair",
     "PairList",
     "RecoveryStatusCode",
+    "RequestBody",
     "TapeOpenModeCode",
     "Text",
     "Value",
@@ -119,4 +128,13 @@ class Message(msgspec.Struct, metaclass=_MessageMeta, frozen=True, kw_only=True)
     """A body, or a structure within one; its fields in wire order.
 
     The default of a field is what a refusal puts there instead of zero.
+    """
+
+
+R = TypeVar("R", bound=Message)
+
+
+class RequestBody(Message, Generic[R]):
+    """The body of a request; its parameter is the type of the reply, for
+    type checkers alone.
     """

@@ -53,7 +53,7 @@ class XdrError(ValueError):
         return self
 
 
-class Scalar(NamedTuple):
+class _Scalar(NamedTuple):
     """A number of fixed size, which a structure packs with its neighbours."""
 
     layout: str
@@ -73,7 +73,7 @@ class Codec(NamedTuple):
     """The fewest bytes that any value takes."""
     zero: Any
     """The value of zeros and empty lists; fields with defaults keep them."""
-    scalar: Scalar | None = None
+    scalar: _Scalar | None = None
 
 
 def encode(message: Message) -> bytes:
@@ -152,14 +152,14 @@ def _codec_for(kind: mi.Type) -> Codec:
 def _number(layout: str, bounds: mi.IntType) -> Codec:
     low, high = bounds.ge, bounds.le
     if low is None or high is None or high > 2**31:
-        return _scalar(Scalar(layout, None, None), 0)
+        return _scalar(_Scalar(layout, None, None), 0)
 
     def check(value: int) -> int:
         if not low <= value <= high:
             raise XdrError(f"{value} is not in the range {low} to {high}")
         return value
 
-    return _scalar(Scalar(layout, check, check), 0)
+    return _scalar(_Scalar(layout, check, check), 0)
 
 
 def _enumeration(members: type[enum.IntEnum]) -> Codec:
@@ -172,10 +172,10 @@ def _enumeration(members: type[enum.IntEnum]) -> Codec:
     def convert(value: int) -> int:
         return known.get(value, value)
 
-    return _scalar(Scalar("I", check, convert), known.get(0, 0))
+    return _scalar(_Scalar("I", check, convert), known.get(0, 0))
 
 
-def _scalar(scalar: Scalar, nothing: int) -> Codec:
+def _scalar(scalar: _Scalar, nothing: int) -> Codec:
     layout = struct.Struct(">" + scalar.layout)
     check, convert = scalar.check, scalar.convert
 
@@ -369,7 +369,7 @@ def _field(name: str, codec: Codec, index: int) -> _Part:
     return _Part(put, get)
 
 
-def _run(names: list[str], scalars: list[Scalar], start: int) -> _Part:
+def _run(names: list[str], scalars: list[_Scalar], start: int) -> _Part:
     layout = struct.Struct(">" + "".join(scalar.layout for scalar in scalars))
     checks = [(i, scalar.check) for i, scalar in enumerate(scalars) if scalar.check is not None]
     converts = [

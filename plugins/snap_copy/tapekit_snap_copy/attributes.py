@@ -54,7 +54,7 @@ class AttributeSetter:
         if (status.st_uid, status.st_gid) != self._own:
             self._permitted("owner", lambda: os.chown(target, status.st_uid, status.st_gid))
         self._copy_extended(source, target, follow_symlinks=True)
-        os.chmod(target, stat.S_IMODE(status.st_mode))
+        os.fchmod(target, stat.S_IMODE(status.st_mode))
         os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
     def copy_named(self, source: int, target: int, name: str, status: os.stat_result) -> None:

@@ -45,7 +45,8 @@ class ContentCopier:
     def copy(self, source: int, target: int, size: int) -> None:
         """Fill an empty file with the first ``size`` bytes of another one.
 
-        A source that has become shorter gives what is left of it.
+        Of a source that has become shorter the rest is missing or zeros; the
+        caller looks whether the source has changed.
 
         :raises OSError: the one cannot be read or the other not be written.
         """

@@ -13,26 +13,26 @@ import contextlib
 import errno
 import logging
 import os
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NoReturn, final
 
+from tapekit.errors import TapekitError
 from tapekit_snap_copy.attributes import AttributeNotKept
 from tapekit_snap_copy.errors import CATALOGUE
 from tapekit_snap_copy.origins import OriginsDamaged, OriginsFile, OriginsWriter
 from tapekit_snap_copy.removal import remove_tree
-from tapekit_snap_copy.tree_copy import TreeCopier
+from tapekit_snap_copy.tree_copy import CopyStopped, TreeCopier, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+    from typing import BinaryIO
 
-    from tapekit.errors import TapekitError
     from tapekit.hookspecs.storage import Origin
 
 __all__ = ["CopyMethod", "CopyTree"]
 
 _LOG: Final = logging.getLogger("tapekit.snap_copy")
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_NO_ROOM: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 @final
@@ -65,7 +65,7 @@ class CopyMethod:
 
     @property
     def name(self) -> str:
-        """``copy``"""
+        """The name in settings: ``copy``."""
         return "copy"
 
     def create(self, volume: Path, snapshots: Path, name: str) -> CopyTree:
@@ -79,7 +79,7 @@ class CopyMethod:
         """
         snapshots.mkdir(mode=0o700, exist_ok=True)
         with _opened(snapshots) as folder:
-            if _exists(name, folder):
+            if os.path.lexists(snapshots / name):
                 raise CATALOGUE.error("copy-exists", name=name, folder=snapshots)
             self._remove(snapshots, folder, name)
             try:
@@ -119,10 +119,139 @@ class CopyMethod:
         """The whole copies, in the order in which they were finished."""
         if not snapshots.is_dir():
             return ()
-        with os.scandir(snapshots) as entries:
-            found = {
-                entry.name: entry.stat(follow_symlinks=False).st_mtime_ns
+        with _opened(snapshots) as folder, os.scandir(folder) as entries:
+            names = [
+                entry.name
                 for entry in entries
-                if entry.name.startswith(".") and entry.name.endswith(_ORIGINS)
-            }
-'''
+                if not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+            ]
+            finished = {name: _finished_ns(name, folder) for name in names}
+        whole = [(moment, name) for name, moment in finished.items() if moment is not None]
+        return tuple(name for _, name in sorted(whole))
+
+    def _remove(self, snapshots: Path, folder: int, name: str) -> None:
+        try:
+            _remove(folder, name)
+        except OSError as error:
+            raise CATALOGUE.error(
+                "not-deleted",
+                name=name,
+                folder=snapshots,
+                path=readable(error.filename),
+                reason=error.strerror,
+            ) from error
+
+    def _remove_after_failure(self, snapshots: Path, folder: int, name: str) -> None:
+        """Remove what was made; the failure counts, not what this meets."""
+        try:
+            self._remove(snapshots, folder, name)
+        except TapekitError as error:
+            _LOG.warning("%s", error.explained)
+
+
+def _make(volume: Path, snapshots: Path, folder: int, name: str) -> None:
+    """Copy the volume beside its future name, then give it that name."""
+    try:
+        _copy(volume, folder, name)
+        remove_tree(folder, _links(name))
+        os.rename(_partial(name), name, src_dir_fd=folder, dst_dir_fd=folder)
+    except CopyStopped as stopped:
+        _refuse(name, snapshots, volume / stopped.place, stopped.__cause__)
+    except OSError as error:
+        _refuse(name, snapshots, volume, error)
+
+
+def _copy(volume: Path, folder: int, name: str) -> None:
+    with contextlib.ExitStack() as opened:
+        target = _make_root(_partial(name), folder)
+        opened.callback(os.close, target)
+        links = _make_root(_links(name), folder)
+        opened.callback(os.close, links)
+        source = os.open(volume, _DIRECTORY)
+        opened.callback(os.close, source)
+        scratch = opened.enter_context(_new_file("runs", links))
+        origins = OriginsWriter(scratch)
+        TreeCopier(source, target, links, origins).copy()
+        with _new_file(_origins(name), folder) as file:
+            origins.write(file)
+
+
+def _refuse(name: str, snapshots: Path, path: Path, cause: BaseException | None) -> NoReturn:
+    """Explain why a copy was not made.
+
+    :raises TapekitError: always.
+    """
+    match cause:
+        case AttributeNotKept(attribute=attribute, error=error):
+            raise CATALOGUE.error(
+                "attribute-not-kept",
+                name=name,
+                path=path,
+                attribute=attribute,
+                folder=snapshots,
+                reason=error.strerror,
+            ) from cause
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT, strerror=reason):
+            raise CATALOGUE.error("no-room", name=name, folder=snapshots, reason=reason) from cause
+        case OSError(strerror=reason):
+            raise CATALOGUE.error("not-copied", name=name, path=path, reason=reason) from cause
+        case _:
+            raise AssertionError(cause)
+
+
+def _make_root(name: str, folder: int) -> int:
+    """Make a directory that hands nothing down to what is made in it."""
+    os.mkdir(name, 0o700, dir_fd=folder)
+    directory = os.open(name, _DIRECTORY, dir_fd=folder)
+    for inherited in ("system.posix_acl_default", "system.posix_acl_access"):
+        try:
+            os.removexattr(directory, inherited)
+        except OSError as error:
+            if error.errno not in {errno.ENODATA, errno.ENOTSUP}:
+                raise
+    os.fchmod(directory, 0o700)
+    return directory
+
+
+def _remove(folder: int, name: str) -> None:
+    remove_tree(folder, _partial(name))
+    with contextlib.suppress(FileNotFoundError):
+        os.rename(name, _partial(name), src_dir_fd=folder, dst_dir_fd=folder)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(_origins(name), dir_fd=folder)
+    remove_tree(folder, _links(name))
+    remove_tree(folder, _partial(name))
+
+
+def _partial(name: str) -> str:
+    return f".{name}.partial"
+
+
+def _links(name: str) -> str:
+    return f".{name}.links"
+
+
+def _origins(name: str) -> str:
+    return f".{name}.origins"
+
+
+def _finished_ns(name: str, folder: int) -> int | None:
+    """When a copy became whole; ``None`` if it is not."""
+    try:
+        return os.stat(_origins(name), dir_fd=folder, follow_symlinks=False).st_mtime_ns
+    except FileNotFoundError:
+        return None
+
+
+def _new_file(name: str, folder: int) -> BinaryIO:
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+    return os.fdopen(os.open(name, flags, 0o600, dir_fd=folder), "w+b")
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)

@@ -50,17 +50,19 @@ class OriginsWriter:
     """Collects records in any order and writes them sorted.
 
     :param scratch: an empty file for sorted runs, opened for both ways.
+    :param run_records: how many records are kept in memory at most.
     """
 
-    def __init__(self, scratch: BinaryIO) -> None:
+    def __init__(self, scratch: BinaryIO, run_records: int = _RUN_RECORDS) -> None:
         self._scratch: Final = scratch
+        self._run_records: Final = run_records
         self._run: list[bytes] = []
         self._runs: Final[list[int]] = []
 
     def add(self, copy_inode: int, origin_inode: int, ctime_ns: int) -> None:
         """Note one object of the copy, once."""
         self._run.append(_RECORD.pack(copy_inode, origin_inode, ctime_ns))
-        if len(self._run) == _RUN_RECORDS:
+        if len(self._run) == self._run_records:
             self._end_run()
 
     def write(self, file: BinaryIO) -> None:

@@ -8,6 +8,7 @@ rule: no symbolic link is ever followed.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from tapekit_snap_copy.directory_stack import DirectoryStack
@@ -21,7 +22,8 @@ def remove_tree(parent: int, name: str) -> None:
     """Remove an object and all below it; nothing if there is none.
 
     :param parent: open descriptor of the directory that it is in.
-    :raises OSError: something cannot be removed; the rest above it stays.
+    :raises OSError: something cannot be removed, and all above it stays;
+        ``filename`` is the directory at work, beginning with ``name``.
     """
     try:
         os.unlink(name, dir_fd=parent)
@@ -33,7 +35,7 @@ def remove_tree(parent: int, name: str) -> None:
 
 def _remove_directory(parent: int, name: str) -> None:
     stack = DirectoryStack(os.dup(parent))
-    # For each open level the directories in it that are still to be removed.
+    # For each level the directories in it that are still to be removed.
     pending = [[name]]
     try:
         while pending[0]:
@@ -43,7 +45,11 @@ def _remove_directory(parent: int, name: str) -> None:
             else:
                 pending.pop()
                 stack.leave()
-                os.rmdir(pending[-1].pop(), dir_fd=stack.top)
+                os.rmdir(pending[-1][-1], dir_fd=stack.top)
+                pending[-1].pop()
+    except OSError as error:
+        place = "/".join(level[-1] for level in pending if level)
+        raise OSError(error.errno, error.strerror, place) from error
     finally:
         stack.close()
 
@@ -52,7 +58,7 @@ def _open(name: str, parent: int) -> int:
     """Open a directory that its owner may list and change from now on."""
     place = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
     try:
-        os.chmod(f"/proc/self/fd/{place}", 0o700)
+        Path(f"/proc/self/fd/{place}").chmod(0o700)
         return os.open(".", _DIRECTORY, dir_fd=place)
     finally:
         os.close(place)

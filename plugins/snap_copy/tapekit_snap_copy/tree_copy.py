@@ -16,14 +16,14 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit_snap_copy.attributes import AttributeSetter
+from tapekit_snap_copy.attributes import AttributeNotKept, AttributeSetter
 from tapekit_snap_copy.content import ContentCopier
 from tapekit_snap_copy.directory_stack import DirectoryStack
 
 if TYPE_CHECKING:
     from tapekit_snap_copy.origins import OriginsWriter
 
-__all__ = ["TreeCopier"]
+__all__ = ["CopyStopped", "TreeCopier", "readable"]
 
 _LOG: Final = logging.getLogger("tapekit.snap_copy")
 
@@ -35,6 +35,17 @@ _MAKE_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENXIO, errno.ENODEV})
 """The name is free, or something of another type has taken it."""
+
+
+class CopyStopped(Exception):
+    """An object cannot be copied; its cause is an ``OSError`` or an
+    :class:`AttributeNotKept`.
+    """
+
+    def __init__(self, place: str) -> None:
+        super().__init__(place)
+        self.place: Final = place
+        """The object's path below the root, for messages."""
 
 
 class _Level:
@@ -72,17 +83,16 @@ class TreeCopier:
         self._losses: Final[dict[str, tuple[int, str]]] = {}
 
     @property
-    def place(self) -> str:
+    def _place(self) -> str:
         """The path of the object at work, below the root."""
         names = [level.name for level in self._levels[1:]]
         path = "/".join([*names, self._name] if self._name else names)
-        return os.fsencode(path or ".").decode("utf-8", "backslashreplace")
+        return readable(path or ".")
 
     def copy(self) -> None:
         """Copy everything, then tell the log what could not be kept.
 
-        :raises OSError: something cannot be read or made; see :attr:`place`.
-        :raises AttributeNotKept: likewise.
+        :raises CopyStopped: something cannot be read or made.
         """
         try:
             self._copy_entries()
@@ -91,6 +101,8 @@ class TreeCopier:
                     self._descend(self._levels[-1].directories.pop())
                 else:
                     self._ascend()
+        except (OSError, AttributeNotKept) as error:
+            raise CopyStopped(self._place) from error
         finally:
             self._source.close()
             self._target.close()
@@ -121,7 +133,7 @@ class TreeCopier:
         if self._levels[-1].status.st_dev == self._device:
             self._copy_entries()
         else:
-            _LOG.warning("%s: left empty: another file system is mounted here", self.place)
+            _LOG.warning("%s: left empty: another file system is mounted here", self._place)
 
     def _make_directory(self, name: str) -> int:
         os.mkdir(name, 0o700, dir_fd=self._target.top)
@@ -193,7 +205,7 @@ class TreeCopier:
         os.ftruncate(target, 0)
         self._contents.copy(source, target, after.st_size)
         if not _same(after, os.fstat(source)):
-            _LOG.warning("%s: went on changing while it was copied", self.place)
+            _LOG.warning("%s: went on changing while it was copied", self._place)
         return after
 
     def _copy_special(self, name: str) -> None:
@@ -232,12 +244,12 @@ class TreeCopier:
         kept = _status(key, self._links)
         if kept is None:
             return False
-        places = {"src_dir_fd": self._links, "dst_dir_fd": self._target.top}
+        links, target = self._links, self._target.top
         if kept.st_nlink < status.st_nlink:
-            os.link(key, name, follow_symlinks=False, **places)
+            os.link(key, name, src_dir_fd=links, dst_dir_fd=target, follow_symlinks=False)
         else:
             # The last name: the object may have as many as a file system allows.
-            os.rename(key, name, **places)
+            os.rename(key, name, src_dir_fd=links, dst_dir_fd=target)
         return True
 
     def _keep_for_links(self, name: str, status: os.stat_result) -> None:
@@ -263,11 +275,16 @@ class TreeCopier:
             return None
 
     def _left_out(self, reason: str) -> None:
-        _LOG.info("%s: left out: %s", self.place, reason)
+        _LOG.info("%s: left out: %s", self._place, reason)
 
     def _lost(self, what: str) -> None:
-        count, first = self._losses.get(what, (0, self.place))
+        count, first = self._losses.get(what, (0, self._place))
         self._losses[what] = (count + 1, first)
+
+
+def readable(path: str) -> str:
+    """A path for messages: bytes that are not UTF-8 as escapes."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def _same(before: os.stat_result, after: os.stat_result) -> bool:

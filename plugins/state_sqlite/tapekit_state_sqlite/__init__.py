@@ -1,1 +1,1 @@
-
+"""The stack's memory over restarts, in one SQLite file."""

@@ -21,7 +21,7 @@ from tapekit_transport_tcp.tcp import TcpTransport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tapekit.hookspecs.lifecycle import InitSite, Kernel
+    from tapekit.hookspecs.lifecycle import InitSite
     from tapekit.hookspecs.transport import ControlTransport, DataTransport
 
 __all__ = ["TransportTcpPlugin"]
@@ -46,7 +46,7 @@ class TransportTcpPlugin:
         return InitPart(settings=f'listen = ["{Endpoint(site.host, site.port)}"]\n')
 
     @hookimpl
-    def tapekit_on_assembled(self, kernel: Kernel) -> None:  # noqa: ARG002 - as specified
+    def tapekit_on_assembled(self) -> None:
         """Judge the addresses before anything runs."""
         listen_endpoints(self._settings.listen)
         require_order(self._settings.data_ports)

@@ -39,5 +39,5 @@ class TransportTcpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Buffers of 1 MiB between the two ends of a data connection."""
     send_extents: Literal["copy", "sendfile"] = "copy"
     """How large files get into a TCP data connection: copied through
-    memory, which is the faster way on loopback, or by sendfile, which
-    leaves more of the processor to others."""
+    memory, or by sendfile, which saves a copy. Which is faster depends on
+    the machine and its network."""

@@ -1,1 +1,1 @@
-
+"""Storage virtual machines and volumes on local directories, with Snapshot copies."""

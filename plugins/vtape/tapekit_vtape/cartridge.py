@@ -47,7 +47,13 @@ if TYPE_CHECKING:
     from tapekit.segments import Piece
     from tapekit_vtape.tape_map import TapeMap
 
-__all__ = ["FILEMARK_COST_BYTES", "Cartridge", "create_cartridge", "inspect_cartridge"]
+__all__ = [
+    "FILEMARK_COST_BYTES",
+    "Cartridge",
+    "create_cartridge",
+    "inspect_cartridge",
+    "lock_cartridge",
+]
 
 _LOG: Final = logging.getLogger("tapekit.vtape")
 
@@ -104,7 +110,7 @@ class Cartridge:
         :raises TapeError: ``BUSY``, somebody else has it; ``MEDIUM_ERROR``.
         """
         with contextlib.ExitStack() as undo:
-            lock = _locked_folder(path, shared=shared)
+            lock = lock_cartridge(path, shared=shared)
             undo.callback(os.close, lock)
             is_writable = not shared and _may_write(path)
             flags = os.O_RDWR if is_writable else os.O_RDONLY
@@ -150,8 +156,10 @@ class Cartridge:
         tape = self.tape
         if self._scratch is None:
             self._scratch = memoryview(bytearray(SCRATCH_BYTES))
+        self._has_tail = True
         write_pieces(self._payload, pieces, tape.end, self._scratch)
         self._append(Entry(EntryKind.RECORDS, length, count, tape.end + count * length))
+        self._has_tail = False
         tape.append(length, count)
 
     def write_filemarks(self, position: int, count: int) -> None:
@@ -179,6 +187,7 @@ class Cartridge:
         """Make everything written durable: the payload, then the index."""
         if not self._is_dirty or not self._durable:
             return
+        self._refuse_spoilt()
         try:
             self._payload.sync()
             self._index.sync()
@@ -216,20 +225,13 @@ class Cartridge:
         at = HEADER_BYTES + self._entries * ENTRY_BYTES
         self._index.write([encode_entry(entry, self._entries)], at)
         self._entries += 1
-        self._journal_objects = entry.count if entry.kind is EntryKind.CUT else (
-            self._journal_objects + entry.count
-        )
+        kept = 0 if entry.kind is EntryKind.CUT else self._journal_objects
+        self._journal_objects = kept + entry.objects
         self._is_dirty = True
 
     def _make_end(self, position: int) -> None:
         """Make a position the end of the data, on disk and in the map."""
-        if self._is_spoilt:
-            raise CATALOGUE.raised_as(
-                TapeError,
-                "flush-failed",
-                condition=Condition.MEDIUM_ERROR,
-                barcode=self.header.barcode,
-            )
+        self._refuse_spoilt()
         self.refuse_damage(position)
         if self._has_tail:
             self._index.truncate(HEADER_BYTES + self._entries * ENTRY_BYTES)
@@ -245,19 +247,25 @@ class Cartridge:
             self._payload.truncate(self.tape.end)
             self._has_tail = False
 
+    def _refuse_spoilt(self) -> None:
+        if self._is_spoilt:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "flush-failed",
+                condition=Condition.MEDIUM_ERROR,
+                barcode=self.header.barcode,
+            )
+
     def _compact(self) -> None:
         needed = max(len(self.tape.runs), _COMPACT_FROM)
-        if self._entries <= _COMPACT_FACTOR * needed or self._cannot_rewrite:
+        is_long = self._entries > _COMPACT_FACTOR * needed
+        if not is_long or self.header.is_protected or self.damage is not None:
             return
         try:
             self._rewrite(self.header)
         except TapeError as error:
             # The long journal is as good as a short one.
             _LOG.warning("the index of %s stays long: %s", self.header.barcode, error)
-
-    @property
-    def _cannot_rewrite(self) -> bool:
-        return self.header.is_protected or self.damage is not None or self._is_spoilt
 
     def _rewrite(self, header: Header) -> None:
         """Replace the index by the shortest one that says the same."""
@@ -280,8 +288,13 @@ class Cartridge:
         self._journal_objects = self.tape.objects
 
 
-def _locked_folder(path: Path, *, shared: bool) -> int:
-    """Lock a cartridge by its folder, which stays when the index is replaced."""
+def lock_cartridge(path: Path, *, shared: bool) -> int:
+    """Lock a cartridge until the descriptor that this answers is closed.
+
+    The lock is on the folder, which stays when the index is replaced.
+
+    :raises TapeError: ``BUSY``; ``MEDIUM_ERROR``, the host refuses.
+    """
     with host_errors(path):
         fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -356,9 +369,7 @@ def _write_index(
 ) -> HostFile:
     file = open_host_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
-        journal = b"".join(
-            encode_entry(entry, sequence) for sequence, entry in enumerate(entries)
-        )
+        journal = b"".join(encode_entry(entry, sequence) for sequence, entry in enumerate(entries))
         file.write([encode_header(header) + journal], 0)
         if durable:
             file.sync()

@@ -24,7 +24,7 @@ from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.tape_map import FILEMARK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from tapekit.segments import Piece
     from tapekit_vtape.cartridge import Cartridge
@@ -121,13 +121,30 @@ class VtapeDrive:
         before_warning = (header.capacity - header.early_warning - used) // record_size
         if not self._has_warned and before_warning < 1:
             self._has_warned = True
-            raise self._limit_reached("early-warning", cartridge, Condition.EARLY_WARNING)
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "early-warning",
+                condition=Condition.EARLY_WARNING,
+                barcode=header.barcode,
+                used=used,
+                capacity=header.capacity,
+            )
         if before_warning >= 1:
             return before_warning
         room = (header.capacity - used) // record_size
         if room < 1:
-            raise self._full(cartridge)
+            raise self._end_of_medium(cartridge)
         return room
+
+    def _end_of_medium(self, cartridge: Cartridge) -> TapeError:
+        return CATALOGUE.raised_as(
+            TapeError,
+            "end-of-medium",
+            condition=Condition.END_OF_MEDIUM,
+            barcode=cartridge.header.barcode,
+            used=cartridge.used(self._position),
+            capacity=cartridge.header.capacity,
+        )
 
     def write_filemarks(self, count: int) -> None:
         """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
@@ -137,7 +154,7 @@ class VtapeDrive:
             return
         used = cartridge.used(self._position)
         if used + count * FILEMARK_COST_BYTES > cartridge.header.capacity:
-            raise self._full(cartridge)
+            raise self._end_of_medium(cartridge)
         cartridge.write_filemarks(self._position, count)
         self._position += count
 
@@ -284,3 +301,15 @@ class VtapeDrive:
                 barcode=cartridge.header.barcode,
             )
         return cartridge, run
+
+
+def _first_bytes(pieces: Sequence[Piece], count: int) -> list[Piece]:
+    """The first ``count`` bytes of pieces."""
+    taken: list[Piece] = []
+    for piece in pieces:
+        length = min(count, piece_length(piece))
+        taken.append(slice_piece(piece, 0, length))
+        count -= length
+        if not count:
+            break
+    return taken

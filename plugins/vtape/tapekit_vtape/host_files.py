@@ -132,9 +132,7 @@ def sync_directory(path: Path) -> None:
             os.close(fd)
 
 
-def write_pieces(
-    file: HostFile, pieces: Sequence[Piece], offset: int, scratch: memoryview
-) -> None:
+def write_pieces(file: HostFile, pieces: Sequence[Piece], offset: int, scratch: memoryview) -> None:
     """Write pieces end to end; what an extent lacks is written as zeros.
 
     :raises TapeError: ``MEDIUM_ERROR``, the host refuses to write.
@@ -171,8 +169,8 @@ def _gathered(pieces: Sequence[Piece], scratch: memoryview) -> Iterator[list[mem
 def _behind(views: Sequence[bytes | memoryview], count: int) -> list[memoryview]:
     """What follows the first ``count`` bytes of views."""
     rest: list[memoryview] = []
-    for view in map(memoryview, views):
+    for view in views:
         if count < len(view):
-            rest.append(view[count:])
+            rest.append(memoryview(view)[count:])
         count = max(0, count - len(view))
     return rest

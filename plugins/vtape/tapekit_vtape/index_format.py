@@ -67,11 +67,11 @@ class EntryKind(enum.IntEnum):
     """What an entry says."""
 
     RECORDS = 1
-    """``count`` records of ``length`` bytes each were appended."""
+    """``objects`` records of ``length`` bytes each were appended."""
     FILEMARKS = 2
-    """``count`` filemarks were appended."""
+    """``objects`` filemarks were appended."""
     CUT = 3
-    """Only the first ``count`` objects (records and filemarks) remain."""
+    """Only the first ``objects`` objects (records and filemarks) remain."""
 
 
 class Entry(NamedTuple):
@@ -79,7 +79,7 @@ class Entry(NamedTuple):
 
     kind: EntryKind
     length: int
-    count: int
+    objects: int
     end: int
 
 
@@ -129,7 +129,7 @@ def decode_header(data: bytes) -> Header:
 def encode_entry(entry: Entry, sequence: int) -> bytes:
     """One entry, at place ``sequence`` of the journal (from 0)."""
     packed = _ENTRY.pack(
-        entry.kind, entry.length, entry.count, entry.end, sequence & 0xFFFF_FFFF, 0
+        entry.kind, entry.length, entry.objects, entry.end, sequence & 0xFFFF_FFFF, 0
     )
     body = packed[: -_CRC.size]
     return body + _CRC.pack(zlib.crc32(body))
@@ -139,12 +139,12 @@ def decode_entry(data: bytes | memoryview, sequence: int) -> Entry | None:
     """The entry in these bytes, or ``None`` if they are none."""
     if len(data) != ENTRY_BYTES:
         return None
-    kind, length, count, end, stored, crc = _ENTRY.unpack(data)
+    kind, length, objects, end, stored, crc = _ENTRY.unpack(data)
     if zlib.crc32(data[: -_CRC.size]) != crc or stored != sequence & 0xFFFF_FFFF:
         return None
     if kind not in _KINDS:
         return None
-    return Entry(EntryKind(kind), length, count, end)
+    return Entry(EntryKind(kind), length, objects, end)
 
 
 _KINDS: Final = frozenset(EntryKind)

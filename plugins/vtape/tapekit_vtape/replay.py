@@ -81,16 +81,16 @@ def _leading(journal: bytes) -> Iterator[Entry]:
 
 def _apply(tape: TapeMap, entry: Entry) -> bool:
     """Follow an entry; false, and nothing done, if it contradicts the ones before."""
-    kind, length, count, end = entry
+    kind, length, objects, end = entry
     if kind is EntryKind.CUT:
-        if count > tape.objects or tape.byte_at(count) != end:
+        if objects > tape.objects or tape.byte_at(objects) != end:
             return False
-        tape.cut(count)
+        tape.cut(objects)
         return True
     is_record = kind is EntryKind.RECORDS
-    if count == 0 or is_record != bool(length) or tape.end + length * count != end:
+    if objects == 0 or is_record != bool(length) or tape.end + length * objects != end:
         return False
-    tape.append(length if is_record else FILEMARK, count)
+    tape.append(length if is_record else FILEMARK, objects)
     return True
 
 
@@ -111,4 +111,4 @@ def entries_of(tape: TapeMap) -> Iterator[Entry]:
     """The shortest journal of a tape, one entry a run."""
     for run in tape.runs:
         kind = EntryKind.FILEMARKS if run.length == FILEMARK else EntryKind.RECORDS
-        yield Entry(kind, run.length, run.count, run.stop_byte)
+        yield Entry(kind, run.length, run.objects, run.stop_byte)

@@ -29,7 +29,7 @@ class Run(NamedTuple):
 
     length: int
     """Bytes of each record, or :data:`FILEMARK`."""
-    count: int
+    objects: int
     first_object: int
     first_byte: int
     first_mark: int
@@ -37,17 +37,17 @@ class Run(NamedTuple):
     @property
     def stop_object(self) -> int:
         """The position behind the run."""
-        return self.first_object + self.count
+        return self.first_object + self.objects
 
     @property
     def stop_byte(self) -> int:
         """Payload bytes before the position behind the run."""
-        return self.first_byte + self.length * self.count
+        return self.first_byte + self.length * self.objects
 
     @property
     def stop_mark(self) -> int:
         """Filemarks before the position behind the run."""
-        return self.first_mark + (self.count if self.length == FILEMARK else 0)
+        return self.first_mark + (self.objects if self.length == FILEMARK else 0)
 
 
 class TapeFile(NamedTuple):
@@ -103,8 +103,8 @@ class TapeMap:
     def append(self, length: int, count: int) -> None:
         """Append records of ``length`` bytes, or filemarks."""
         last = self._last
-        if last.count and last.length == length:
-            self._runs[-1] = last._replace(count=last.count + count)
+        if last.objects and last.length == length:
+            self._runs[-1] = last._replace(objects=last.objects + count)
             return
         run = Run(length, count, last.stop_object, last.stop_byte, last.stop_mark)
         self._runs.append(run)
@@ -117,7 +117,7 @@ class TapeMap:
         del self._runs[keep:], self._first_objects[keep:], self._first_marks[keep:]
         last = self._last
         if last.stop_object > objects:
-            self._runs[-1] = last._replace(count=objects - last.first_object)
+            self._runs[-1] = last._replace(objects=objects - last.first_object)
 
     def objects_within(self, payload_bytes: int) -> int:
         """How many objects have all their bytes in a payload of this length."""

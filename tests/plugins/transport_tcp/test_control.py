@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,15 @@ async def exchange(endpoint: Endpoint, data: bytes) -> bytes:
     async with await trio.open_tcp_stream(endpoint.host, endpoint.port) as client:
         await client.send_all(data)
         return bytes(await client.receive_some())
+
+
+async def reset(client: trio.SocketStream) -> None:
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    await client.aclose()
+
+
+def open_descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
 
 
 def ipv6_loopback() -> bool:
@@ -120,17 +130,33 @@ async def test_a_reset_client_raises_broken_resource() -> None:
     broken = trio.Event()
 
     async def expect_break(stream: ControlStream) -> None:
+        await stream.send_all(b"hello")
         with pytest.raises(trio.BrokenResourceError):
             await stream.receive_some()
         broken.set()
 
     async with trio.open_nursery() as nursery:
         (endpoint,) = await serving(nursery, expect_break, "127.0.0.1:0")
-        client = socket.create_connection((endpoint.host, endpoint.port))
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
-        client.close()
+        client = await trio.open_tcp_stream(endpoint.host, endpoint.port)
+        assert await client.receive_some() == b"hello"
+        await reset(client)
         await broken.wait()
         nursery.cancel_scope.cancel()
+
+
+async def test_a_client_that_left_before_it_was_served_is_noted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "tapekit.transport_tcp")
+    async with trio.open_nursery() as nursery:
+        (endpoint,) = await serving(nursery, echo, "127.0.0.1:0")
+        # Blocking calls leave the server no turn in between.
+        gone = socket.create_connection((endpoint.host, endpoint.port))
+        gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        gone.close()
+        assert await exchange(endpoint, b"next") == b"next"
+        nursery.cancel_scope.cancel()
+    assert [record.getMessage() for record in caplog.records if "left" in record.getMessage()]
 
 
 @pytest.mark.parametrize("grouped", [False, True])
@@ -158,7 +184,7 @@ async def test_what_a_handler_raises_ends_its_connection_alone(
 
 
 async def test_cancelling_closes_listeners_and_connections() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     async with trio.open_nursery() as nursery:
         (endpoint,) = await serving(nursery, echo, "127.0.0.1:0")
         client = await trio.open_tcp_stream(endpoint.host, endpoint.port)
@@ -168,15 +194,14 @@ async def test_cancelling_closes_listeners_and_connections() -> None:
     with trio.CancelScope(shield=True):
         assert await client.receive_some() == b""
         await client.aclose()
-    assert set(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 async def test_connections_get_the_options_of_the_settings() -> None:
     options: list[int] = []
 
     async def note(stream: ControlStream) -> None:
-        for option in (socket.SO_KEEPALIVE,):
-            options.append(stream._stream.socket.getsockopt(socket.SOL_SOCKET, option))
+        options.append(stream._stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE))
 
     async with trio.open_nursery() as nursery:
         (endpoint,) = await serving(nursery, note, "127.0.0.1:0")
@@ -188,10 +213,10 @@ async def test_connections_get_the_options_of_the_settings() -> None:
 async def test_an_address_in_use_is_named_and_the_others_are_let_go() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         taken = f"127.0.0.1:{server.getsockname()[1]}"
-        before = set(os.listdir("/proc/self/fd"))
+        before = open_descriptors()
         with pytest.raises(TapekitError, match=taken) as refused:
             await transport("127.0.0.1:0", taken).serve(echo)
-        assert set(os.listdir("/proc/self/fd")) == before
+        assert open_descriptors() == before
     assert refused.value.id == "transport_tcp.address-in-use"
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
@@ -15,9 +14,7 @@ from tapekit_transport_tcp.plugin import TransportTcpPlugin
 from tapekit_transport_tcp.settings import TransportTcpSettings
 
 if TYPE_CHECKING:
-    from tapekit.hookspecs.lifecycle import Kernel
-
-NOBODY = cast("Kernel", None)
+    from pathlib import Path
 
 
 def test_it_offers_one_listener_and_two_kinds_of_data_connections() -> None:
@@ -38,12 +35,12 @@ def test_settings_are_judged_when_the_stack_is_assembled(
     settings: TransportTcpSettings, row: str
 ) -> None:
     with pytest.raises(TapekitError) as refused:
-        TransportTcpPlugin(settings).tapekit_on_assembled(NOBODY)
+        TransportTcpPlugin(settings).tapekit_on_assembled()
     assert refused.value.id == f"transport_tcp.{row}"
 
 
 def test_good_settings_pass() -> None:
-    TransportTcpPlugin(TransportTcpSettings()).tapekit_on_assembled(NOBODY)
+    TransportTcpPlugin(TransportTcpSettings()).tapekit_on_assembled()
 
 
 @pytest.mark.parametrize(

@@ -364,25 +364,28 @@ async def test_local_has_no_address() -> None:
     assert listening.value.id == connecting.value.id == "transport_tcp.local-only"
 
 
+def put_for_ever(ring: Ring, made: Released, put: list[Batch]) -> None:
+    while True:
+        put.append(made.batch())
+        ring.put(put[-1])
+
+
+def read_some_then_abort(ring: Ring, count: int) -> None:
+    for _ in range(count):
+        batch = ring.get()
+        assert batch is not None
+        batch.release()
+    ring.abort()
+
+
 @pytest.mark.slow
 def test_many_threads_that_break_many_rings_lose_no_batch() -> None:
-    for round_number in range(200):
-        ring, released, put = Ring(2), Released(), [0]
-
-        def write(ring: Ring = ring, released: Released = released, put: list[int] = put) -> None:
-            with pytest.raises(ConnectionBroken):
-                while True:
-                    put[0] += 1
-                    ring.put(released.batch())
-
-        def read(ring: Ring = ring, until: int = round_number) -> None:
-            for _ in range(until):
-                batch = ring.get()
-                assert batch is not None
-                batch.release()
-            ring.abort()
-
+    for count in range(200):
+        ring, released = Ring(2), Released()
+        put: list[Batch] = []
         with ThreadPoolExecutor(2) as pool:
-            for done in (pool.submit(write), pool.submit(read)):
-                done.result(PATIENCE_S)
-        assert released.count == put[0]
+            writer = pool.submit(put_for_ever, ring, released, put)
+            pool.submit(read_some_then_abort, ring, count).result(PATIENCE_S)
+            with pytest.raises(ConnectionBroken):
+                writer.result(PATIENCE_S)
+        assert released.count == len(put)

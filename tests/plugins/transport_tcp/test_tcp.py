@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import os
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 
 
-def open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
+def open_descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
 
 
 def transport(**settings: object) -> TcpTransport:

@@ -8,19 +8,27 @@ import socket
 import struct
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.transport import Endpoint
-from tapekit.segments import BUFFER_BYTES, Batch, ConnectionBroken, DataSource, Extent, Piece
+from tapekit.segments import (
+    BUFFER_BYTES,
+    Batch,
+    ConnectionBroken,
+    DataSink,
+    DataSource,
+    Extent,
+    Piece,
+)
 from tapekit_transport_tcp.settings import TransportTcpSettings
 from tapekit_transport_tcp.tcp import TcpConnection
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
 PATIENCE_S = 20
 RESET = struct.pack("ii", 1, 0)
@@ -108,8 +116,8 @@ def assert_blocked(future: Future[object]) -> None:
         future.result(timeout=0.05)
 
 
-def open_descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
+def open_descriptors() -> set[Path]:
+    return set(Path("/proc/self/fd").iterdir())
 
 
 def pattern(length: int) -> bytes:
@@ -132,11 +140,19 @@ def read_all(source: DataSource) -> bytes:
     return bytes(data)
 
 
+def put_for_ever(sink: DataSink, release: Callable[[], None] | None = None) -> None:
+    while True:
+        sink.put(Batch.of([memoryview(bytes(BUFFER_BYTES))], release))
+
+
 def fill(wire: Wire) -> None:
     """Send until nobody can: the peer does not read."""
-    sink = wire.connection.sink()
+    put_for_ever(wire.connection.sink())
+
+
+def use_up_descriptors(number: int, spare: list[int]) -> None:
     while True:
-        sink.put(Batch.of([memoryview(bytes(BUFFER_BYTES))]))
+        spare.append(os.dup(number))
 
 
 def test_sink_sends_views_and_extents_in_order(
@@ -329,8 +345,7 @@ def test_sink_tells_of_a_peer_that_reset(wire: Wire) -> None:
     released: list[str] = []
     sink = wire.connection.sink()
     with pytest.raises(ConnectionBroken):
-        for _ in range(100):
-            sink.put(Batch.of([memoryview(bytes(1000))], lambda: released.append("x")))
+        put_for_ever(sink, lambda: released.append("x"))
     assert released
 
 
@@ -438,12 +453,11 @@ def test_no_descriptor_is_left_when_there_are_no_more() -> None:
     peer = Endpoint(*near.getpeername())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     number = near.fileno()
-    spare = []
+    spare: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (number + 64, hard))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                spare.append(os.dup(number))
+            use_up_descriptors(number, spare)
         with pytest.raises(OSError, match="Too many open files"):
             TcpConnection(near, peer, TransportTcpSettings())
     finally:

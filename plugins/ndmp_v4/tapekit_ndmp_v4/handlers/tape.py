@@ -85,13 +85,16 @@ async def close(session: Session, _request: TapeCloseRequest) -> TapeCloseReply:
 async def get_state(session: Session, _request: TapeGetStateRequest) -> TapeGetStateReply:
     """TAPE_GET_STATE: position, sizes and flags."""
     tape = await _usable(session)
+    met_filemark = session.tapes.met_filemark
     status = await _on_drive(session, tape.drive.status)
-    return _state_reply(tape, status)
+    session.tapes.met_filemark = met_filemark
+    record = None if met_filemark else status.position.record
+    return _state_reply(tape, status, record)
 
 
-def _state_reply(tape: OpenTape, status: DriveStatus) -> TapeGetStateReply:
+def _state_reply(tape: OpenTape, status: DriveStatus, record: int | None) -> TapeGetStateReply:
     unsupported = TapeUnsupported(0)
-    if status.position.record is None:
+    if record is None:
         unsupported |= TapeUnsupported.BLOCKNO
     if status.total_bytes is None:
         unsupported |= TapeUnsupported.TOTAL_SPACE
@@ -111,7 +114,7 @@ def _state_reply(tape: OpenTape, status: DriveStatus) -> TapeGetStateReply:
         file_num=status.position.file,
         soft_errors=status.soft_errors,
         block_size=status.block_size,
-        blockno=_UNKNOWN if status.position.record is None else status.position.record,
+        blockno=_UNKNOWN if record is None else record,
         total_space=_UNKNOWN_LONG if status.total_bytes is None else status.total_bytes,
         space_remain=_UNKNOWN_LONG if status.remaining_bytes is None else status.remaining_bytes,
     )
@@ -183,7 +186,11 @@ async def read(session: Session, request: TapeReadRequest) -> TapeReadReply:
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
     data = b""
     if request.count:
-        data = await _on_drive(session, lambda: tape.drive.read_record(request.count))
+        try:
+            data = await _on_drive(session, lambda: tape.drive.read_record(request.count))
+        except Refused as refused:
+            session.tapes.met_filemark = refused.code is NdmpError.EOF_ERR
+            raise
     return TapeReadReply(error=NdmpError.NO_ERR, data_in=data)
 
 
@@ -206,6 +213,7 @@ async def _settled(session: Session) -> None:
 
 
 async def _on_drive(session: Session, work: Callable[[], _T]) -> _T:
+    session.tapes.met_filemark = False
     try:
         return await session.tapes.blocking(work)
     except TapeError as error:

@@ -18,6 +18,7 @@ from tapekit_ndmp_v4.wire import (
     ErrorCode,
     Message,
     PairList,
+    RequestBody,
     Text,
 )
 
@@ -54,7 +55,7 @@ _MANY = 65536
 """Rows of a listing; the record's own limit is reached long before."""
 
 
-class ConfigGetHostInfoRequest(Message):
+class ConfigGetHostInfoRequest(RequestBody["ConfigGetHostInfoReply"]):
     """Ask for the host; CONFIG_GET_HOST_INFO."""
 
 
@@ -68,7 +69,7 @@ class ConfigGetHostInfoReply(Message):
     hostid: Text
 
 
-class ConfigGetServerInfoRequest(Message):
+class ConfigGetServerInfoRequest(RequestBody["ConfigGetServerInfoReply"]):
     """Ask for the server; CONFIG_GET_SERVER_INFO, also before a login."""
 
 
@@ -82,7 +83,7 @@ class ConfigGetServerInfoReply(Message):
     auth_type: Annotated[tuple[AuthTypeCode, ...], Meta(max_length=256)]
 
 
-class ConfigGetConnectionTypeRequest(Message):
+class ConfigGetConnectionTypeRequest(RequestBody["ConfigGetConnectionTypeReply"]):
     """Ask for kinds of data connections; CONFIG_GET_CONNECTION_TYPE."""
 
 
@@ -93,7 +94,7 @@ class ConfigGetConnectionTypeReply(Message):
     addr_types: Annotated[tuple[AddrTypeCode, ...], Meta(max_length=256)]
 
 
-class ConfigGetAuthAttrRequest(Message):
+class ConfigGetAuthAttrRequest(RequestBody["ConfigGetAuthAttrReply"]):
     """Ask what a login needs, such as a challenge; CONFIG_GET_AUTH_ATTR."""
 
     auth_type: AuthTypeCode
@@ -114,7 +115,7 @@ class ButypeInfo(Message):
     attrs: U32
 
 
-class ConfigGetButypeInfoRequest(Message):
+class ConfigGetButypeInfoRequest(RequestBody["ConfigGetButypeInfoReply"]):
     """Ask for data engines; CONFIG_GET_BUTYPE_INFO."""
 
 
@@ -143,7 +144,7 @@ class FsInfo(Message):
     fs_status: Text
 
 
-class ConfigGetFsInfoRequest(Message):
+class ConfigGetFsInfoRequest(RequestBody["ConfigGetFsInfoReply"]):
     """Ask for file systems; CONFIG_GET_FS_INFO."""
 
 
@@ -169,7 +170,7 @@ class DeviceInfo(Message):
     caplist: Annotated[tuple[DeviceCapability, ...], Meta(max_length=_MANY)]
 
 
-class ConfigGetTapeInfoRequest(Message):
+class ConfigGetTapeInfoRequest(RequestBody["ConfigGetTapeInfoReply"]):
     """Ask for tape drives; CONFIG_GET_TAPE_INFO."""
 
 
@@ -180,7 +181,7 @@ class ConfigGetTapeInfoReply(Message):
     tape_info: Annotated[tuple[DeviceInfo, ...], Meta(max_length=_MANY)]
 
 
-class ConfigGetScsiInfoRequest(Message):
+class ConfigGetScsiInfoRequest(RequestBody["ConfigGetScsiInfoReply"]):
     """Ask for media changers; CONFIG_GET_SCSI_INFO."""
 
 
@@ -205,7 +206,7 @@ class ClassVersion(Message):
     ext_version: U16
 
 
-class ConfigGetExtListRequest(Message):
+class ConfigGetExtListRequest(RequestBody["ConfigGetExtListReply"]):
     """Ask for extensions; CONFIG_GET_EXT_LIST."""
 
 
@@ -216,7 +217,7 @@ class ConfigGetExtListReply(Message):
     class_list: Annotated[tuple[ClassVersions, ...], Meta(max_length=256)]
 
 
-class ConfigSetExtListRequest(Message):
+class ConfigSetExtListRequest(RequestBody["ConfigSetExtListReply"]):
     """Choose extensions, once; CONFIG_SET_EXT_LIST."""
 
     ndmp_selected_ext: Annotated[tuple[ClassVersion, ...], Meta(max_length=256)]

@@ -10,7 +10,7 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta
 
 from tapekit_ndmp_v4.numbers import AuthType
-from tapekit_ndmp_v4.wire import U16, Digest, ErrorCode, Message, Text
+from tapekit_ndmp_v4.wire import U16, Digest, ErrorCode, Message, RequestBody, Text
 
 __all__ = [
     "CHALLENGE_BYTES",
@@ -72,7 +72,7 @@ class AuthAttrMd5(Message, tag=AuthType.MD5.value):
 AuthAttr: TypeAlias = AuthAttrNone | AuthAttrText | AuthAttrMd5
 
 
-class ConnectOpenRequest(Message):
+class ConnectOpenRequest(RequestBody["ConnectOpenReply"]):
     """Choose the version; CONNECT_OPEN."""
 
     protocol_version: U16
@@ -84,7 +84,7 @@ class ConnectOpenReply(Message):
     error: ErrorCode
 
 
-class ConnectClientAuthRequest(Message):
+class ConnectClientAuthRequest(RequestBody["ConnectClientAuthReply"]):
     """Log in; CONNECT_CLIENT_AUTH."""
 
     auth_data: AuthData
@@ -96,7 +96,7 @@ class ConnectClientAuthReply(Message):
     error: ErrorCode
 
 
-class ConnectServerAuthRequest(Message):
+class ConnectServerAuthRequest(RequestBody["ConnectServerAuthReply"]):
     """Ask the server who it is; CONNECT_SERVER_AUTH."""
 
     client_attr: AuthAttr

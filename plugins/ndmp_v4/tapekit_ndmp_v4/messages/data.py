@@ -20,6 +20,7 @@ from tapekit_ndmp_v4.wire import (
     ErrorCode,
     Message,
     PairList,
+    RequestBody,
     Text,
 )
 
@@ -65,7 +66,7 @@ class Name(Message):
 NameList = Annotated[tuple[Name, ...], Meta(max_length=65536)]
 
 
-class DataGetStateRequest(Message):
+class DataGetStateRequest(RequestBody["DataGetStateReply"]):
     """Ask for the data server's state; DATA_GET_STATE."""
 
 
@@ -89,7 +90,7 @@ class DataGetStateReply(Message):
     read_length: U64
 
 
-class DataListenRequest(Message):
+class DataListenRequest(RequestBody["DataListenReply"]):
     """Wait for a mover or another data server; DATA_LISTEN."""
 
     addr_type: AddrTypeCode
@@ -102,7 +103,7 @@ class DataListenReply(Message):
     connect_addr: Addr
 
 
-class DataConnectRequest(Message):
+class DataConnectRequest(RequestBody["DataConnectReply"]):
     """Connect to a listener; DATA_CONNECT."""
 
     addr: Addr
@@ -114,7 +115,7 @@ class DataConnectReply(Message):
     error: ErrorCode
 
 
-class DataStartBackupRequest(Message):
+class DataStartBackupRequest(RequestBody["DataStartBackupReply"]):
     """Back up; DATA_START_BACKUP."""
 
     butype_name: Text
@@ -127,7 +128,7 @@ class DataStartBackupReply(Message):
     error: ErrorCode
 
 
-class DataStartRecoverRequest(Message):
+class DataStartRecoverRequest(RequestBody["DataStartRecoverReply"]):
     """Restore; DATA_START_RECOVER."""
 
     env: PairList
@@ -141,7 +142,7 @@ class DataStartRecoverReply(Message):
     error: ErrorCode
 
 
-class DataStartRecoverFilehistRequest(Message):
+class DataStartRecoverFilehistRequest(RequestBody["DataStartRecoverFilehistReply"]):
     """Make file history from an image; DATA_START_RECOVER_FILEHIST."""
 
     env: PairList
@@ -155,7 +156,7 @@ class DataStartRecoverFilehistReply(Message):
     error: ErrorCode
 
 
-class DataAbortRequest(Message):
+class DataAbortRequest(RequestBody["DataAbortReply"]):
     """Break off; DATA_ABORT."""
 
 
@@ -165,7 +166,7 @@ class DataAbortReply(Message):
     error: ErrorCode
 
 
-class DataStopRequest(Message):
+class DataStopRequest(RequestBody["DataStopReply"]):
     """Go from halted to idle; DATA_STOP."""
 
 
@@ -175,7 +176,7 @@ class DataStopReply(Message):
     error: ErrorCode
 
 
-class DataGetEnvRequest(Message):
+class DataGetEnvRequest(RequestBody["DataGetEnvReply"]):
     """Ask for the backup's environment; DATA_GET_ENV."""
 
 

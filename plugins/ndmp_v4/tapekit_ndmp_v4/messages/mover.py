@@ -14,6 +14,7 @@ from tapekit_ndmp_v4.wire import (
     MoverModeCode,
     MoverPauseCode,
     MoverStateCode,
+    RequestBody,
 )
 
 __all__ = [
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 
-class MoverGetStateRequest(Message):
+class MoverGetStateRequest(RequestBody["MoverGetStateReply"]):
     """Ask for the mover's state; MOVER_GET_STATE."""
 
 
@@ -66,7 +67,7 @@ class MoverGetStateReply(Message):
     data_connection_addr: Addr
 
 
-class MoverListenRequest(Message):
+class MoverListenRequest(RequestBody["MoverListenReply"]):
     """Wait for a data server; MOVER_LISTEN."""
 
     mode: MoverModeCode
@@ -80,7 +81,7 @@ class MoverListenReply(Message):
     connect_addr: Addr
 
 
-class MoverConnectRequest(Message):
+class MoverConnectRequest(RequestBody["MoverConnectReply"]):
     """Connect to a listener; MOVER_CONNECT."""
 
     mode: MoverModeCode
@@ -93,7 +94,7 @@ class MoverConnectReply(Message):
     error: ErrorCode
 
 
-class MoverSetRecordSizeRequest(Message):
+class MoverSetRecordSizeRequest(RequestBody["MoverSetRecordSizeReply"]):
     """Set the bytes of a record; MOVER_SET_RECORD_SIZE."""
 
     len: U32
@@ -105,7 +106,7 @@ class MoverSetRecordSizeReply(Message):
     error: ErrorCode
 
 
-class MoverSetWindowRequest(Message):
+class MoverSetWindowRequest(RequestBody["MoverSetWindowReply"]):
     """Say what part of the image this tape file holds; MOVER_SET_WINDOW."""
 
     offset: U64
@@ -118,7 +119,7 @@ class MoverSetWindowReply(Message):
     error: ErrorCode
 
 
-class MoverReadRequest(Message):
+class MoverReadRequest(RequestBody["MoverReadReply"]):
     """Send a range of the image to the data server; MOVER_READ."""
 
     offset: U64
@@ -131,7 +132,7 @@ class MoverReadReply(Message):
     error: ErrorCode
 
 
-class MoverContinueRequest(Message):
+class MoverContinueRequest(RequestBody["MoverContinueReply"]):
     """Go on after a pause; MOVER_CONTINUE."""
 
 
@@ -141,7 +142,7 @@ class MoverContinueReply(Message):
     error: ErrorCode
 
 
-class MoverAbortRequest(Message):
+class MoverAbortRequest(RequestBody["MoverAbortReply"]):
     """Break off; MOVER_ABORT."""
 
 
@@ -151,7 +152,7 @@ class MoverAbortReply(Message):
     error: ErrorCode
 
 
-class MoverStopRequest(Message):
+class MoverStopRequest(RequestBody["MoverStopReply"]):
     """Go from halted to idle; MOVER_STOP."""
 
 
@@ -161,7 +162,7 @@ class MoverStopReply(Message):
     error: ErrorCode
 
 
-class MoverCloseRequest(Message):
+class MoverCloseRequest(RequestBody["MoverCloseReply"]):
     """Close the data connection; MOVER_CLOSE."""
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tapekit_ndmp_v4.wire import I16, U8, U32, ErrorCode, Message, Text
+from tapekit_ndmp_v4.wire import I16, U8, U32, ErrorCode, Message, RequestBody, Text
 
 __all__ = [
     "MAX_CDB_DATA",
@@ -28,7 +28,7 @@ MAX_CDB_DATA = 1 << 20
 """Bytes of one command's data."""
 
 
-class ScsiOpenRequest(Message):
+class ScsiOpenRequest(RequestBody["ScsiOpenReply"]):
     """Open a device; SCSI_OPEN."""
 
     device: Text
@@ -40,7 +40,7 @@ class ScsiOpenReply(Message):
     error: ErrorCode
 
 
-class ScsiCloseRequest(Message):
+class ScsiCloseRequest(RequestBody["ScsiCloseReply"]):
     """Let go of the device; SCSI_CLOSE."""
 
 
@@ -50,7 +50,7 @@ class ScsiCloseReply(Message):
     error: ErrorCode
 
 
-class ScsiGetStateRequest(Message):
+class ScsiGetStateRequest(RequestBody["ScsiGetStateReply"]):
     """Ask where the device is; SCSI_GET_STATE."""
 
 
@@ -63,7 +63,7 @@ class ScsiGetStateReply(Message):
     target_lun: I16
 
 
-class ScsiResetDeviceRequest(Message):
+class ScsiResetDeviceRequest(RequestBody["ScsiResetDeviceReply"]):
     """Reset the device; SCSI_RESET_DEVICE."""
 
 
@@ -73,7 +73,7 @@ class ScsiResetDeviceReply(Message):
     error: ErrorCode
 
 
-class ScsiExecuteCdbRequest(Message):
+class ScsiExecuteCdbRequest(RequestBody["ScsiExecuteCdbReply"]):
     """Send a command; SCSI_EXECUTE_CDB and TAPE_EXECUTE_CDB.
 
     ``flags`` are :class:`CdbFlag` bits; ``timeout`` is in milliseconds, 0

@@ -17,6 +17,7 @@ from tapekit_ndmp_v4.wire import (
     ErrorCode,
     Message,
     MtioOpCode,
+    RequestBody,
     TapeOpenModeCode,
     Text,
 )
@@ -43,7 +44,7 @@ MAX_TAPE_DATA = 1 << 20
 """Bytes of a record in one message; the connection's limit is usually lower."""
 
 
-class TapeOpenRequest(Message):
+class TapeOpenRequest(RequestBody["TapeOpenReply"]):
     """Open a device; TAPE_OPEN."""
 
     device: Text
@@ -56,7 +57,7 @@ class TapeOpenReply(Message):
     error: ErrorCode
 
 
-class TapeCloseRequest(Message):
+class TapeCloseRequest(RequestBody["TapeCloseReply"]):
     """Let go of the device; TAPE_CLOSE."""
 
 
@@ -66,7 +67,7 @@ class TapeCloseReply(Message):
     error: ErrorCode
 
 
-class TapeGetStateRequest(Message):
+class TapeGetStateRequest(RequestBody["TapeGetStateReply"]):
     """Ask for the drive's state; TAPE_GET_STATE."""
 
 
@@ -89,7 +90,7 @@ class TapeGetStateReply(Message):
     space_remain: U64
 
 
-class TapeMtioRequest(Message):
+class TapeMtioRequest(RequestBody["TapeMtioReply"]):
     """Move the tape or write filemarks; TAPE_MTIO."""
 
     tape_op: MtioOpCode
@@ -103,7 +104,7 @@ class TapeMtioReply(Message):
     resid_count: U32
 
 
-class TapeWriteRequest(Message):
+class TapeWriteRequest(RequestBody["TapeWriteReply"]):
     """Write one record; TAPE_WRITE."""
 
     data_out: Annotated[bytes, Meta(max_length=MAX_TAPE_DATA)]
@@ -116,7 +117,7 @@ class TapeWriteReply(Message):
     count: U32
 
 
-class TapeReadRequest(Message):
+class TapeReadRequest(RequestBody["TapeReadReply"]):
     """Read one record, at most ``count`` bytes of it; TAPE_READ."""
 
     count: U32
@@ -129,7 +130,7 @@ class TapeReadReply(Message):
     data_in: Annotated[bytes, Meta(max_length=MAX_TAPE_DATA)]
 
 
-class TapeExecuteCdbRequest(Message):
+class TapeExecuteCdbRequest(RequestBody["TapeExecuteCdbReply"]):
     """Send a command to the drive; TAPE_EXECUTE_CDB.
 
     ``flags`` are :class:`CdbFlag` bits; ``timeout`` is in milliseconds, 0

@@ -7,12 +7,12 @@ import msgspec
 
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import Manifest
-from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeError
+from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeDriver, TapeError
 from tapekit_ramtape.drive import RamDrive
 from tapekit_ramtape.errors import CATALOGUE
 
 
-class RamTapeSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RamSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     drives: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     """How many drives there are, each with a tape of its own"""
 
@@ -44,21 +44,17 @@ class RamTapeDriver:
             )
         drive = self._drives[address]
         if drive.is_open:
-            raise CATALOGUE.raised_as(
-                TapeError, "in-use", condition=Condition.BUSY, address=address
-            )
+            raise CATALOGUE.raised_as(TapeError, "busy", condition=Condition.BUSY, address=address)
         drive.is_open = True
         return drive
 
 
 class RamTapePlugin:
-    manifest: ClassVar[Manifest] = Manifest(
-        name="ramtape", summary="Tapes in memory", settings=RamTapeSettings
-    )
+    manifest: ClassVar = Manifest(name="ramtape", summary="Tapes in memory", settings=RamSettings)
 
-    def __init__(self, settings: RamTapeSettings) -> None:
+    def __init__(self, settings: RamSettings) -> None:
         self._driver = RamTapeDriver(settings.drives)
 
     @hookimpl
-    def tapekit_register_tape_drivers(self) -> Sequence[RamTapeDriver]:
+    def tapekit_register_tape_drivers(self) -> Sequence[TapeDriver]:
         return [self._driver]

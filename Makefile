@@ -1,0 +1,56 @@
+# tapekit: everything that one does here has a target. Needs make and Python >= 3.11 with venv.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+SHOWN = printf '%-14s' '$(1)'; \
+	if $(2) >$(VENV)/output 2>&1; then echo ok; else echo FAILED; cat $(VENV)/output; exit 1; fi
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test interop bench clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(VENV)/.developing ## Make .venv with tapekit and its developers' tools
+
+demo: $(VENV)/.running ## Back up, recover and compare a volume over real NDMP, in a scratch folder
+	@$(BIN)/python tests/demo/demo.py $(ARGS)
+
+check: $(VENV)/.developing ## Lint, format, types and import contracts
+	@$(call SHOWN,ruff check,$(BIN)/ruff check)
+	@$(call SHOWN,ruff format,$(BIN)/ruff format --check)
+	@$(call SHOWN,mypy,$(BIN)/mypy)
+	@$(call SHOWN,lint-imports,$(BIN)/lint-imports)
+
+test: check ## Run check, then all tests that need nothing but Python
+	@$(BIN)/python -m pytest -q -m 'not interop' $(ARGS)
+
+interop: $(VENV)/.developing ## Test against programs that nobody here wrote; tells which are missing
+	@$(BIN)/python tests/interop/interop_peers.py
+	@$(BIN)/python -m pytest -q -m interop tests/interop $(ARGS)
+
+bench: $(VENV)/.running ## Measure against GNU tar, dump and ndmjob in the same run
+	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+clean: ## Remove what tests, tools and the demo leave behind; keeps .venv
+	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-scratch dist
+	@find core plugins tests -name __pycache__ -prune -exec rm -rf {} +
+
+# What tapekit itself needs. Made again when the project file changes.
+$(VENV)/.running: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is older than 3.11: run make PYTHON=python3.11" >&2; exit 1; }
+	@test -x $(BIN)/python || { echo "making $(VENV)"; $(PYTHON) -m venv $(VENV); }
+	@echo "installing tapekit into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+# The tools are a dependency group, which pip knows since 25.1; Debian 12 has 23.0.
+$(VENV)/.developing: $(VENV)/.running
+	@echo "installing the developers' tools into $(VENV)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --group dev
+	@touch $@

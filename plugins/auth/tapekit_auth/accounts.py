@@ -1,0 +1,199 @@
+"""Users: those of the stack file and those of the state store.
+
+A login looks both places up and opens a seal whoever the user is, known or
+not, so that the time it takes tells nothing; the account of nobody has a
+password that no one knows. A user of the stack file hides one of the same
+name in the store. The one rule: what leaves this module with a password in
+it is an :class:`Account`, and its representation does not show it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, final
+
+import msgspec
+
+from tapekit_auth.errors import CATALOGUE
+from tapekit_auth.passwords import generated_password, read_password
+from tapekit_auth.roles import require_roles
+from tapekit_auth.sealing import BrokenSeal, Sealer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from tapekit.hookspecs.state import StateStore
+    from tapekit_auth.roles import Role
+    from tapekit_auth.sealing import KeyFile
+    from tapekit_auth.settings import ListedUser
+
+__all__ = ["NAMESPACE", "Account", "Accounts", "StoredUsers", "User", "read_listed_users"]
+
+NAMESPACE: Final = "auth.users"
+"""Where the state store keeps users, by name."""
+
+_FORMAT: Final = 1
+
+
+class User(msgspec.Struct, frozen=True):
+    """Somebody who may log in."""
+
+    name: str
+    roles: tuple[str, ...]
+    svms: tuple[str, ...]
+    """Storage virtual machines that the user may use; empty means all."""
+    kept_in: Literal["stack file", "state store"]
+
+
+class Account(NamedTuple):
+    """A user, or nobody, with the password to compare with."""
+
+    user: User | None
+    password: bytes
+
+    def __repr__(self) -> str:
+        return f"<Account of {self.user and self.user.name}>"
+
+
+class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A user as the state store keeps it."""
+
+    format: Literal[1]
+    roles: tuple[str, ...]
+    svms: tuple[str, ...]
+    sealed: bytes
+
+
+def read_listed_users(
+    listed: Iterable[ListedUser], folder: Path, roles: Mapping[str, Role]
+) -> Mapping[str, Account]:
+    """The users of the stack file with the passwords from their files.
+
+    :param folder: where relative names of files start.
+    :raises TapekitError: one of them cannot be used.
+    """
+    accounts: dict[str, Account] = {}
+    for one in listed:
+        if one.name in accounts:
+            raise CATALOGUE.error("user-twice", user=one.name)
+        require_roles(one.name, one.roles, one.svms, roles)
+        password = read_password(one.name, folder / one.password_file)
+        accounts[one.name] = Account(User(one.name, one.roles, one.svms, "stack file"), password)
+    return accounts
+
+
+@final
+class StoredUsers:
+    """Users of the state store, their passwords under seal."""
+
+    def __init__(self, state: StateStore, key: KeyFile) -> None:
+        self._state: Final = state
+        self._key: Final = key
+        decoy = Sealer.with_new_key()
+        self._decoy_sealer: Final = decoy
+        self._decoy: Final = _record(decoy, "", (), (), generated_password())
+
+    def users(self) -> Sequence[User]:
+        """All of them, in the order of their names.
+
+        :raises TapekitError: a record is damaged.
+        """
+        items = self._state.items(NAMESPACE)
+        return [_user(name, _decoded(name, data)) for name, data in items.items()]
+
+    def account(self, name: str) -> Account:
+        """The user's account, or nobody's for the same work.
+
+        :raises TapekitError: the record cannot be read or opened.
+        """
+        data = self._state.get(NAMESPACE, name)
+        if data is None:
+            record = _decoded("", self._decoy)
+            return Account(None, self._opened(self._decoy_sealer, "", record))
+        record = _decoded(name, data)
+        return Account(_user(name, record), self._opened(self._key.sealer(), name, record))
+
+    def add(self, name: str, roles: Sequence[str], svms: Sequence[str], password: str) -> None:
+        """Keep a user; durable on return.
+
+        :raises TapekitError: there is one of that name, or it cannot be kept.
+        """
+        if self._state.get(NAMESPACE, name) is not None:
+            raise CATALOGUE.error("user-exists", user=name)
+        sealer = self._key.sealer(may_make=not self._state.items(NAMESPACE))
+        record = _record(sealer, name, tuple(roles), tuple(svms), password)
+        self._state.change(NAMESPACE, {name: record})
+
+    def remove(self, name: str) -> None:
+        """Forget a user; durable on return.
+
+        :raises TapekitError: there is none of that name.
+        """
+        if self._state.get(NAMESPACE, name) is None:
+            raise CATALOGUE.error("no-such-user", user=name)
+        self._state.change(NAMESPACE, {name: None})
+
+    def verify(self) -> None:
+        """Make sure that everybody's password can be opened.
+
+        :raises TapekitError: one cannot.
+        """
+        for user in self.users():
+            self.account(user.name)
+
+    def _opened(self, sealer: Sealer, name: str, record: _Record) -> bytes:
+        try:
+            return sealer.unseal(record.sealed, _bound(name, record.roles, record.svms))
+        except BrokenSeal:
+            raise CATALOGUE.error("sealed-otherwise", user=name, file=self._key.path) from None
+
+
+@final
+class Accounts:
+    """Both kinds of users, looked up together."""
+
+    def __init__(self, listed: Mapping[str, Account], stored: StoredUsers) -> None:
+        self._listed: Final = listed
+        self.stored: Final = stored
+
+    def account(self, name: str) -> Account:
+        """The account of a user, or nobody's.
+
+        :raises TapekitError: the record of a stored user cannot be read.
+        """
+        stored = self.stored.account(name)
+        return self._listed.get(name, stored)
+
+    def is_listed(self, name: str) -> bool:
+        """Whether the stack file has the user."""
+        return name in self._listed
+
+    def users(self) -> Sequence[User]:
+        """Everybody who may log in, those of the stack file first.
+
+        :raises TapekitError: a record is damaged.
+        """
+        listed = [account.user for account in self._listed.values() if account.user is not None]
+        return [*listed, *(user for user in self.stored.users() if not self.is_listed(user.name))]
+
+
+def _user(name: str, record: _Record) -> User:
+    return User(name, record.roles, record.svms, "state store")
+
+
+def _record(
+    sealer: Sealer, name: str, roles: tuple[str, ...], svms: tuple[str, ...], password: str
+) -> bytes:
+    sealed = sealer.seal(password.encode(), _bound(name, roles, svms))
+    return msgspec.json.encode(_Record(_FORMAT, roles, svms, sealed))
+
+
+def _decoded(name: str, data: bytes) -> _Record:
+    try:
+        return msgspec.json.decode(data, type=_Record)
+    except msgspec.DecodeError as error:
+        raise CATALOGUE.error("record-damaged", user=name, reason=error) from error
+
+
+def _bound(name: str, roles: Sequence[str], svms: Sequence[str]) -> bytes:
+    return msgspec.json.encode(("tapekit auth user", name, roles, svms))

@@ -1,0 +1,120 @@
+"""``tapekit auth``: users of the state store.
+
+A generated password is printed once, when its user is added, and can be
+had from nowhere afterwards. Users of the stack file are listed beside the
+others and changed in the stack file alone. A running server sees every
+change at the next login.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated, Final, final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tapekit_auth.errors import CATALOGUE
+from tapekit_auth.passwords import generated_password
+from tapekit_auth.roles import require_roles
+from tapekit_auth.settings import UserName
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tapekit_auth.accounts import Accounts, User
+    from tapekit_auth.roles import Role
+
+__all__ = ["command_app"]
+
+_NO_WRAPPING: Final = 100_000
+"""Width in columns where no terminal sets one: wider than any row."""
+
+_User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
+
+
+def command_app(accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> typer.Typer:
+    """The commands; ``accounts`` is asked when one of them runs."""
+    app = typer.Typer(no_args_is_help=True, help="Users who may log in.")
+    commands = _Commands(accounts, roles)
+    app.command("list")(commands.list_users)
+    app.command("add")(commands.add)
+    app.command("remove")(commands.remove)
+    return app
+
+
+@final
+class _Commands:
+    """One method a command; the docstring is its help."""
+
+    def __init__(self, accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> None:
+        self._accounts: Final = accounts
+        self._roles: Final = roles
+
+    def list_users(
+        self,
+        as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+    ) -> None:
+        """List the users, their roles and the SVMs they may use."""
+        users = self._accounts().users()
+        if as_json:
+            _say(msgspec.json.format(msgspec.json.encode(users)).decode())
+        else:
+            _console().print(_table(users))
+
+    def add(
+        self,
+        user: _User,
+        role: Annotated[
+            list[str] | None, typer.Option(help="A role; several are possible. [default: backup]")
+        ] = None,
+        svm: Annotated[
+            list[str] | None,
+            typer.Option(help="A storage virtual machine that the user may use. [default: all]"),
+        ] = None,
+    ) -> None:
+        """Add a user, and print the password made for it. It is shown once."""
+        roles, svms = role or ["backup"], svm or []
+        self._require_new(user)
+        require_roles(user, roles, svms, self._roles)
+        password = generated_password()
+        self._accounts().stored.add(user, roles, svms, password)
+        _say(f"User: {user}\nPassword: {password}")
+
+    def remove(self, user: _User) -> None:
+        """Remove a user; sessions that have logged in go on."""
+        self._require_stored(user)
+        self._accounts().stored.remove(user)
+        _say(f"removed {user}")
+
+    def _require_new(self, user: str) -> None:
+        try:
+            msgspec.convert(user, UserName)
+        except msgspec.ValidationError:
+            raise CATALOGUE.error("bad-user-name", user=ascii(user)) from None
+        self._require_stored(user)
+
+    def _require_stored(self, user: str) -> None:
+        if self._accounts().is_listed(user):
+            raise CATALOGUE.error("user-in-stack-file", user=user)
+
+
+def _table(users: Sequence[User]) -> Table:
+    columns = ("User", "Roles", "SVMs", "Kept in")
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for user in users:
+        cells = (user.name, ", ".join(user.roles), ", ".join(user.svms) or "all", user.kept_in)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def _say(text: str) -> None:
+    _console().print(Text(text), soft_wrap=True)
+
+
+def _console() -> Console:
+    """A console that breaks no lines where a program reads them."""
+    return Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)

@@ -1,0 +1,255 @@
+"""One backup from its first directory to the end of its stream.
+
+The phases follow each other in one worker thread: I and II walk the tree,
+III writes the directories, IV everything else; there is no V, since ACLs
+stand with their files. The one rule: whatever ends a run, the tree, the
+spools and the descriptors under way are given back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import operator
+import os
+import stat
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit.hookspecs.data_engine import JobProgress
+from tapekit.hookspecs.events import Event
+from tapekit.streams import StreamWriter
+from tapekit_dump.backup_attributes import AttributeReader
+from tapekit_dump.backup_directories import write_directories
+from tapekit_dump.backup_files import FileWriter
+from tapekit_dump.backup_history import HistoryBatches
+from tapekit_dump.backup_report import BackupReport
+from tapekit_dump.backup_stream import CtimeOf, ObjectStream
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderPacker
+from tapekit_dump.maps import ROOT, dense_map, map_records
+from tapekit_dump.walk import Walk
+
+if TYPE_CHECKING:
+    from tapekit.hookspecs.data_engine import JobServices, Pairs
+    from tapekit.hookspecs.environment import Environment
+    from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.storage import BackupTree
+    from tapekit.segments import DataSink
+    from tapekit_dump.dates import DumpDates
+    from tapekit_dump.spool import SpoolRoom
+    from tapekit_dump.walk import TreeIndex
+
+__all__ = ["BackupRequest", "DumpBackup"]
+
+
+class BackupRequest(NamedTuple):
+    """A backup that has been checked."""
+
+    environment: Environment
+    tree: BackupTree
+    path: str
+    """``/vserver/volume[/path]`` without slashes at the end."""
+    holder: str
+    level: int
+    date: int
+    token: int | None
+    """The DUMP_DATE to return, if the client wants one."""
+    room: SpoolRoom
+    extent_bytes: int
+    records_per_block: int
+
+
+class Phase(enum.Enum):
+    """The phases of a dump, as its events tell them; the first two are one
+    walk over the tree.
+    """
+
+    I = "mapping files"  # noqa: E741 - the documents' name of it
+    II = "mapping directories"
+    III = "writing directories"
+    IV = "writing files"
+    V = "ending the stream, ACLs having been written with their files"
+
+
+_CTIME: Final[CtimeOf] = operator.itemgetter(stat.ST_CTIME)
+_ADDED: Final = frozenset({"ACL_START", "DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR"})
+
+
+@final
+class DumpBackup:
+    """A backup that has been checked and can run once."""
+
+    def __init__(self, request: BackupRequest, kernel: Kernel, dates: DumpDates) -> None:
+        self._request: Final = request
+        self._kernel: Final = kernel
+        self._dates: Final = dates
+        self._stream: ObjectStream | None = None
+        self._end: int | None = None
+        self._closed = False
+
+    @property
+    def progress(self) -> JobProgress:
+        """Bytes that have left; how many will come is not known before the
+        end, since nothing but the directories has been read.
+        """
+        stream = self._stream
+        return JobProgress(stream.processed if stream else 0, None, None)
+
+    def run(self, sink: DataSink, services: JobServices) -> None:
+        """Write the whole stream and finish the sink.
+
+        :raises ConnectionBroken: the stream's other end broke off.
+        :raises TapekitError: the backup failed; the stream is incomplete.
+        """
+        environment = self._request.environment
+        report = BackupReport(
+            services, verbose=environment.switch("VERBOSE"), debug=environment.switch("DEBUG")
+        )
+        history = None
+        if services.history is not None:
+            history = HistoryBatches(services.history, ROOT)
+        self._announce("backup-started")
+        try:
+            self._write(sink, report, history)
+        except OSError as error:
+            raise CATALOGUE.error(
+                "backup-failed", path=self._request.path, reason=error.strerror or str(error)
+            ) from error
+        if environment.switch("UPDATE"):
+            self._dates.succeeded(self._request.path, self._request.level, self._request.date)
+
+    def environment(self) -> Pairs:
+        """The request's variables and what a restore or the next backup
+        needs (NDMP v4, DATA_GET_ENV).
+        """
+        request = self._request
+        kept = [pair for pair in request.environment.pairs if pair[0] not in _ADDED]
+        names = {name for name, _ in kept}
+        kept += [("TYPE", "dump")] if "TYPE" not in names else []
+        kept += [("LEVEL", str(request.level))] if "LEVEL" not in names else []
+        kept += [("NDMP_VERSION", "4"), ("PATHNAME_SEPARATOR", "/")]
+        if request.token is not None:
+            kept.append(("DUMP_DATE", str(request.token)))
+        if self._end is not None:
+            kept.append(("ACL_START", str(self._end)))
+        return kept
+
+    def close(self) -> None:
+        """Let go of the tree; later calls do nothing."""
+        if not self._closed:
+            self._closed = True
+            self._request.tree.close()
+
+    def _write(self, sink: DataSink, report: BackupReport, history: HistoryBatches | None) -> None:
+        request = self._request
+        packer = HeaderPacker(self._label())
+        with_acls = not request.environment.switch("NO_ACLS")
+        attributes = AttributeReader(report, with_acls=with_acls)
+        self._enter(Phase.I, report)
+        self._enter(Phase.II, report)
+        walk = Walk(
+            request.tree.descriptor,
+            room=request.room,
+            packer=packer,
+            attributes=attributes,
+            ctime_of=self._ctime_of(),
+            report=report,
+        )
+        with contextlib.closing(walk.run()) as index:
+            writer = StreamWriter(sink)
+            try:
+                self._stream = stream = ObjectStream(writer, packer, history)
+                self._write_stream(stream, index, attributes, report)
+                writer.finish()
+            finally:
+                writer.abandon()
+        self._finished(index, report)
+
+    def _write_stream(
+        self,
+        stream: ObjectStream,
+        index: TreeIndex,
+        attributes: AttributeReader,
+        report: BackupReport,
+    ) -> None:
+        """Phases III and IV, with the maps before and the end after them."""
+        self._write_maps(stream, index.highest)
+        self._enter(Phase.III, report)
+        write_directories(index.records, stream.writer, stream.history)
+        stream.mark()
+        self._enter(Phase.IV, report)
+        files = FileWriter(
+            self._request.tree.descriptor,
+            stream=stream,
+            attributes=attributes,
+            ctime_of=self._ctime_of(),
+            report=report,
+            extent_bytes=self._request.extent_bytes,
+        )
+        files.run(index.plan)
+        if stream.history is not None:
+            stream.history.flush()
+        self._enter(Phase.V, report)
+        self._write_end(stream)
+
+    def _write_maps(self, stream: ObjectStream, highest: int) -> None:
+        """TS_TAPE, then which numbers are in use and which are in this
+        dump: in a full one, the same.
+        """
+        packer = stream.packer
+        stream.bare(packer.tape)
+        for template in (packer.clri, packer.bits):
+            stream.bare(template, map_records=map_records(highest))
+            for record in dense_map(highest):
+                stream.writer.write(record)
+
+    def _write_end(self, stream: ObjectStream) -> None:
+        """TS_END up to a whole block, at least one."""
+        self._end = stream.writer.position
+        block = RECORD_BYTES * self._request.records_per_block
+        stream.bare(stream.packer.end)
+        while stream.writer.position % block:
+            stream.bare(stream.packer.end)
+        stream.mark()
+
+    def _label(self) -> DumpLabel:
+        request = self._request
+        source = request.tree.snapshot_name or request.tree.volume_path
+        return DumpLabel(
+            date=request.date,
+            level=request.level,
+            filesystem=os.fsencode(request.path),
+            device_name=os.fsencode(source),
+            host=os.fsencode(self._kernel.node_name),
+            records_per_block=request.records_per_block,
+        )
+
+    def _ctime_of(self) -> CtimeOf:
+        """What tells the change time in the volume, which a Snapshot copy
+        may have lost.
+        """
+        tree = self._request.tree
+        if tree.snapshot_name is None:
+            return _CTIME
+        return lambda status: tree.origin(status).ctime_ns // 1_000_000_000
+
+    def _enter(self, phase: Phase, report: BackupReport) -> None:
+        report.tell(f"Phase {phase.name}: {phase.value}")
+        self._announce("phase-started", phase=phase.name, what=phase.value)
+
+    def _finished(self, index: TreeIndex, report: BackupReport) -> None:
+        count = index.highest - ROOT + 1
+        size = self.progress.bytes_processed
+        lost = f", {report.losses} could not be backed up as they are" if report.losses else ""
+        report.say(f"Backup of {self._request.path}: {count} objects, {size} bytes{lost}")
+        self._announce("backup-finished", bytes=size, objects=count, losses=report.losses)
+
+    def _announce(self, name: str, /, **facts: str | int) -> None:
+        request = self._request
+        common: dict[str, str | int] = {
+            "path": request.path,
+            "holder": request.holder,
+            "level": request.level,
+        }
+        event = Event(name=f"dump.{name}", facts={**common, **facts}, time_s=self._kernel.clock())
+        self._kernel.announce(event)

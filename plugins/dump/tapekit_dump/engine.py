@@ -1,0 +1,160 @@
+"""The dump engine: checks what is asked for and makes the jobs that do it.
+
+Everything that can be refused is refused here, before any data moves: what
+the environment says, where the tree is, where the spools may be. The one
+rule: a preparation that raises leaves nothing open behind.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.hookspecs.data_engine import Ability
+from tapekit.hookspecs.environment import BadEnvironment, Environment
+from tapekit_dump import recover_job
+from tapekit_dump.backup_job import BackupRequest, DumpBackup
+from tapekit_dump.dates import DumpDates
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.spool import SpoolRoom
+from tapekit_dump.variables import ENGINE, NO_BASE, refuse_not_available
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapekit.hookspecs.data_engine import BackupJob, Pairs, RecoverJob, Selection
+    from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.storage import BackupTree
+    from tapekit_dump.settings import DumpSettings
+
+__all__ = ["DumpEngine"]
+
+_LEVEL_SHIFT: Final = 32
+
+
+@final
+class DumpEngine:
+    """The butype ``dump``."""
+
+    def __init__(self, settings: DumpSettings) -> None:
+        self._settings: Final = settings
+        self._kernel: Kernel | None = None
+        self._dates: DumpDates | None = None
+
+    @property
+    def name(self) -> str:
+        """``dump``, as DMAs ask for it."""
+        return ENGINE
+
+    @property
+    def abilities(self) -> Ability:
+        """What it can do (NDMP v4, CONFIG_GET_BUTYPE_INFO)."""
+        return (
+            Ability.RECOVER_FILELIST
+            | Ability.BACKUP_DIRECT
+            | Ability.BACKUP_UTF8
+            | Ability.RECOVER_UTF8
+            | Ability.BACKUP_FH_DIR
+        )
+
+    def assembled(self, kernel: Kernel) -> None:
+        """Meet the stack that this engine works in.
+
+        :raises TapekitError: the spool directory does not exist.
+        """
+        self._kernel = kernel
+        self._dates = DumpDates(kernel.state)
+        directory = self._room(kernel).directory
+        if directory is not None and not directory.is_dir():
+            raise CATALOGUE.error("spool-directory-missing", directory=directory)
+
+    def prepare_backup(self, environment: Pairs, holder: str) -> BackupJob:
+        """Check and set up a backup.
+
+        :raises BadEnvironment: a variable's value is not allowed, or
+            FILESYSTEM is missing.
+        :raises TapekitError: an incremental backup or another thing that is
+            not available is asked for, or the tree cannot be opened.
+        """
+        kernel, dates = self._met()
+        read = Environment(kernel.variables(ENGINE), environment)
+        path = _checked_path(read)
+        if kernel.storage is None:
+            raise CATALOGUE.error("no-storage")
+        tree = kernel.storage.open_backup(path, holder)
+        try:
+            request = self._request(read, tree, holder, kernel, dates)
+        except BaseException:
+            tree.close()
+            raise
+        return DumpBackup(request, kernel, dates)
+
+    def prepare_recover(
+        self, environment: Pairs, selections: Sequence[Selection], holder: str
+    ) -> RecoverJob:
+        """Check and set up a restore; no selection means everything.
+
+        :raises BadEnvironment: a variable's value is not allowed.
+        :raises TapekitError: anything else that forbids it.
+        """
+        kernel, _ = self._met()
+        read = Environment(kernel.variables(ENGINE), environment)
+        read.check()
+        refuse_not_available(read, backup=False)
+        options = recover_job.RecoverOptions(
+            room=self._room(kernel), sync_at_end=self._settings.sync_at_end
+        )
+        return recover_job.prepare(read, selections, holder, kernel, options)
+
+    def _met(self) -> tuple[Kernel, DumpDates]:
+        assert self._kernel is not None
+        assert self._dates is not None
+        return self._kernel, self._dates
+
+    def _room(self, kernel: Kernel) -> SpoolRoom:
+        name = self._settings.spool_directory
+        directory = None if name is None else kernel.base_directory / name
+        return SpoolRoom(directory, self._settings.spool_memory_bytes)
+
+    def _request(
+        self, read: Environment, tree: BackupTree, holder: str, kernel: Kernel, dates: DumpDates
+    ) -> BackupRequest:
+        path = f"{tree.volume_path}/{tree.subpath}".rstrip("/")
+        date = dates.give(path, tree.taken_at_s)
+        base = read.number("BASE_DATE")
+        assert base is not None
+        return BackupRequest(
+            environment=read,
+            tree=tree,
+            path=path,
+            holder=holder,
+            level=0,
+            date=date,
+            token=None if base == NO_BASE else _next_base(base, date),
+            room=self._room(kernel),
+            extent_bytes=self._settings.extent_threshold_bytes,
+            records_per_block=self._settings.records_per_block,
+        )
+
+
+def _checked_path(environment: Environment) -> str:
+    """Check the variables of a backup; gives FILESYSTEM.
+
+    :raises BadEnvironment: a value is not allowed or FILESYSTEM is missing.
+    :raises TapekitError: one asks for what is not available.
+    """
+    environment.check()
+    refuse_not_available(environment, backup=True)
+    for name in ("LEVEL", "BASE_DATE"):
+        if (environment.number(name) or 0) > 0:
+            raise CATALOGUE.error(
+                "incremental-not-available", name=name, value=environment.text(name)
+            )
+    path = environment.text("FILESYSTEM")
+    if not path:
+        raise CATALOGUE.raised_as(BadEnvironment, "filesystem-missing")
+    return path
+
+
+def _next_base(base: int, date: int) -> int:
+    """DUMP_DATE: the level after that of BASE_DATE, then the time."""
+    return ((base >> _LEVEL_SHIFT) + 1) << _LEVEL_SHIFT | date

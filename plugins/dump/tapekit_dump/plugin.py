@@ -1,0 +1,54 @@
+"""The plugin ``dump``: wiring, and nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, final
+
+from tapekit.hookspecs import hookimpl
+from tapekit.hookspecs.lifecycle import InitPart, Manifest
+from tapekit_dump.engine import DumpEngine
+from tapekit_dump.settings import DumpSettings
+from tapekit_dump.variables import VARIABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapekit.hookspecs.data_engine import DataEngine
+    from tapekit.hookspecs.environment import Variable
+    from tapekit.hookspecs.lifecycle import InitSite, Kernel
+
+__all__ = ["DumpPlugin"]
+
+
+@final
+class DumpPlugin:
+    """Backs trees up as BSD dump streams, and restores them."""
+
+    manifest: ClassVar[Manifest] = Manifest(
+        name="dump",
+        summary="The dump engine: trees as BSD dump streams, and back",
+        settings=DumpSettings,
+    )
+
+    def __init__(self, settings: DumpSettings) -> None:
+        self._engine: Final = DumpEngine(settings)
+
+    @classmethod
+    def init_part(cls, site: InitSite) -> InitPart:  # noqa: ARG003 - every site gets the same
+        """The engine works without any setting."""
+        return InitPart(settings="")
+
+    @hookimpl
+    def tapekit_register_data_engines(self) -> Sequence[DataEngine]:
+        """Offer the butype ``dump``."""
+        return (self._engine,)
+
+    @hookimpl
+    def tapekit_register_environment_variables(self) -> Sequence[Variable]:
+        """Declare the variables of the guide's tables for dump."""
+        return VARIABLES
+
+    @hookimpl
+    def tapekit_on_assembled(self, kernel: Kernel) -> None:
+        """Let the engine meet storage and state."""
+        self._engine.assembled(kernel)

@@ -1,0 +1,106 @@
+"""The volumes that a restore writes to, opened by their paths.
+
+Views name their targets as ``/vserver/volume/path``; for each volume the
+directory that all targets in it are in is opened once, and everything below
+is reached from there by descriptor. The one rule: checking a destination
+makes nothing in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.recover_selection import join_path
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from tapekit.hookspecs.storage import RestoreTree, Storage
+    from tapekit_dump.recover_selection import Path, View
+
+__all__ = ["Destination"]
+
+
+@final
+class Destination:
+    """The parts of volumes that views are restored to."""
+
+    def __init__(self, storage: Storage, holder: str, views: Iterable[View]) -> None:
+        self._storage: Final = storage
+        self._holder: Final = holder
+        self._views: Final = tuple(views)
+        self._trees: Final[dict[Path, RestoreTree]] = {}
+
+    def hold_volumes(self) -> None:
+        """Open the volumes.
+
+        :raises TapekitError: there is no such volume, or it is read-only.
+        """
+        for view in self._views:
+            self._open(view.volume)
+
+    def tops(self) -> Mapping[int, tuple[int, Path]]:
+        """For each view's number an open directory and the way from there to
+        the view's target; makes the directories up to the open one.
+
+        :raises TapekitError: something else is in the way.
+        """
+        tops: dict[int, tuple[int, Path]] = {}
+        for above, views in self._by_common_directory():
+            tree = self._open(above)
+            for view in views:
+                tops[view.number] = tree.descriptor, view.target[len(above) :]
+        return tops
+
+    def flush(self) -> None:
+        """Wait until everything restored is on disk.
+
+        :raises TapekitError: the file system could not write all of it.
+        """
+        done: set[int] = set()
+        for path, tree in self._trees.items():
+            device = os.fstat(tree.descriptor).st_dev
+            if device not in done:
+                done.add(device)
+                _flush(tree.descriptor, join_path(path))
+
+    def close(self) -> None:
+        """Let go of the volumes."""
+        with contextlib.ExitStack() as stack:
+            while self._trees:
+                stack.callback(self._trees.popitem()[1].close)
+
+    def _open(self, path: Path) -> RestoreTree:
+        tree = self._trees.get(path)
+        if tree is None:
+            tree = self._trees[path] = self._storage.open_restore(join_path(path), self._holder)
+        return tree
+
+    def _by_common_directory(self) -> Iterable[tuple[Path, list[View]]]:
+        volumes: dict[Path, list[View]] = {}
+        for view in self._views:
+            volumes.setdefault(view.volume, []).append(view)
+        for views in volumes.values():
+            yield _common([view.parent for view in views]), views
+
+
+def _common(paths: list[Path]) -> Path:
+    """The longest path that all begin with."""
+    lowest, highest = min(paths), max(paths)
+    for depth, part in enumerate(lowest):
+        if part != highest[depth]:
+            return lowest[:depth]
+    return lowest
+
+
+def _flush(descriptor: int, path: str) -> None:
+    """Write a whole file system back (Linux, syncfs)."""
+    # One call for all files: an fsync for each would cost more than the
+    # restore, and one of a directory says nothing about the files in it.
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.syncfs(descriptor):
+        raise CATALOGUE.error("sync-failed", path=path, reason=os.strerror(ctypes.get_errno()))

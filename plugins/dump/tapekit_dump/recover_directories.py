@@ -1,0 +1,193 @@
+"""The directories of a backup: read, made, and at the end finished.
+
+They stand before all files in the stream. Those that are wanted are made
+open to their maker alone, filled, and get their attributes when nothing in
+them changes any more. The one rule: a directory that cannot be made takes
+all that is in it along, and says so once.
+"""
+
+from __future__ import annotations
+
+import stat
+from array import array
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.streams import EndOfStream
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.headers import RECORD_BYTES, HeaderType
+from tapekit_dump.recover_attributes import Attributes
+from tapekit_dump.recover_content import ObjectContent
+from tapekit_dump.recover_findings import fatal_error, is_fatal, result_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tapekit_dump.headers import Header
+    from tapekit_dump.reading import RecordReader
+    from tapekit_dump.recover_attributes import AttributeSetter
+    from tapekit_dump.recover_catalogue import Catalogue, Directory
+    from tapekit_dump.recover_findings import Findings
+    from tapekit_dump.recover_places import Places
+    from tapekit_dump.recover_selection import View
+
+__all__ = ["DirectoryMaker", "DirectoryReader"]
+
+
+@final
+class DirectoryReader:
+    """Reads the maps and directories of a stream into a catalogue.
+
+    :param old_format: whether the TAPE header lacks ``NEW_INODE_FORMAT``.
+    """
+
+    def __init__(
+        self,
+        records: RecordReader,
+        catalogue: Catalogue,
+        findings: Findings,
+        *,
+        old_format: bool,
+    ) -> None:
+        self._records: Final = records
+        self._catalogue: Final = catalogue
+        self._findings: Final = findings
+        self._old_format: Final = old_format
+
+    def read(self, first: Header) -> Header | None:
+        """Read up to the first object that is no directory.
+
+        :param first: the stream's first header.
+        :returns: that object's header, the END header, or ``None`` if the
+            stream ends before.
+        :raises TapekitError: a spool cannot be written.
+        """
+        header: Header | None = first
+        while header is not None and header.type != HeaderType.END:
+            if header.type != HeaderType.INODE or header.has_attributes:
+                header = self._pass_over(header)
+            elif stat.S_ISDIR(header.mode):
+                header = self._read_directory(header)
+            else:
+                break
+        return header
+
+    def _pass_over(self, header: Header) -> Header | None:
+        """Step over a map, or over what has lost its object to damage."""
+        try:
+            self._records.skip_content(header)
+            return self._records.next()
+        except EndOfStream:
+            return None
+
+    def _read_directory(self, header: Header) -> Header | None:
+        content = ObjectContent(self._records, header, self._findings)
+        attributes = Attributes.of(header, old_format=self._old_format)
+        directory = self._catalogue.add_directory(header.inode, attributes.pack())
+        if directory is None:
+            content.pass_over()
+            return content.following
+        offset = self._read_entries(content, directory)
+        if offset < header.size:
+            self._findings.lose(CATALOGUE.error("directory-cut", inode=header.inode, offset=offset))
+        for blob in content.take_sets():
+            self._catalogue.add_set(directory, blob)
+        return content.following
+
+    def _read_entries(self, content: ObjectContent, directory: Directory) -> int:
+        """Take in the names; gives how far the stream has them, in bytes."""
+        header, offset = content.header, 0
+        try:
+            for present in content.spans():
+                count = (len(present) - present.count(0)) * RECORD_BYTES
+                data = self._records.stream.take(count)
+                self._catalogue.add_content(
+                    directory,
+                    data[: max(0, header.size - offset)],
+                    offset,
+                    header.byte_order,
+                    old_format=self._old_format,
+                )
+                offset += count
+        except EndOfStream:
+            content.end_of_stream()
+        return offset
+
+
+@final
+class DirectoryMaker:
+    """Makes the directories that are wanted, and finishes them."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        places: Places,
+        setter: AttributeSetter,
+        findings: Findings,
+        *,
+        verbose: bool,
+    ) -> None:
+        self._catalogue: Final = catalogue
+        self._places: Final = places
+        self._setter: Final = setter
+        self._findings: Final = findings
+        self._verbose: Final = verbose
+        self._made: Final = array("I")
+
+    @property
+    def made(self) -> int:
+        """How many directories there are."""
+        return len(self._made)
+
+    def make_all(self) -> None:
+        """Make all directories that are wanted.
+
+        :raises TapekitError: the backup has no root directory, or nothing
+            more can be written to the destination.
+        """
+        for directory in self._catalogue.arrange():
+            for view in directory.views or ():
+                self._make(view, directory)
+            if directory.views:
+                self._made.append(directory.inode)
+
+    def finish_all(self) -> None:
+        """Set the attributes of all directories, the deepest first."""
+        for inode in reversed(self._made):
+            directory = self._catalogue.directories[inode]
+            attributes = Attributes.unpack(directory.attributes)
+            sets = self._catalogue.sets_of(directory)
+            for view in directory.views or ():
+                self._finish(view, directory, attributes, sets)
+
+    def _make(self, view: View, directory: Directory) -> None:
+        try:
+            self._places.make(view, directory)
+        except OSError as error:
+            path = self._catalogue.path_of(directory.inode)
+            if is_fatal(error):
+                raise fatal_error(error, path) from error
+            view.fail(result_of(error))
+            directory.views = tuple(v for v in directory.views or () if v is not view)
+            self._findings.lose(
+                CATALOGUE.error("directory-not-made", path=path, reason=error.strerror)
+            )
+        else:
+            if self._verbose:
+                self._findings.note(self._catalogue.path_of(directory.inode))
+
+    def _finish(
+        self, view: View, directory: Directory, attributes: Attributes, sets: Sequence[bytes]
+    ) -> None:
+        def path() -> str:
+            return self._catalogue.path_of(directory.inode)
+
+        try:
+            fd = self._places.descriptor(view, directory.inode)
+        except OSError as error:
+            view.fail(result_of(error))
+            self._findings.lose(
+                CATALOGUE.error("directory-not-made", path=path(), reason=error.strerror)
+            )
+            return
+        self._setter.finish(fd, attributes, sets, path)
+        self._setter.set_flags(fd, attributes.flags, path)

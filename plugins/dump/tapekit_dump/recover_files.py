@@ -1,0 +1,226 @@
+"""Regular files that are long, have holes, or go to more than one place.
+
+A file is opened new under its first name in each place, filled run by run
+as the stream brings them, finished by descriptor and then linked to its other
+names. The one rule: whatever happens to a file, the stream stands at the
+next header afterwards.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.streams import EndOfStream
+from tapekit_dump.headers import RECORD_BYTES
+from tapekit_dump.recover_attributes import Attributes
+from tapekit_dump.recover_names import forget_acl, link, new_file, write_all
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tapekit.streams import StreamReader
+    from tapekit_dump.headers import Header
+    from tapekit_dump.recover_attributes import AttributeSetter
+    from tapekit_dump.recover_catalogue import Place
+    from tapekit_dump.recover_content import ObjectContent
+    from tapekit_dump.recover_losses import Losses
+    from tapekit_dump.recover_places import Places
+
+__all__ = ["Copy", "FileMaker"]
+
+_UNTIL_FINISHED: Final = 0o600
+_COPY_FROM: Final = 128 * 1024
+"""Longer runs are moved to the file without being gathered first."""
+
+
+@final
+class Copy:
+    """An object being made in one place."""
+
+    __slots__ = ("_losses", "fd", "links", "place")
+
+    def __init__(self, fd: int, place: Place, links: Sequence[Place], losses: Losses) -> None:
+        self.fd = fd
+        """-1 once it is closed."""
+        self.place = place
+        self.links = links
+        """The other names that it gets."""
+        self._losses = losses
+
+    def path(self) -> str:
+        """Its path in the backup, for messages."""
+        return self._losses.path_of(self.place)
+
+    def fail(self, error: OSError) -> None:
+        """Give it up.
+
+        :raises TapekitError: nothing more can be written.
+        """
+        self.close()
+        self._losses.failed(self.place, error, self.links)
+
+    def link_all(self, places: Places) -> int:
+        """Give it its other names; how many names it has then.
+
+        :raises TapekitError: nothing more can be written.
+        """
+        count = 1
+        for place in self.links:
+            try:
+                link(self.fd, place.name, places.descriptor(place.view, place.directory))
+            except OSError as error:
+                self._losses.failed(place, error)
+            else:
+                count += 1
+        return count
+
+    def close(self) -> None:
+        """Close it; later calls do nothing.
+
+        :raises TapekitError: nothing more can be written.
+        """
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError as error:
+                # Network file systems tell here that data was not written.
+                self._losses.failed(self.place, error)
+
+
+@final
+class FileMaker:
+    """Makes regular files.
+
+    :param old_format: whether users and groups have 16 bits.
+    """
+
+    def __init__(
+        self,
+        stream: StreamReader,
+        places: Places,
+        setter: AttributeSetter,
+        losses: Losses,
+        *,
+        old_format: bool,
+    ) -> None:
+        self._stream: Final = stream
+        self._places: Final = places
+        self._setter: Final = setter
+        self._losses: Final = losses
+        self._old_format: Final = old_format
+
+    def make(self, content: ObjectContent, families: Iterable[Sequence[Place]]) -> int:
+        """Restore the file whose header was read last.
+
+        :param families: places that are links of each other, together.
+        :returns: under how many names it stands complete.
+        :raises TapekitError: nothing more can be written to the destination.
+        """
+        copies = [copy for places in families if (copy := self._begin(places)) is not None]
+        if not copies:
+            content.pass_over()
+            return 0
+        try:
+            offset, end = self._fill(content, copies)
+            is_whole = offset >= content.header.size or not content.is_cut
+            sets = content.take_sets()
+            if is_whole:
+                return sum(self._finish(copy, content.header, end, sets) for copy in copies)
+            for copy in copies:
+                if copy.fd >= 0:
+                    self._losses.incomplete(copy.place, offset, copy.links)
+            return 0
+        finally:
+            for copy in copies:
+                copy.close()
+
+    def _begin(self, places: Sequence[Place]) -> Copy | None:
+        """Open a new file under the first name that can be had."""
+        for index, place in enumerate(places):
+            try:
+                directory = self._places.descriptor(place.view, place.directory)
+                fd = new_file(place.name, directory, _UNTIL_FINISHED)
+            except OSError as error:
+                self._losses.failed(place, error)
+                continue
+            if self._places.inherits(directory):
+                forget_acl(fd)
+            return Copy(fd, place, places[index + 1 :], self._losses)
+        return None
+
+    def _fill(self, content: ObjectContent, copies: Sequence[Copy]) -> tuple[int, int]:
+        """Write the content; gives how far the stream describes it, and
+        where its last data ends.
+        """
+        size, offset, end = content.header.size, 0, 0
+        try:
+            for present in content.spans():
+                end = self._take_span(present, offset, size, copies) or end
+                offset += len(present) * RECORD_BYTES
+        except EndOfStream:
+            content.end_of_stream()
+        return offset, end
+
+    def _take_span(self, present: bytes, offset: int, size: int, copies: Sequence[Copy]) -> int:
+        """Write the records of one header; gives the end of its last data,
+        or 0 if it has none.
+        """
+        end = 0
+        for is_data, group in itertools.groupby(present, bool):
+            count = sum(1 for _ in group)
+            if is_data:
+                end = self._take_run(count, offset, size, copies)
+            offset += count * RECORD_BYTES
+        return end
+
+    def _take_run(self, count: int, offset: int, size: int, copies: Sequence[Copy]) -> int:
+        """Write consecutive records, cut at the file's size."""
+        length = count * RECORD_BYTES
+        wanted = max(0, min(length, size - offset))
+        if wanted >= _COPY_FROM and len(copies) == 1:
+            self._move(copies[0], offset, wanted)
+            self._stream.skip(length - wanted)
+        else:
+            data = self._stream.take(length)[:wanted]
+            for copy in copies:
+                self._write(copy, data, offset)
+        return offset + wanted
+
+    def _write(self, copy: Copy, data: memoryview, offset: int) -> None:
+        if copy.fd >= 0:
+            try:
+                write_all(copy.fd, data, offset)
+            except OSError as error:
+                copy.fail(error)
+
+    def _move(self, copy: Copy, offset: int, length: int) -> None:
+        end = self._stream.position + length
+        if copy.fd >= 0:
+            try:
+                self._stream.copy_to(copy.fd, offset, length)
+            except OSError as error:
+                copy.fail(error)
+        self._stream.skip(end - self._stream.position)
+
+    def _finish(self, copy: Copy, header: Header, end: int, sets: Sequence[bytes]) -> int:
+        """Complete a file; gives the number of its names."""
+        if copy.fd < 0 or (end < header.size and not self._extend(copy, header)):
+            return 0
+        attributes = Attributes.of(header, old_format=self._old_format)
+        self._setter.finish(copy.fd, attributes, sets, copy.path)
+        names = copy.link_all(self._places)
+        self._setter.set_flags(copy.fd, attributes.flags, copy.path)
+        return names
+
+    def _extend(self, copy: Copy, header: Header) -> bool:
+        """Let a file end in a hole; whether it does."""
+        try:
+            os.ftruncate(copy.fd, header.size)
+        except OSError as error:
+            copy.close()
+            self._losses.truncated(copy.place, header.inode, error, copy.links)
+            return False
+        return True

@@ -1,0 +1,40 @@
+"""Settings of the dump engine, as the stack file has them under ``[dump]``.
+
+Every field has a default that fits a small server. The one rule: no setting
+changes what a stream means, only how it is made.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+import msgspec
+
+__all__ = ["DumpSettings"]
+
+_MIB: Final = 1 << 20
+
+
+class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How backups and restores are made."""
+
+    spool_directory: str | None = None
+    """Folder for temporary files, which have no name and take about 30 bytes
+    a file of the tree plus its name; the system's own if not set. A relative
+    path starts at the stack file."""
+
+    spool_memory_bytes: Annotated[int, msgspec.Meta(ge=65536, le=1024 * _MIB)] = 4 * _MIB
+    """What each of a job's five spools keeps in memory before it becomes a
+    temporary file."""
+
+    extent_threshold_bytes: Annotated[int, msgspec.Meta(ge=4096, le=512 * 1024)] = 256 * 1024
+    """Runs of data from this length on leave without being read, so that a
+    virtual tape can copy them inside the kernel; shorter ones are read."""
+
+    records_per_block: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 10
+    """Blocking of the stream in records of 1,024 bytes: its end is padded to a
+    multiple of them, and its headers tell it to readers of real tapes."""
+
+    sync_at_end: bool = True
+    """Whether a restore waits until everything is on disk before it reports
+    success."""

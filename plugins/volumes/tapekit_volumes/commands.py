@@ -1,0 +1,182 @@
+"""``tapekit volume``: the volumes of a stack and their Snapshot copies.
+
+The commands work beside a running server: what a backup holds is locked.
+Everything is listed as a table for people and as JSON for programs, from
+the same rows. The one rule: nothing printed is broken or coloured unless a
+terminal reads it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import sys
+from typing import TYPE_CHECKING, Annotated, Final, final
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from tapekit_volumes.table import LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from tapekit.hookspecs.storage import FilesystemInfo
+    from tapekit_volumes.storage import VolumeStorage
+
+__all__ = ["CopyListing", "VolumeListing", "volume_app"]
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
+_Volume = Annotated[str, typer.Argument(metavar="VOLUME", help="As /vserver/volume.")]
+_Copy = Annotated[str, typer.Argument(metavar="NAME", help="Name of the Snapshot copy.")]
+
+_WIDE: Final = 4096
+"""Columns where no terminal sets a limit."""
+
+
+class VolumeListing(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume as ``tapekit volume list --json`` shows it."""
+
+    path: str
+    directory: str
+    snapshots: str
+    """The Snapshot method, or ``none``."""
+    writable: bool
+    total_bytes: int
+    used_bytes: int
+    status: str
+
+
+class CopyListing(msgspec.Struct, frozen=True, kw_only=True):
+    """A Snapshot copy as ``tapekit volume snapshot list --json`` shows it."""
+
+    name: str
+    taken_at: dt.datetime | None
+    """When it was begun, in UTC, if anybody remembers."""
+    holders: tuple[str, ...]
+
+
+def volume_app(storage: VolumeStorage) -> typer.Typer:
+    """The commands of the group ``volume``."""
+    commands = _Commands(storage)
+    app = typer.Typer(no_args_is_help=True, help="Volumes and their Snapshot copies.")
+    app.command("list")(commands.list_volumes)
+    snapshot = typer.Typer(no_args_is_help=True, help="Snapshot copies of a volume.")
+    snapshot.command("list")(commands.list_copies)
+    snapshot.command("create")(commands.create_copy)
+    snapshot.command("delete")(commands.delete_copy)
+    app.add_typer(snapshot, name="snapshot")
+    return app
+
+
+@final
+class _Commands:
+    """One method a command; the docstring is its help."""
+
+    def __init__(self, storage: VolumeStorage) -> None:
+        self._storage: Final = storage
+
+    def list_volumes(self, json: _AsJson = False) -> None:
+        """List the volumes, in the order of the stack file."""
+        rows = [self._listing(info) for info in self._storage.filesystems()]
+        if json:
+            _say_json(rows)
+            return
+        _say_table(
+            ("VOLUME", "DIRECTORY", "SNAPSHOTS", "ACCESS", "SIZE", "USED", "STATUS"),
+            (
+                (
+                    row.path,
+                    row.directory,
+                    row.snapshots,
+                    "read-write" if row.writable else "read-only",
+                    _in_units(row.total_bytes),
+                    _in_units(row.used_bytes),
+                    row.status,
+                )
+                for row in rows
+            ),
+        )
+
+    def list_copies(self, volume: _Volume, json: _AsJson = False) -> None:
+        """List the Snapshot copies of a volume, oldest first, and who holds them."""
+        rows = [
+            CopyListing(
+                name=row.name,
+                taken_at=None if row.taken_at_s is None else _moment(row.taken_at_s),
+                holders=row.holders,
+            )
+            for row in self._storage.keeper.rows(self._storage.volume(volume))
+        ]
+        if json:
+            _say_json(rows)
+            return
+        _say_table(
+            ("NAME", "TAKEN AT", "HELD BY"),
+            (
+                (
+                    row.name,
+                    "" if row.taken_at is None else f"{row.taken_at:%Y-%m-%d %H:%M:%S} UTC",
+                    ", ".join(row.holders),
+                )
+                for row in rows
+            ),
+        )
+
+    def create_copy(self, volume: _Volume, name: _Copy) -> None:
+        """Make a Snapshot copy that stays until it is deleted."""
+        self._storage.keeper.create(self._storage.volume(volume), name)
+        _say(f"made {name}: back it up as {volume}/.snapshot/{name}")
+
+    def delete_copy(self, volume: _Volume, name: _Copy) -> None:
+        """Delete a Snapshot copy that nobody holds."""
+        self._storage.keeper.delete(self._storage.volume(volume), name)
+        _say(f"deleted {name}")
+
+    def _listing(self, info: FilesystemInfo) -> VolumeListing:
+        volume = self._storage.volume(info.path)
+        return VolumeListing(
+            path=volume.path,
+            directory=str(volume.directory),
+            snapshots=LIVE if volume.method is None else volume.method.name,
+            writable=info.writable,
+            total_bytes=info.total_bytes,
+            used_bytes=info.used_bytes,
+            status=info.status,
+        )
+
+
+def _moment(seconds: int) -> dt.datetime:
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def _in_units(size: int) -> str:
+    """Bytes as people read them, such as ``3.7 GiB``."""
+    value, units = float(size), ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB"]
+    while value >= 1024 and len(units) > 1:
+        value /= 1024
+        units.pop(0)
+    return f"{size} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
+
+
+def _say(line: str) -> None:
+    _console().print(Text(line), soft_wrap=True)
+
+
+def _say_json(rows: object) -> None:
+    _say(msgspec.json.format(msgspec.json.encode(rows)).decode())
+
+
+def _say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    _console().print(table)
+
+
+def _console() -> Console:
+    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

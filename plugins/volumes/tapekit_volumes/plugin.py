@@ -1,0 +1,74 @@
+"""Volumes as a plugin: manifest, settings and hooks.
+
+Everything else stands in the modules beside this one, which know nothing of
+plugins. Volumes can be judged only once all Snapshot methods are known, so
+the storage that is offered first is settled when the stack is assembled.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Final, final
+
+from tapekit.hookspecs import hookimpl
+from tapekit.hookspecs.commands import CommandGroup
+from tapekit.hookspecs.lifecycle import InitPart, Manifest
+from tapekit_volumes.commands import volume_app
+from tapekit_volumes.leftovers import removing_leftovers
+from tapekit_volumes.settings import VolumesSettings
+from tapekit_volumes.site import first_volume
+from tapekit_volumes.snapshots import SnapshotKeeper
+from tapekit_volumes.storage import VolumeStorage
+from tapekit_volumes.table import volume_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from tapekit.hookspecs.lifecycle import InitSite, Kernel
+    from tapekit.hookspecs.storage import Storage
+
+__all__ = ["VolumesPlugin"]
+
+
+@final
+class VolumesPlugin:
+    """Volumes on local directories."""
+
+    manifest: ClassVar[Manifest] = Manifest(
+        name="volumes",
+        summary="Storage virtual machines and volumes on local directories",
+        settings=VolumesSettings,
+    )
+
+    def __init__(self, settings: VolumesSettings) -> None:
+        self._settings: Final = settings
+        self._storage: Final = VolumeStorage()
+
+    @classmethod
+    def init_part(cls, site: InitSite) -> InitPart:
+        """Make the first volume of a new site."""
+        return first_volume(site)
+
+    @hookimpl
+    def tapekit_provide_storage(self) -> Storage:
+        """Offer the volumes."""
+        return self._storage
+
+    @hookimpl
+    def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
+        """Offer ``tapekit volume``."""
+        app = volume_app(self._storage)
+        return (CommandGroup("volume", "Volumes and their Snapshot copies", app),)
+
+    @hookimpl
+    def tapekit_on_assembled(self, kernel: Kernel) -> None:
+        """Judge the volumes of the settings, before anything runs."""
+        rows, methods = self._settings.volume, kernel.snapshot_methods
+        self._storage.settle(
+            volume_table(rows, kernel.base_directory, methods), SnapshotKeeper(kernel)
+        )
+
+    @hookimpl
+    def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:
+        """Remove what a crash has left, then be ready."""
+        return removing_leftovers(kernel)

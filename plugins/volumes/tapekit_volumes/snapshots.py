@@ -1,0 +1,272 @@
+"""Snapshot copies of volumes: made, held, let go and removed.
+
+Methods make and remove copies; here they get names, locks and times. A copy
+that a backup makes for itself is called ``snapshot_for_backup.N`` with the
+smallest N that is free, and is locked for it alone; others may be read by
+several at once. The one rule: whoever makes or removes a copy holds its lock
+alone from before the first step to after the last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import itertools
+import logging
+import math
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.events import Event
+from tapekit_volumes.errors import CATALOGUE
+from tapekit_volumes.file_lock import FileLock, lock_path
+from tapekit_volumes.lock_records import LockRecord, LockRecords
+from tapekit_volumes.paths import is_copy_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.storage import SnapshotMethod, SnapshotTree
+    from tapekit_volumes.table import Volume
+
+__all__ = ["CopyRow", "HeldCopy", "SnapshotKeeper"]
+
+_LOG: Final = logging.getLogger("tapekit.volumes")
+
+_FOR_BACKUP: Final = "snapshot_for_backup."
+_STAMP_DELAY_S: Final = 0.01
+"""File systems stamp with the time of the last timer tick, so a change that
+comes after a reading of the clock may bear a time this much before it."""
+
+
+class CopyRow(NamedTuple):
+    """A Snapshot copy as listings show it."""
+
+    name: str
+    taken_at_s: int | None
+    """When it was begun, in seconds since 1970, if anybody remembers."""
+    holders: tuple[str, ...]
+
+
+@final
+class HeldCopy:
+    """A Snapshot copy that stays until it is let go."""
+
+    def __init__(
+        self, tree: SnapshotTree, name: str, taken_at_s: int, let_go: Callable[[], None]
+    ) -> None:
+        self.tree: Final = tree
+        self.name: Final = name
+        self.taken_at_s: Final = taken_at_s
+        self._undo: Final = contextlib.ExitStack()
+        self._undo.callback(let_go)
+
+    def let_go(self) -> None:
+        """Give it back; a copy made for its holder is removed. Later calls
+        do nothing.
+        """
+        self._undo.close()
+
+
+@final
+class SnapshotKeeper:
+    """All Snapshot copies of a stack; for any number of threads."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._records: Final = LockRecords(kernel.state)
+        self._clock: Final = kernel.clock
+        self._announce: Final = kernel.announce
+
+    def now_s(self) -> int:
+        """A second that has ended for everything that changes from now on."""
+        return math.floor(self._clock() - _STAMP_DELAY_S)
+
+    def make_for_backup(self, volume: Volume, method: SnapshotMethod, holder: str) -> HeldCopy:
+        """Make a copy that goes when it is let go.
+
+        :raises TapekitError: the method, the folder or the state refuses.
+        """
+        with contextlib.ExitStack() as undo:
+            name, lock = _free_name(volume, method)
+            undo.callback(lock.release)
+            moment_s = self.now_s()
+            self._records.remove_all(volume.path, name)
+            key = self._records.add(_record(volume, method, name, holder, temporary=True))
+            undo.callback(self._forget, key)
+            self._records.begun(volume.path, name, moment_s)
+            tree = method.create(volume.directory, volume.snapshots, name)
+            undo.pop_all()
+        self._tell("volumes.snapshot-created", volume.path, name, holder)
+        let_go = functools.partial(self._end_of_backup, volume, method, name, key, lock, holder)
+        return HeldCopy(tree, name, moment_s, let_go)
+
+    def hold(self, volume: Volume, name: str, holder: str) -> HeldCopy:
+        """Hold an existing copy, which others may read as well.
+
+        :raises TapekitError: there is none, or it is being made, removed or
+            used by the backup that it was made for.
+        """
+        method = _method_of(volume)
+        with contextlib.ExitStack() as undo:
+            is_there = name in method.names(volume.snapshots)
+            lock = _lock(volume, name, shared=True) if is_there else None
+            if lock is None:
+                raise CATALOGUE.error("unable-to-lock-snapshot", volume=volume.path)
+            undo.callback(lock.release)
+            tree = method.open(volume.snapshots, name)
+            key = self._records.add(_record(volume, method, name, holder, temporary=False))
+            undo.callback(self._forget, key)
+            moment_s = self._records.begun_at_s(volume.path, name)
+            let_go = undo.pop_all().close
+        if moment_s is None:
+            # The top's own change is no later than the beginning of the copy.
+            moment_s = tree.origin(tree.root.stat()).ctime_ns // 1_000_000_000
+        return HeldCopy(tree, name, moment_s, let_go)
+
+    def create(self, volume: Volume, name: str) -> None:
+        """Make a copy that stays until it is deleted.
+
+        :raises TapekitError: the name is not allowed or in use, or as
+            :meth:`make_for_backup`.
+        """
+        method = _method_of(volume)
+        if not is_copy_name(name) or name.startswith(_FOR_BACKUP):
+            raise CATALOGUE.error("bad-copy-name", name=name, reserved=_FOR_BACKUP)
+        with self._alone(volume, name):
+            moment_s = self.now_s()
+            method.create(volume.directory, volume.snapshots, name)
+            self._records.begun(volume.path, name, moment_s)
+        self._tell("volumes.snapshot-created", volume.path, name, "administrator")
+
+    def delete(self, volume: Volume, name: str) -> None:
+        """Delete a copy that nobody holds.
+
+        :raises TapekitError: there is none, it is in use, or it cannot be
+            removed.
+        """
+        method = _method_of(volume)
+        if name not in method.names(volume.snapshots):
+            raise CATALOGUE.error("no-such-copy", volume=volume.path, name=name)
+        with self._alone(volume, name):
+            method.delete(volume.snapshots, name)
+            self._records.forget_copy(volume.path, name)
+        self._tell("volumes.snapshot-deleted", volume.path, name, "administrator")
+
+    def rows(self, volume: Volume) -> Sequence[CopyRow]:
+        """The whole copies of a volume, oldest first."""
+        names = () if volume.method is None else volume.method.names(volume.snapshots)
+        return [
+            CopyRow(
+                name,
+                self._records.begun_at_s(volume.path, name),
+                self._records.holders(volume.path, name),
+            )
+            for name in names
+        ]
+
+    @contextlib.contextmanager
+    def _alone(self, volume: Volume, name: str) -> Iterator[None]:
+        """Hold the lock of a copy alone.
+
+        :raises TapekitError: somebody else has it.
+        """
+        lock = _lock(volume, name)
+        if lock is None:
+            holders = ", ".join(self._records.holders(volume.path, name)) or "another command"
+            raise CATALOGUE.error("copy-in-use", volume=volume.path, name=name, holders=holders)
+        try:
+            self._records.remove_all(volume.path, name)
+            yield
+        finally:
+            lock.release()
+
+    def _end_of_backup(
+        self,
+        volume: Volume,
+        method: SnapshotMethod,
+        name: str,
+        key: str,
+        lock: FileLock,
+        holder: str,
+    ) -> None:
+        """Remove the copy of a backup. What cannot be removed keeps its
+        record, so that the next start tries again; the backup is not to blame.
+        """
+        try:
+            method.delete(volume.snapshots, name)
+            self._records.forget_copy(volume.path, name)
+            self._records.remove(key)
+        except TapekitError as error:
+            _LOG.error("%s", error.explained)
+            self._tell("volumes.snapshot-not-deleted", volume.path, name, holder)
+        else:
+            self._tell("volumes.snapshot-deleted", volume.path, name, holder)
+        finally:
+            lock.release()
+
+    def _forget(self, key: str) -> None:
+        """Forget a holder; a record too many only looks wrong in a listing,
+        and the next start removes it.
+        """
+        try:
+            self._records.remove(key)
+        except TapekitError as error:
+            _LOG.warning("%s", error.explained)
+
+    def _tell(self, what: str, volume: str, name: str, holder: str) -> None:
+        facts = {"volume": volume, "snapshot": name, "holder": holder}
+        self._announce(Event(name=what, facts=facts, time_s=self._clock()))
+
+
+def _free_name(volume: Volume, method: SnapshotMethod) -> tuple[str, FileLock]:
+    """The first name for a backup's copy that nobody uses, and its lock."""
+    for number in itertools.count():
+        name = f"{_FOR_BACKUP}{number}"
+        with contextlib.ExitStack() as undo:
+            lock = _lock(volume, name)
+            if lock is None:
+                continue
+            undo.callback(lock.release)
+            if name not in method.names(volume.snapshots):
+                undo.pop_all()
+                return name, lock
+    raise AssertionError("numbers end")
+
+
+def _lock(volume: Volume, name: str, *, shared: bool = False) -> FileLock | None:
+    """Try to lock a copy, whose folders are made if need be. Nobody else may
+    enter them: a copy has the modes of all in the volume, but not of what is
+    above it.
+    """
+    path = lock_path(volume.snapshots, name)
+    try:
+        volume.snapshots.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
+        return FileLock.attempt(path, shared=shared)
+    except OSError as error:
+        raise CATALOGUE.error(
+            "snapshot-folder-not-usable",
+            volume=volume.path,
+            folder=volume.snapshots,
+            reason=error.strerror,
+        ) from error
+
+
+def _method_of(volume: Volume) -> SnapshotMethod:
+    if volume.method is None:
+        raise CATALOGUE.error("volume-without-copies", volume=volume.path)
+    return volume.method
+
+
+def _record(
+    volume: Volume, method: SnapshotMethod, name: str, holder: str, *, temporary: bool
+) -> LockRecord:
+    return LockRecord(
+        volume=volume.path,
+        snapshot=name,
+        holder=holder,
+        temporary=temporary,
+        method=method.name,
+        folder=str(volume.snapshots),
+    )

@@ -1,0 +1,235 @@
+"""Volumes by path: what engines read from and write to.
+
+A path is looked up in the table, and the way down is made from the volume's
+directory, or from a Snapshot copy of it, by descriptors alone. A path is
+tried in the volume before a copy is made, so that a misspelt one costs
+nothing. The one rule: whatever fails, no copy, lock or descriptor stays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.hookspecs.storage import Origin
+from tapekit_volumes.descent import make_below, open_below
+from tapekit_volumes.errors import CATALOGUE
+from tapekit_volumes.filesystems import filesystem_info, is_writable
+from tapekit_volumes.paths import SNAPSHOT_FOLDER, VolumePath, parse_path
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tapekit.hookspecs.storage import BackupTree, FilesystemInfo, RestoreTree
+    from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
+    from tapekit_volumes.table import Volume
+
+__all__ = ["VolumeStorage"]
+
+_TOP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_AWAY: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
+"""What the place of a volume answers when the volume is not there."""
+
+
+@final
+class VolumeStorage:
+    """Implements ``tapekit.hookspecs.storage.Storage``; for any number of
+    threads, after :meth:`settle`.
+    """
+
+    def __init__(self) -> None:
+        self._volumes: Mapping[str, Volume] = {}
+        self._keeper: SnapshotKeeper | None = None
+
+    def settle(self, volumes: Mapping[str, Volume], keeper: SnapshotKeeper) -> None:
+        """Take the stack's volumes and the keeper of their copies; once."""
+        self._volumes = volumes
+        self._keeper = keeper
+
+    @property
+    def volumes(self) -> Mapping[str, Volume]:
+        """All volumes by path."""
+        return self._volumes
+
+    @property
+    def keeper(self) -> SnapshotKeeper:
+        """The keeper of Snapshot copies."""
+        assert self._keeper is not None, "the stack has not been assembled"
+        return self._keeper
+
+    def volume(self, path: str) -> Volume:
+        """The volume of a name.
+
+        :raises TapekitError: there is none.
+        """
+        volume = self._volumes.get(path)
+        if volume is None:
+            known = ", ".join(self._volumes) or "none"
+            raise CATALOGUE.error("no-such-volume", volume=path, known=known)
+        return volume
+
+    def filesystems(self) -> Sequence[FilesystemInfo]:
+        """All volumes, in the order of the stack file."""
+        return [filesystem_info(volume) for volume in self._volumes.values()]
+
+    def open_backup(self, path: str, holder: str) -> BackupTree:
+        """Open a directory for reading; see ``Storage.open_backup``.
+
+        :raises TapekitError: no such path, not a directory, no copy possible.
+        """
+        asked = parse_path(path)
+        volume = self.volume(asked.volume)
+        if asked.snapshot is not None:
+            copy = self.keeper.hold(volume, asked.snapshot, holder)
+            return _tree_of_copy(asked, copy)
+        moment_s = self.keeper.now_s()
+        descriptor = _open_live(volume, asked)
+        if volume.method is None:
+            return VolumeBackupTree(asked, descriptor, moment_s, None)
+        os.close(descriptor)
+        return _tree_of_copy(asked, self.keeper.make_for_backup(volume, volume.method, holder))
+
+    def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - no one else is told yet
+        """Open a directory for writing; see ``Storage.open_restore``.
+
+        :raises TapekitError: no such volume, read-only, or something is in
+            the way.
+        """
+        asked = parse_path(path)
+        volume = self.volume(asked.volume)
+        if asked.snapshot is not None:
+            raise CATALOGUE.error("copy-is-read-only", path=path, folder=SNAPSHOT_FOLDER)
+        if not is_writable(volume):
+            raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
+        top = _open_top(volume)
+        try:
+            descriptor = make_below(top, asked.parts, volume.path)
+        except OSError as error:
+            if error.errno != errno.EROFS:
+                raise
+            raise CATALOGUE.error("destination-volume-read-only", volume=volume.path) from error
+        finally:
+            os.close(top)
+        return VolumeRestoreTree(asked, descriptor)
+
+
+@final
+class VolumeBackupTree:
+    """Implements ``tapekit.hookspecs.storage.BackupTree``."""
+
+    def __init__(
+        self, asked: VolumePath, descriptor: int, taken_at_s: int, copy: HeldCopy | None
+    ) -> None:
+        self._asked: Final = asked
+        self._descriptor: Final = descriptor
+        self._taken_at_s: Final = taken_at_s
+        self._copy: Final = copy
+        self._undo: Final = contextlib.ExitStack()
+        if copy is not None:
+            self._undo.callback(copy.let_go)
+        self._undo.callback(os.close, descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """Open descriptor of the backup's root directory."""
+        return self._descriptor
+
+    @property
+    def volume_path(self) -> str:
+        """``/vserver/volume``."""
+        return self._asked.volume
+
+    @property
+    def subpath(self) -> str:
+        """The root below the volume's top."""
+        return self._asked.subpath
+
+    @property
+    def snapshot_name(self) -> str | None:
+        """The Snapshot copy being read, or ``None``."""
+        return None if self._copy is None else self._copy.name
+
+    @property
+    def taken_at_s(self) -> int:
+        """The time the data stands for, in seconds since 1970."""
+        return self._taken_at_s
+
+    def origin(self, status: os.stat_result) -> Origin:
+        """What the object of this status was in the volume."""
+        if self._copy is None:
+            return Origin(status.st_ino, status.st_ctime_ns)
+        return self._copy.tree.origin(status)
+
+    def close(self) -> None:
+        """Let go; removes the Snapshot copy if it was made for this. Later
+        calls do nothing.
+        """
+        self._undo.close()
+
+
+@final
+class VolumeRestoreTree:
+    """Implements ``tapekit.hookspecs.storage.RestoreTree``."""
+
+    def __init__(self, asked: VolumePath, descriptor: int) -> None:
+        self._asked: Final = asked
+        self._descriptor: Final = descriptor
+        self._undo: Final = contextlib.ExitStack()
+        self._undo.callback(os.close, descriptor)
+
+    @property
+    def descriptor(self) -> int:
+        """Open descriptor of the destination directory."""
+        return self._descriptor
+
+    @property
+    def path(self) -> str:
+        """``/vserver/volume[/path]``."""
+        return f"{self._asked.volume}/{self._asked.subpath}".rstrip("/")
+
+    def close(self) -> None:
+        """Let go of the directory; later calls do nothing."""
+        self._undo.close()
+
+
+def _open_top(volume: Volume) -> int:
+    """Open a volume's directory; the caller closes it.
+
+    :raises TapekitError: it is not there, or no longer what was mounted there.
+    """
+    try:
+        top = os.open(volume.directory, _TOP)
+    except OSError as error:
+        if error.errno in _AWAY:
+            raise CATALOGUE.error("volume-in-transitional-state", volume=volume.path) from error
+        raise CATALOGUE.error(
+            "could-not-obtain-vol-ref", volume_name=volume.path, reason=error.strerror
+        ) from error
+    if volume.is_mount_point and not volume.directory.is_mount():
+        # What would be read is the empty directory below the mount.
+        os.close(top)
+        raise CATALOGUE.error("volume-in-transitional-state", volume=volume.path)
+    return top
+
+
+def _open_live(volume: Volume, asked: VolumePath) -> int:
+    top = _open_top(volume)
+    try:
+        return open_below(top, asked.parts, volume.path)
+    finally:
+        os.close(top)
+
+
+def _tree_of_copy(asked: VolumePath, copy: HeldCopy) -> VolumeBackupTree:
+    """Open a directory in a Snapshot copy, which is let go if that fails."""
+    with contextlib.ExitStack() as undo:
+        undo.callback(copy.let_go)
+        top = os.open(copy.tree.root, _TOP)
+        try:
+            descriptor = open_below(top, asked.parts, asked.volume)
+        finally:
+            os.close(top)
+        undo.pop_all()
+    return VolumeBackupTree(asked, descriptor, copy.taken_at_s, copy)

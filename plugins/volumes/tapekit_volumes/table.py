@@ -1,0 +1,143 @@
+"""The table of volumes, checked as a whole.
+
+Settings become volumes with real directories, and everything that two of
+them could do to each other is refused: names that come twice, directories
+inside one another, Snapshot copies inside a volume, which would be backed up
+and copied again. The one rule: nothing is made here.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from tapekit_volumes.errors import CATALOGUE
+from tapekit_volumes.paths import is_volume_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from tapekit.hookspecs.storage import SnapshotMethod
+    from tapekit_volumes.settings import VolumeSettings
+
+__all__ = ["LIVE", "Volume", "volume_table"]
+
+LIVE: Final = "none"
+"""The setting ``snapshots`` of a volume that is backed up without a copy."""
+
+
+class Volume(NamedTuple):
+    """One volume of the stack."""
+
+    path: str
+    """``/vserver/volume``."""
+    directory: Path
+    """Absolute, without symbolic links."""
+    method: SnapshotMethod | None
+    """What makes its Snapshot copies; ``None`` reads the volume itself."""
+    snapshots: Path
+    """The folder for its Snapshot copies, absolute."""
+    read_only: bool
+    is_mount_point: bool
+    """Whether another file system than its parent's was here at the start."""
+
+
+class _Place(NamedTuple):
+    """A folder that the table uses."""
+
+    folder: Path
+    use: str
+
+
+def volume_table(
+    rows: Sequence[VolumeSettings], base: Path, methods: Mapping[str, SnapshotMethod]
+) -> Mapping[str, Volume]:
+    """The volumes by path, in the order of the settings.
+
+    :param base: where relative directories start.
+    :raises TapekitError: the first thing that is wrong.
+    """
+    table: dict[str, Volume] = {}
+    for row in rows:
+        if not is_volume_name(row.path):
+            raise CATALOGUE.error("bad-volume-name", path=row.path)
+        if row.path in table:
+            raise CATALOGUE.error("volume-twice", path=row.path)
+        table[row.path] = _volume(row, base, methods)
+    _refuse_overlaps(_places(table.values()))
+    _refuse_same_directories(table.values())
+    return table
+
+
+def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMethod]) -> Volume:
+    directory = _directory(row, base)
+    snapshots = row.snapshot_directory or directory.with_name(f"{directory.name}.snapshots")
+    return Volume(
+        path=row.path,
+        directory=directory,
+        method=_method(row, methods),
+        snapshots=(base / snapshots).resolve(),
+        read_only=row.read_only,
+        is_mount_point=directory.is_mount(),
+    )
+
+
+def _directory(row: VolumeSettings, base: Path) -> Path:
+    configured = base / row.directory
+    try:
+        directory = configured.resolve(strict=True)
+    except OSError as error:
+        raise CATALOGUE.error(
+            "directory-missing", volume=row.path, directory=configured, reason=error.strerror
+        ) from error
+    if not directory.is_dir():
+        raise CATALOGUE.error("not-a-directory", volume=row.path, directory=configured)
+    return directory
+
+
+def _method(row: VolumeSettings, methods: Mapping[str, SnapshotMethod]) -> SnapshotMethod | None:
+    if row.snapshots == LIVE:
+        return None
+    if row.snapshots not in methods:
+        known = ", ".join(f'"{name}"' for name in (*methods, LIVE))
+        raise CATALOGUE.error("no-such-method", volume=row.path, method=row.snapshots, known=known)
+    return methods[row.snapshots]
+
+
+def _places(volumes: Iterable[Volume]) -> Iterator[_Place]:
+    for volume in volumes:
+        yield _Place(volume.directory, f"the directory of {volume.path}")
+        if volume.method is not None:
+            yield _Place(volume.snapshots, f"the folder for Snapshot copies of {volume.path}")
+
+
+def _refuse_overlaps(places: Iterable[_Place]) -> None:
+    # In the order of their parts a folder stands right before the first one
+    # that is inside it.
+    ordered = sorted(places, key=lambda place: place.folder.parts)
+    for outer, inner in itertools.pairwise(ordered):
+        if inner.folder.is_relative_to(outer.folder):
+            raise CATALOGUE.error(
+                "directories-overlap",
+                inner_use=inner.use,
+                inner=inner.folder,
+                outer_use=outer.use,
+                outer=outer.folder,
+            )
+
+
+def _refuse_same_directories(volumes: Iterable[Volume]) -> None:
+    """Refuse one directory under two names, as bind mounts make them."""
+    seen: dict[tuple[int, int], Volume] = {}
+    for volume in volumes:
+        status = volume.directory.stat()
+        first = seen.setdefault((status.st_dev, status.st_ino), volume)
+        if first is not volume:
+            raise CATALOGUE.error(
+                "directory-twice",
+                first=first.path,
+                first_directory=first.directory,
+                second=volume.path,
+                second_directory=volume.directory,
+            )

@@ -1,0 +1,109 @@
+"""Listings of a library: rows for programs, a table for people."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+from rich.table import Table
+
+from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
+from tapekit_vtape.replay import Replayed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tapekit_vtape.library import CartridgeRow
+    from tapekit_vtape.library_state import Place
+
+__all__ = ["CartridgeListing", "FileListing", "listings", "table"]
+
+
+class FileListing(msgspec.Struct, frozen=True):
+    """One tape file."""
+
+    file: int
+    records: int
+    bytes: int
+
+
+class CartridgeListing(msgspec.Struct, frozen=True, kw_only=True):
+    """One cartridge; what is unknown when it cannot be read is ``None``."""
+
+    barcode: str
+    slot: int | None
+    drive: int | None
+    is_ejected: bool
+    capacity_bytes: int | None
+    used_bytes: int | None
+    is_write_protected: bool | None
+    files: Sequence[FileListing]
+    problem: str | None
+
+
+def listings(rows: Iterable[CartridgeRow]) -> list[CartridgeListing]:
+    """What ``tapekit vtape list`` shows, in the order of the rows."""
+    return [_listing(row) for row in rows]
+
+
+def _listing(row: CartridgeRow) -> CartridgeListing:
+    place, content = row.place, row.content
+    known = content if isinstance(content, Replayed) else None
+    problem = known.damage if known is not None else str(content)
+    return CartridgeListing(
+        barcode=row.barcode,
+        slot=place.slot if place else None,
+        drive=place.drive if place else None,
+        is_ejected=place.is_ejected if place else False,
+        capacity_bytes=known.header.capacity if known else None,
+        used_bytes=known.tape.end + FILEMARK_COST_BYTES * known.tape.marks if known else None,
+        is_write_protected=known.header.is_protected if known else None,
+        files=[FileListing(f.number, f.records, f.length) for f in known.tape.files()]
+        if known
+        else [],
+        problem=problem,
+    )
+
+
+def table(rows: Sequence[CartridgeRow]) -> Table:
+    """The listing as a table: a line a cartridge, and one more a tape file."""
+    result = Table(box=None, pad_edge=False)
+    for heading in ("cartridge", "place"):
+        result.add_column(heading, no_wrap=True)
+    for heading in ("used", "capacity"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    result.add_column("state", no_wrap=True)
+    for heading in ("file", "records", "bytes"):
+        result.add_column(heading, justify="right", no_wrap=True)
+    for row, listing in zip(rows, listings(rows), strict=True):
+        first = (
+            listing.barcode,
+            _place(row.place),
+            _number(listing.used_bytes),
+            _number(listing.capacity_bytes),
+            _state(listing),
+        )
+        files = [(str(f.file), str(f.records), str(f.bytes)) for f in listing.files]
+        result.add_row(*first, *(files[0] if files else ("", "", "")))
+        for file in files[1:]:
+            result.add_row("", "", "", "", "", *file)
+    return result
+
+
+def _place(place: Place | None) -> str:
+    if place is None:
+        return "shelf"
+    if place.drive is None:
+        return f"slot {place.slot}"
+    return f"drive {place.drive}" + (" (ejected)" if place.is_ejected else "")
+
+
+def _state(listing: CartridgeListing) -> str:
+    if listing.problem is not None:
+        return listing.problem
+    return "write protected" if listing.is_write_protected else "writable"
+
+
+def _number(value: int | None) -> str:
+    return "" if value is None else str(value)

@@ -1,0 +1,132 @@
+"""A journal is followed as far as it can be believed."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapekit_vtape.index_format import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    Entry,
+    EntryKind,
+    Header,
+    encode_entry,
+    encode_header,
+)
+from tapekit_vtape.replay import entries_of, replay
+
+HEADER = Header("VT0001", 1 << 30, 1 << 20)
+
+
+def index_of(*entries: Entry) -> bytes:
+    return encode_header(HEADER) + b"".join(
+        encode_entry(entry, at) for at, entry in enumerate(entries)
+    )
+
+
+def records(count: int, length: int, end: int) -> Entry:
+    return Entry(EntryKind.RECORDS, length, count, end)
+
+
+def marks(count: int, end: int) -> Entry:
+    return Entry(EntryKind.FILEMARKS, 0, count, end)
+
+
+def cut(objects: int, end: int) -> Entry:
+    return Entry(EntryKind.CUT, 0, objects, end)
+
+
+WRITTEN = (records(3, 100, 300), marks(1, 300), records(2, 50, 400))
+
+
+def test_a_tape_is_what_its_entries_say() -> None:
+    found = replay(index_of(*WRITTEN), 400)
+    assert found.header == HEADER
+    assert [(run.length, run.objects) for run in found.tape.runs] == [(100, 3), (0, 1), (50, 2)]
+    assert (found.entries, found.damage) == (3, None)
+    assert found.index_bytes == HEADER_BYTES + 3 * ENTRY_BYTES
+
+
+def test_a_cut_forgets_what_follows() -> None:
+    found = replay(index_of(*WRITTEN, cut(2, 200), marks(2, 200)), 200)
+    assert [(run.length, run.objects) for run in found.tape.runs] == [(100, 2), (0, 2)]
+
+
+@given(st.integers(0, ENTRY_BYTES - 1), st.binary(max_size=3 * ENTRY_BYTES))
+def test_a_torn_end_is_no_damage(kept: int, rubbish: bytes) -> None:
+    whole = index_of(*WRITTEN)
+    torn = whole[: len(whole) - ENTRY_BYTES + kept]
+    for index in (torn, whole + rubbish):
+        found = replay(index, 400)
+        assert found.damage is None
+    assert replay(torn, 400).entries == 2
+
+
+def test_a_damaged_entry_before_good_ones_is_told() -> None:
+    index = bytearray(index_of(*WRITTEN))
+    index[HEADER_BYTES + ENTRY_BYTES + 9] ^= 4
+    found = replay(bytes(index), 400)
+    assert found.entries == 1
+    assert found.tape.objects == 3
+    assert found.damage == "the index is damaged at its entry 1"
+
+
+def test_entries_that_contradict_each_other_are_told() -> None:
+    for wrong in (
+        records(2, 50, 401),
+        records(0, 50, 300),
+        records(2, 0, 300),
+        Entry(EntryKind.FILEMARKS, 5, 1, 305),
+        marks(0, 300),
+        cut(5, 300),
+        cut(1, 99),
+    ):
+        found = replay(index_of(*WRITTEN[:2], wrong), 500)
+        assert found.entries == 2
+        assert found.damage == "the index is damaged at its entry 2"
+
+
+def test_records_that_the_payload_lacks_are_gone() -> None:
+    found = replay(index_of(*WRITTEN), 399)
+    assert found.tape.objects == 5
+    assert found.journal_objects == 6
+    assert found.damage is None
+
+
+def test_data_missing_before_a_filemark_is_damage() -> None:
+    found = replay(index_of(*WRITTEN), 299)
+    assert found.tape.objects == 2
+    assert found.damage == "the payload has 299 of 400 bytes"
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.tuples(st.just("records"), st.integers(1, 5), st.integers(1, 9)),
+            st.tuples(st.just("marks"), st.integers(1, 3), st.just(0)),
+            st.tuples(st.just("cut"), st.integers(0, 40), st.just(0)),
+        ),
+        max_size=20,
+    )
+)
+def test_the_shortest_journal_says_the_same(steps: list[tuple[str, int, int]]) -> None:
+    objects: list[int] = []
+    entries: list[Entry] = []
+    for what, number, length in steps:
+        if what == "cut":
+            number = min(number, len(objects))
+            del objects[number:]
+            entries.append(cut(number, sum(objects)))
+        else:
+            objects += [length] * number
+            make = records(number, length, sum(objects)) if length else marks(number, sum(objects))
+            entries.append(make)
+    found = replay(index_of(*entries), sum(objects))
+    assert found.damage is None
+    assert found.entries == len(entries)
+    short = list(entries_of(found.tape))
+    assert len(short) <= len(entries)
+    again = replay(index_of(*short), sum(objects))
+    assert list(again.tape.runs) == list(found.tape.runs)
+    assert [run.length for run in again.tape.runs for _ in range(run.objects)] == objects

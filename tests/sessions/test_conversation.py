@@ -1,0 +1,243 @@
+"""What a session answers before and besides any transfer."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.errors import NdmpReplyError
+from tapekit_ndmp_v4.numbers import (
+    AddrType,
+    AuthType,
+    DataState,
+    MoverMode,
+    MoverState,
+    NdmpError,
+    TapeOpenMode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from pathlib import Path
+    from typing import Any
+
+    from conftest import ServedStack
+
+
+def record(sequence: int, code: int, body: bytes = b"") -> bytes:
+    """A request as bytes, one fragment."""
+    header = struct.pack(">6I", sequence, 0, 0, code, 0, 0)
+    return struct.pack(">I", 1 << 31 | len(header) + len(body)) + header + body
+
+
+async def raw_replies(port: int, *requests: bytes, count: int) -> list[tuple[int, int, bytes]]:
+    """Send bytes; gives code, header error and body of so many messages."""
+    stream = await trio.open_tcp_stream("127.0.0.1", port)
+    replies = []
+    async with stream:
+        for request in requests:
+            await stream.send_all(request)
+        data = b""
+        with trio.fail_after(10):
+            while len(replies) < count:
+                data += await stream.receive_some()
+                while len(data) >= 4 and len(data) >= 4 + (
+                    length := struct.unpack_from(">I", data)[0] & 0x7FFF_FFFF
+                ):
+                    _, _, _, code, _, error = struct.unpack_from(">6I", data, 4)
+                    replies.append((code, error, data[28 : 4 + length]))
+                    data = data[4 + length :]
+    return replies
+
+
+async def refused(call: Awaitable[object]) -> int:
+    """The error code of a call that must be refused."""
+    with pytest.raises(NdmpReplyError) as caught:
+        await call
+    return caught.value.code
+
+
+async def test_first_message_is_the_connection_status(stack: ServedStack) -> None:
+    ((code, error, body),) = await raw_replies(stack.port, count=1)
+    assert (code, error) == (0x502, 0)
+    assert struct.unpack_from(">2I", body) == (0, 4)
+
+
+@pytest.mark.requirement("R001")
+@pytest.mark.parametrize("version", [0, 1, 2, 3, 5, 65535])
+async def test_any_version_but_4_is_refused(stack: ServedStack, version: int) -> None:
+    async with stack.stranger() as client:
+        told: list[m.LogMessagePost] = []
+        client.on_post(m.LogMessagePost, told.append)
+        request = m.ConnectOpenRequest(protocol_version=version)
+        assert await refused(client.call(request)) == NdmpError.ILLEGAL_ARGS_ERR
+        await client.open()
+        assert f"ndmpd invalid version number: {version}" in told[0].entry
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        m.ConfigGetHostInfoRequest(),
+        m.ConfigGetFsInfoRequest(),
+        m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ),
+        m.DataGetStateRequest(),
+        m.MoverGetStateRequest(),
+        m.DataStartBackupRequest(butype_name="dump", env=()),
+    ],
+    ids=lambda request: type(request).__name__,
+)
+async def test_requests_before_the_login_get_a_header_error(
+    stack: ServedStack, request_: Any
+) -> None:
+    async with stack.stranger() as client:
+        with pytest.raises(NdmpReplyError) as caught:
+            await client.call(request_)
+        assert caught.value.code == NdmpError.NOT_AUTHORIZED_ERR
+
+
+async def test_server_info_is_given_before_the_login(stack: ServedStack) -> None:
+    async with stack.stranger() as client:
+        reply = await client.call(m.ConfigGetServerInfoRequest())
+        assert set(reply.auth_type) == {AuthType.TEXT, AuthType.MD5}
+        assert reply.vendor_name == "tapekit"
+
+
+async def test_a_wrong_password_is_refused_and_takes_an_earlier_login_away(
+    stack: ServedStack,
+) -> None:
+    async with stack.client() as client:
+        with pytest.raises(NdmpReplyError) as caught:
+            await client.authenticate(AuthType.MD5, "ndmp", b"wrong")
+        assert caught.value.code == NdmpError.NOT_AUTHORIZED_ERR
+        with pytest.raises(NdmpReplyError) as caught:
+            await client.call(m.ConfigGetHostInfoRequest())
+        assert caught.value.code == NdmpError.NOT_AUTHORIZED_ERR
+
+
+async def test_an_unknown_code_is_not_supported(stack: ServedStack) -> None:
+    replies = await raw_replies(stack.port, record(1, 0x777), record(2, 0x203), count=2)
+    assert [(code, error) for code, error, _ in replies[1:]] == [(0x203, 1)]
+
+
+async def test_a_body_that_ends_early_is_a_decode_error_and_the_session_goes_on(
+    stack: ServedStack,
+) -> None:
+    replies = await raw_replies(
+        stack.port, record(1, 0x901, b"\0\0\0\2"), record(2, 0x108), count=3
+    )
+    assert [(code, error) for code, error, _ in replies[1:]] == [(0x901, 18), (0x108, 0)]
+
+
+async def test_an_endless_record_closes_only_its_own_session(stack: ServedStack) -> None:
+    async with stack.client() as client:
+        stream = await trio.open_tcp_stream("127.0.0.1", stack.port)
+        async with stream:
+            await stream.receive_some()
+            await stream.send_all(struct.pack(">I", 0x7FFF_FFFF) + bytes(100))
+            with trio.fail_after(10):
+                while await stream.receive_some():
+                    pass
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+
+
+async def test_connect_close_ends_with_a_shutdown_post(stack: ServedStack) -> None:
+    replies = await raw_replies(stack.port, record(1, 0x902), count=2)
+    code, _, body = replies[1]
+    assert code == 0x502
+    assert struct.unpack_from(">I", body) == (1,)
+
+
+@pytest.mark.requirement("R207")
+async def test_more_sessions_than_the_limit_are_turned_away(
+    edited_stack: Callable[[Callable[[str], str]], Any],
+) -> None:
+    async with edited_stack(lambda text: text + "\n[ndmp_v4]\nsessions = 1\n") as stack:
+        async with stack.client() as client:
+            ((code, _, body),) = await raw_replies(stack.port, count=1)
+            assert code == 0x502
+            assert struct.unpack_from(">I", body) == (2,)
+            await client.call(m.DataGetStateRequest())
+        await trio.testing.wait_all_tasks_blocked()
+
+
+@pytest.mark.parametrize(
+    ("request_", "error"),
+    [
+        (m.DataStopRequest(), NdmpError.ILLEGAL_STATE_ERR),
+        (m.DataAbortRequest(), NdmpError.ILLEGAL_STATE_ERR),
+        (m.DataGetEnvRequest(), NdmpError.ILLEGAL_STATE_ERR),
+        (m.MoverContinueRequest(), NdmpError.ILLEGAL_STATE_ERR),
+        (m.MoverReadRequest(offset=0, length=1), NdmpError.ILLEGAL_STATE_ERR),
+        (m.MoverSetRecordSizeRequest(len=0), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.MoverSetRecordSizeRequest(len=262145), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.MoverSetWindowRequest(offset=1, length=0), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.MoverListenRequest(mode=0, addr_type=0), NdmpError.DEV_NOT_OPEN_ERR),
+        (m.MoverListenRequest(mode=123, addr_type=0), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.MoverListenRequest(mode=0, addr_type=123), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.DataListenRequest(addr_type=AddrType.TCP_IPV6), NdmpError.ILLEGAL_ARGS_ERR),
+        (m.DataConnectRequest(addr=m.LocalAddr()), NdmpError.ILLEGAL_STATE_ERR),
+        (m.TapeCloseRequest(), NdmpError.DEV_NOT_OPEN_ERR),
+        (m.TapeOpenRequest(device="nrst99a", mode=0), NdmpError.NO_DEVICE_ERR),
+        (m.TapeOpenRequest(device="nrst0a", mode=7), NdmpError.ILLEGAL_ARGS_ERR),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, m.Message) else value.name,
+)
+async def test_an_idle_session_refuses(stack: ServedStack, request_: Any, error: int) -> None:
+    async with stack.client() as client:
+        assert await refused(client.call(request_)) == error
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+        assert (await client.call(m.MoverGetStateRequest())).state == MoverState.IDLE
+
+
+async def test_a_device_of_another_session_is_busy(stack: ServedStack) -> None:
+    request = m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ)
+    async with stack.client() as first, stack.client() as second:
+        await first.call(request)
+        assert await refused(second.call(request)) == NdmpError.DEVICE_BUSY_ERR
+        assert await refused(first.call(request)) == NdmpError.DEVICE_OPENED_ERR
+        await first.close()
+        with trio.fail_after(10):
+            while stack.kernel.tape_inventory.drives()[0].holder is not None:
+                await trio.lowlevel.checkpoint()
+        await second.call(request)
+
+
+async def test_a_listener_that_nobody_joins_is_aborted(stack: ServedStack) -> None:
+    async with stack.client() as client:
+        await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
+        for kind in (AddrType.LOCAL, AddrType.TCP):
+            await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=kind))
+            assert (await client.call(m.MoverGetStateRequest())).state == MoverState.LISTEN
+            await client.call(m.MoverAbortRequest())
+            halted = await client.call(m.MoverGetStateRequest())
+            assert (halted.state, halted.halt_reason) == (MoverState.HALTED, 2)
+            await client.call(m.MoverStopRequest())
+
+
+async def test_the_stack_without_auth_serves_loopback_without_a_password(
+    edited_stack: Callable[[Callable[[str], str]], Any], tmp_path: Path
+) -> None:
+    def without_auth(text: str) -> str:
+        start = text.index("\n[auth]")
+        end = text.find("\n[", start + 1)
+        kept = text[:start] + (text[end:] if end > 0 else "")
+        return kept.replace('"auth",', "").replace('    "auth"\n', "")
+
+    async with edited_stack(without_auth) as stack:
+        assert "auth" not in stack.kernel.plugin_names
+        async with stack.stranger() as client:
+            await client.open()
+            assert await refused(
+                client.call(
+                    m.ConnectClientAuthRequest(
+                        auth_data=m.AuthText(auth_id="ndmp", auth_password="x")
+                    )
+                )
+            ) in {NdmpError.ILLEGAL_ARGS_ERR, NdmpError.NOT_AUTHORIZED_ERR}
+            await client.authenticate(AuthType.NONE)
+            assert (await client.call(m.ConfigGetHostInfoRequest())).os_type == "Linux"

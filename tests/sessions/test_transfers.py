@@ -1,0 +1,255 @@
+"""Backups and restores through a whole stack, and everything that cuts them short."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+from tapekit_trees.comparing import compare_trees
+from tapekit_trees.making import make_tree
+
+from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client import (
+    BackupPlan,
+    BackupResult,
+    Connecting,
+    NdmpClient,
+    RecoverPlan,
+    TapeAt,
+    Watch,
+    back_up,
+    recover,
+)
+from tapekit_ndmp_v4.errors import NdmpReplyError, OperationFailed
+from tapekit_ndmp_v4.numbers import (
+    AddrType,
+    DataHaltReason,
+    DataState,
+    MoverHaltReason,
+    MoverMode,
+    MoverState,
+    TapeOpenMode,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import ServedStack
+
+VOLUME = "/vs1/vol1"
+
+
+def plan(**changes: Any) -> BackupPlan:
+    options: dict[str, Any] = {
+        "tape": TapeAt("nrst0a"),
+        "environment": (("FILESYSTEM", VOLUME), ("LEVEL", "0"), ("HIST", "Y")),
+        "record_size": 10240,
+    }
+    return BackupPlan(**options | changes)
+
+
+def everything_to(path: str, backup: BackupResult, **changes: Any) -> RecoverPlan:
+    return RecoverPlan(
+        parts=backup.parts,
+        environment=backup.environment,
+        names=(m.Name(original_path="", destination_path=path),),
+        **{"record_size": 10240} | changes,
+    )
+
+
+def differences(stack: ServedStack, kept: Path) -> list[str]:
+    """Compare the volume with what was restored into its directory ``back``."""
+    (stack.volume / "back").rename(kept)
+    return [str(each) for each in compare_trees(stack.volume, kept) if each.path != "."]
+
+
+def small_tree(stack: ServedStack) -> None:
+    make_tree(stack.volume, files=60, seed=3, wide=40, deep=5, far=1 << 20)
+
+
+@pytest.mark.requirement("R167")
+@pytest.mark.parametrize("data_listens", [False, True], ids=["mover listens", "data listens"])
+async def test_a_local_backup_comes_back_equal(
+    stack: ServedStack, tmp_path: Path, data_listens: bool
+) -> None:
+    small_tree(stack)
+    connecting = Connecting(data_listens=data_listens)
+    async with stack.client() as client:
+        backup = await back_up(client, plan(connecting=connecting))
+        await recover(client, everything_to(f"{VOLUME}/back", backup, connecting=connecting))
+    assert differences(stack, tmp_path / "kept") == []
+
+
+@pytest.mark.requirement("R168")
+@pytest.mark.parametrize("data_listens", [False, True], ids=["mover listens", "data listens"])
+async def test_a_three_way_backup_comes_back_equal(
+    stack: ServedStack, tmp_path: Path, data_listens: bool
+) -> None:
+    small_tree(stack)
+    connecting = Connecting(data_listens=data_listens)
+    async with stack.client() as data, stack.client() as tape:
+        backup = await back_up(data, plan(connecting=connecting), tape=tape)
+        await recover(
+            data, everything_to(f"{VOLUME}/back", backup, connecting=connecting), tape=tape
+        )
+    assert differences(stack, tmp_path / "kept") == []
+
+
+@pytest.mark.requirement("R113")
+async def test_file_history_names_every_object(stack: ServedStack) -> None:
+    small_tree(stack)
+    posts: list[Any] = []
+    async with stack.client() as client:
+        await back_up(client, plan(), watch=Watch(on_post=posts.append))
+    directories = [each for post in posts if isinstance(post, m.FhAddDirPost) for each in post.dirs]
+    nodes = {each.node for post in posts if isinstance(post, m.FhAddNodePost) for each in post.nodes}
+    names = {os.fsencode(each.names[0].name) for each in directories}
+    present = {os.fsencode(name) for _, *lists in os.walk(stack.volume) for part in lists for name in part}
+    assert names - {b".", b".."} == present
+    assert {each.node for each in directories} == nodes
+    assert (directories[0].names[0].name, directories[1].names[0].name) == (".", "..")
+    assert directories[0].node == directories[1].parent
+
+
+@pytest.mark.requirement("R124")
+async def test_part_of_a_volume_is_backed_up_and_selected_files_come_back(
+    stack: ServedStack,
+) -> None:
+    small_tree(stack)
+    async with stack.client() as client:
+        environment = (("FILESYSTEM", f"{VOLUME}/plain"), ("HIST", "N"))
+        backup = await back_up(client, plan(environment=environment))
+        assert dict(backup.environment)["FILESYSTEM"] == f"{VOLUME}/plain"
+        wanted = sorted(path for path in (stack.volume / "plain").rglob("*") if path.is_file())[0]
+        inside = wanted.relative_to(stack.volume / "plain").as_posix()
+        results: list[Any] = []
+        names = (
+            m.Name(original_path=f"/{inside}", destination_path=f"{VOLUME}/one/file"),
+            m.Name(original_path="not/there", destination_path=f"{VOLUME}/one/none"),
+        )
+        restore = RecoverPlan(
+            parts=backup.parts, environment=backup.environment, names=names, record_size=10240
+        )
+        with pytest.raises(OperationFailed):
+            await recover(client, restore, watch=Watch(on_post=results.append))
+    assert (stack.volume / "one" / "file").read_bytes() == wanted.read_bytes()
+    assert not (stack.volume / "one" / "none").exists()
+    told = [each.recovery_status for each in results if isinstance(each, m.LogFilePost)]
+    assert sorted(told) == [0, 2]
+
+
+@pytest.mark.parametrize(
+    ("environment", "text"),
+    [
+        ((("FILESYSTEM", "/vs1/none"),), "/vs1/none"),
+        ((("FILESYSTEM", "/vs1/vol1/../.."),), ".."),
+        ((("HIST", "Y"),), "FILESYSTEM"),
+        ((("FILESYSTEM", VOLUME), ("LEVEL", "many")), "LEVEL=many"),
+        ((("FILESYSTEM", VOLUME), ("UPDATE", "perhaps")), "UPDATE=perhaps"),
+    ],
+    ids=["volume", "path", "missing", "level", "switch"],
+)
+async def test_a_bad_variable_is_refused_by_name_before_any_data_moves(
+    stack: ServedStack, environment: Any, text: str
+) -> None:
+    told: list[Any] = []
+    async with stack.client() as client:
+        with pytest.raises(NdmpReplyError):
+            await back_up(client, plan(environment=environment), watch=Watch(on_post=told.append))
+        assert any(text in each.entry for each in told if isinstance(each, m.LogMessagePost))
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+
+
+async def start_stuck_backup(client: NdmpClient) -> None:
+    """A backup over TCP whose other end nobody reads."""
+    (stack_volume_listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = stack_volume_listener.socket.getsockname()[1]
+    address = m.TcpAddrs(tcp_addr=(m.TcpAddr(ip=0x7F00_0001, port=port, addr_env=()),))
+    await client.call(m.DataConnectRequest(addr=address))
+    await client.call(m.DataStartBackupRequest(butype_name="dump", env=(("FILESYSTEM", VOLUME),)))
+
+
+def fill(stack: ServedStack) -> None:
+    for number in range(4):
+        (stack.volume / f"large-{number}").write_bytes(bytes(range(256)) * 65536)
+
+
+async def until_settled(stack: ServedStack, threads: set[threading.Thread]) -> None:
+    """Wait until nothing of a session is left: drive, Snapshot copy, work."""
+    snapshots = stack.volume.with_name(stack.volume.name + ".snapshots")
+    with trio.fail_after(10):
+        while (
+            stack.kernel.tape_inventory.drives()[0].holder is not None
+            or (snapshots.is_dir() and any(snapshots.iterdir()))
+            or trio.to_thread.current_default_thread_limiter().borrowed_tokens
+        ):
+            await trio.sleep(0)
+
+
+async def test_an_abort_halts_at_once_and_frees_everything(stack: ServedStack) -> None:
+    fill(stack)
+    async with stack.client() as client:
+        await start_stuck_backup(client)
+        await client.call(m.DataAbortRequest())
+        state = await client.call(m.DataGetStateRequest())
+        assert (state.state, state.halt_reason) == (DataState.HALTED, DataHaltReason.ABORTED)
+        await client.call(m.DataStopRequest())
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+        await until_settled(stack, set())
+
+
+async def test_a_vanished_client_leaves_nothing_behind(stack: ServedStack) -> None:
+    fill(stack)
+    async with stack.client() as client:
+        await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
+        await start_stuck_backup(client)
+        await client.close(0)
+    await until_settled(stack, set())
+
+
+async def test_a_mover_whose_peer_breaks_off_halts_with_connect_error(stack: ServedStack) -> None:
+    async with stack.client() as client:
+        await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
+        reply = await client.call(
+            m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP)
+        )
+        assert isinstance(reply.connect_addr, m.TcpAddrs)
+        peer = await trio.open_tcp_stream("127.0.0.1", reply.connect_addr.tcp_addr[0].port)
+        await peer.send_all(bytes(100))
+        await peer.aclose()
+        halted = await client.wait_for(m.NotifyMoverHaltedPost)
+        assert halted.reason == MoverHaltReason.CONNECT_CLOSED
+        state = await client.call(m.MoverGetStateRequest())
+        assert (state.state, state.bytes_moved) == (MoverState.HALTED, 10240)
+        await client.call(m.MoverStopRequest())
+
+
+async def test_a_full_tape_pauses_and_goes_on_where_it_stopped(
+    edited_stack: Callable[[Callable[[str], str]], Any], tmp_path: Path
+) -> None:
+    def shrink(text: str) -> str:
+        return text.replace("[vtape]", "[vtape]\n")
+
+    async with edited_stack(shrink) as stack:
+        fill(stack)
+        pauses = []
+
+        async def next_tape(wanted: Any) -> TapeAt:
+            pauses.append(wanted)
+            return TapeAt("nrst1a")
+
+        async with stack.client() as client:
+            backup = await back_up(
+                client,
+                plan(environment=(("FILESYSTEM", VOLUME),), record_size=65536),
+                next_tape=next_tape,
+            )
+            assert backup.parts
+            await recover(
+                client, everything_to(f"{VOLUME}/back", backup, record_size=65536)
+            )
+        assert differences(stack, tmp_path / "kept") == []
