@@ -10,10 +10,14 @@ import trio.testing
 
 from tapekit.errors import Fault
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
+from tapekit.kernel import assemble, installed
 from tapekit.testing import check_authenticator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
+
+    from tapekit.hookspecs.authentication import Authenticator
 
 USER = "dma"
 PASSWORD = b"Correct0Horse1Ba"
@@ -93,6 +97,29 @@ class LocksOut(OneUser):
     async def _judge(self, user: str, peer: str, *, is_right: bool) -> Principal:
         is_right = is_right and sum(self._failed.values()) < 8
         return await super()._judge(user, peer, is_right=is_right)
+
+
+@pytest.mark.parametrize("methods", [["challenge", "plaintext"], ["challenge"], ["plaintext"]])
+async def test_logins_of_a_stack_keep_the_contract(
+    methods: list[str], tmp_path: Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    password_file = tmp_path / "password"
+    password_file.touch(mode=0o600)
+    password_file.write_bytes(PASSWORD + b"\n")
+    stack = tmp_path / "tapekit.toml"
+    stack.write_text(
+        'plugins = ["auth"]\n\n[auth]\n'
+        f"methods = {methods}\n"
+        f'users = [{{ name = "{USER}", password_file = "password" }}]\n'
+    )
+
+    def fresh() -> Authenticator:
+        authenticator = assemble(stack, installed(), clock=lambda: 0.0).authenticator
+        assert authenticator is not None
+        return authenticator
+
+    await check_authenticator(fresh, user=USER, password=PASSWORD)
+    assert autojump_clock.current_time() > 1
 
 
 @pytest.mark.parametrize("authenticator", [OneUser, PlaintextOnly])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +25,11 @@ from tapekit.hookspecs.data_engine import (
 )
 from tapekit.hookspecs.environment import Environment, Kind, Variable
 from tapekit.hookspecs.mover import UNLIMITED
+from tapekit.kernel import assemble, installed
 from tapekit.streams import EndOfStream, StreamReader, StreamWriter
 from tapekit.testing import EngineTrial, check_data_engine
+from tapekit_trees.comparing import compare_trees
+from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -174,6 +179,41 @@ def trial(tmp_path: Path) -> Callable[[Any], Callable[[], EngineTrial]]:
 
 def test_the_smallest_engine_keeps_the_contract(trial: Any) -> None:
     check_data_engine(trial(ListEngine()))
+
+
+@pytest.mark.parametrize("snapshots", ["none", "copy"])
+def test_dump_keeps_the_contract(tmp_path: Path, snapshots: str) -> None:
+    source = tmp_path / "source"
+    make_tree(source, files=100, wide=300, deep=10, far=4 << 20)
+    (source / "large").write_bytes(os.urandom(3 << 20))
+    targets = (f"target{n}" for n in itertools.count())
+    stack = tmp_path / "tapekit.toml"
+    (tmp_path / "targets").mkdir()
+    stack.write_text(
+        'plugins = ["volumes", "snap_copy", "dump"]\n\n'
+        '[[volumes.volume]]\npath = "/vs1/source"\ndirectory = "source"\n'
+        f'snapshots = "{snapshots}"\n\n'
+        '[[volumes.volume]]\npath = "/vs1/targets"\ndirectory = "targets"\n'
+    )
+    engine = assemble(stack, installed(), clock=time.time).engines["dump"]
+
+    def fresh() -> EngineTrial:
+        name = next(targets)
+
+        def compare() -> None:
+            found = compare_trees(source, tmp_path / "targets" / name)
+            assert not found, "\n".join(map(str, found))
+
+        return EngineTrial(
+            engine=engine,
+            backup=(("FILESYSTEM", "/vs1/source"), ("HIST", "Y")),
+            recover=(),
+            selections=[Selection("", f"/vs1/targets/{name}", "", "", 0, 0)],
+            refused=(("FILESYSTEM", "/vs1/source"), ("HIST", "perhaps")),
+            compare=compare,
+        )
+
+    check_data_engine(fresh)
 
 
 class ForgetsVariables(ListBackup):

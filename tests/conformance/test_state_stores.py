@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.testing import check_state_store
+from tapekit_state_sqlite.settings import StateSqliteSettings
+from tapekit_state_sqlite.store import SqliteStateStore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def test_store_in_memory_keeps_the_contract() -> None:
     check_state_store(MemoryStateStore)
+
+
+def test_store_in_a_file_keeps_the_contract(tmp_path: Path) -> None:
+    folders = (tmp_path / f"site{n}" for n in itertools.count())
+    used: list[Path] = []
+
+    with contextlib.ExitStack() as stores:
+
+        def opened(folder: Path) -> SqliteStateStore:
+            store = SqliteStateStore(StateSqliteSettings())
+            store.settle(folder)
+            stores.callback(store.close)
+            return store
+
+        def fresh() -> SqliteStateStore:
+            used.append(next(folders))
+            used[-1].mkdir()
+            return opened(used[-1])
+
+        check_state_store(fresh, reopen=lambda: opened(used[-1]))
 
 
 class OneFault:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from conftest import ServedStack
+    from session_stack import ServedStack
 
 
 def record(sequence: int, code: int, body: bytes = b"") -> bytes:
@@ -67,6 +67,7 @@ async def test_first_message_is_the_connection_status(stack: ServedStack) -> Non
     assert struct.unpack_from(">2I", body) == (0, 4)
 
 
+@pytest.mark.requirement("R331")
 @pytest.mark.requirement("R001")
 @pytest.mark.parametrize("version", [0, 1, 2, 3, 5, 65535])
 async def test_any_version_but_4_is_refused(stack: ServedStack, version: int) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import threading
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
-from tapekit_trees.comparing import compare_trees
-from tapekit_trees.making import make_tree
 
+from session_stack import new_site, serving
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import (
     BackupPlan,
@@ -23,22 +26,25 @@ from tapekit_ndmp_v4.client import (
     back_up,
     recover,
 )
-from tapekit_ndmp_v4.errors import NdmpReplyError, OperationFailed
+from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     AddrType,
     DataHaltReason,
     DataState,
     MoverHaltReason,
     MoverMode,
+    MoverPauseReason,
     MoverState,
     TapeOpenMode,
 )
+from tapekit_ndmp_v4.wire import Pair
+from tapekit_trees.comparing import compare_trees
+from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import AsyncIterator
 
-    from conftest import ServedStack
+    from session_stack import ServedStack
 
 VOLUME = "/vs1/vol1"
 
@@ -106,12 +112,16 @@ async def test_file_history_names_every_object(stack: ServedStack) -> None:
     async with stack.client() as client:
         await back_up(client, plan(), watch=Watch(on_post=posts.append))
     directories = [each for post in posts if isinstance(post, m.FhAddDirPost) for each in post.dirs]
-    nodes = {each.node for post in posts if isinstance(post, m.FhAddNodePost) for each in post.nodes}
-    names = {os.fsencode(each.names[0].name) for each in directories}
-    present = {os.fsencode(name) for _, *lists in os.walk(stack.volume) for part in lists for name in part}
+    nodes = {
+        each.node for post in posts if isinstance(post, m.FhAddNodePost) for each in post.nodes
+    }
+    names = {os.fsencode(each.names[0].unix_name) for each in directories}
+    present = {
+        os.fsencode(name) for _, *lists in os.walk(stack.volume) for part in lists for name in part
+    }
     assert names - {b".", b".."} == present
     assert {each.node for each in directories} == nodes
-    assert (directories[0].names[0].name, directories[1].names[0].name) == (".", "..")
+    assert (directories[0].names[0].unix_name, directories[1].names[0].unix_name) == (".", "..")
     assert directories[0].node == directories[1].parent
 
 
@@ -124,7 +134,7 @@ async def test_part_of_a_volume_is_backed_up_and_selected_files_come_back(
         environment = (("FILESYSTEM", f"{VOLUME}/plain"), ("HIST", "N"))
         backup = await back_up(client, plan(environment=environment))
         assert dict(backup.environment)["FILESYSTEM"] == f"{VOLUME}/plain"
-        wanted = sorted(path for path in (stack.volume / "plain").rglob("*") if path.is_file())[0]
+        wanted = min(path for path in (stack.volume / "plain").rglob("*") if path.is_file())
         inside = wanted.relative_to(stack.volume / "plain").as_posix()
         results: list[Any] = []
         names = (
@@ -134,8 +144,7 @@ async def test_part_of_a_volume_is_backed_up_and_selected_files_come_back(
         restore = RecoverPlan(
             parts=backup.parts, environment=backup.environment, names=names, record_size=10240
         )
-        with pytest.raises(OperationFailed):
-            await recover(client, restore, watch=Watch(on_post=results.append))
+        await recover(client, restore, watch=Watch(on_post=results.append))
     assert (stack.volume / "one" / "file").read_bytes() == wanted.read_bytes()
     assert not (stack.volume / "one" / "none").exists()
     told = [each.recovery_status for each in results if isinstance(each, m.LogFilePost)]
@@ -164,13 +173,17 @@ async def test_a_bad_variable_is_refused_by_name_before_any_data_moves(
         assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
 
 
-async def start_stuck_backup(client: NdmpClient) -> None:
+@asynccontextmanager
+async def stuck_backup(client: NdmpClient) -> AsyncIterator[None]:
     """A backup over TCP whose other end nobody reads."""
-    (stack_volume_listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    port = stack_volume_listener.socket.getsockname()[1]
-    address = m.TcpAddrs(tcp_addr=(m.TcpAddr(ip=0x7F00_0001, port=port, addr_env=()),))
-    await client.call(m.DataConnectRequest(addr=address))
-    await client.call(m.DataStartBackupRequest(butype_name="dump", env=(("FILESYSTEM", VOLUME),)))
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        address = m.TcpAddrs(tcp_addr=(m.TcpAddr(ip=0x7F00_0001, port=port, addr_env=()),))
+        await client.call(m.DataConnectRequest(addr=address))
+        environment = (Pair("FILESYSTEM", VOLUME),)
+        await client.call(m.DataStartBackupRequest(butype_name="dump", env=environment))
+        yield
 
 
 def fill(stack: ServedStack) -> None:
@@ -178,45 +191,75 @@ def fill(stack: ServedStack) -> None:
         (stack.volume / f"large-{number}").write_bytes(bytes(range(256)) * 65536)
 
 
-async def until_settled(stack: ServedStack, threads: set[threading.Thread]) -> None:
-    """Wait until nothing of a session is left: drive, Snapshot copy, work."""
+def left_over(stack: ServedStack, before: set[str]) -> list[str]:
+    """What a session holds: drives, Snapshot copies, descriptors."""
+    inventory = stack.kernel.tape_inventory
+    method = stack.kernel.snapshot_methods["copy"]
     snapshots = stack.volume.with_name(stack.volume.name + ".snapshots")
-    with trio.fail_after(10):
-        while (
-            stack.kernel.tape_inventory.drives()[0].holder is not None
-            or (snapshots.is_dir() and any(snapshots.iterdir()))
-            or trio.to_thread.current_default_thread_limiter().borrowed_tokens
-        ):
-            await trio.sleep(0)
+    assert inventory is not None
+    held = [f"drive of {row.holder}" for row in inventory.drives() if row.holder is not None]
+    if snapshots.is_dir():
+        held += [f"Snapshot copy {name}" for name in method.names(snapshots)]
+    return held + sorted(descriptors() - before)
+
+
+def descriptors() -> set[str]:
+    """What the process has open, but for the store, which opens files when
+    it needs them.
+    """
+    found = set()
+    for each in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found.add(f"{each.name}: {each.readlink()}")
+    return {each for each in found if "/state/" not in each}
+
+
+async def until_nothing_is_left(stack: ServedStack, before: set[str]) -> None:
+    with trio.move_on_after(10):
+        while left_over(stack, before):
+            await trio.lowlevel.checkpoint()
+    assert left_over(stack, before) == []
 
 
 async def test_an_abort_halts_at_once_and_frees_everything(stack: ServedStack) -> None:
     fill(stack)
     async with stack.client() as client:
-        await start_stuck_backup(client)
-        await client.call(m.DataAbortRequest())
-        state = await client.call(m.DataGetStateRequest())
-        assert (state.state, state.halt_reason) == (DataState.HALTED, DataHaltReason.ABORTED)
-        await client.call(m.DataStopRequest())
-        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
-        await until_settled(stack, set())
+        before = descriptors()
+        async with stuck_backup(client):
+            await client.call(m.DataAbortRequest())
+            state = await client.call(m.DataGetStateRequest())
+            assert (state.state, state.halt_reason) == (DataState.HALTED, DataHaltReason.ABORTED)
+            await client.call(m.DataStopRequest())
+            assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+        await until_nothing_is_left(stack, before)
 
 
 async def test_a_vanished_client_leaves_nothing_behind(stack: ServedStack) -> None:
     fill(stack)
+    async with stack.client():
+        pass
+    before = descriptors()
     async with stack.client() as client:
         await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
-        await start_stuck_backup(client)
-        await client.close(0)
-    await until_settled(stack, set())
+        async with stuck_backup(client):
+            await client.close(0)
+    await until_nothing_is_left(stack, before)
+
+
+async def test_get_state_is_answered_while_data_moves(stack: ServedStack) -> None:
+    fill(stack)
+    async with stack.client() as client, stuck_backup(client):
+        with trio.fail_after(10):
+            while (await client.call(m.DataGetStateRequest())).bytes_processed == 0:
+                await trio.lowlevel.checkpoint()
+        state = await client.call(m.DataGetStateRequest())
+        assert state.state == DataState.ACTIVE
 
 
 async def test_a_mover_whose_peer_breaks_off_halts_with_connect_error(stack: ServedStack) -> None:
     async with stack.client() as client:
         await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
-        reply = await client.call(
-            m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP)
-        )
+        reply = await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP))
         assert isinstance(reply.connect_addr, m.TcpAddrs)
         peer = await trio.open_tcp_stream("127.0.0.1", reply.connect_addr.tcp_addr[0].port)
         await peer.send_all(bytes(100))
@@ -228,28 +271,61 @@ async def test_a_mover_whose_peer_breaks_off_halts_with_connect_error(stack: Ser
         await client.call(m.MoverStopRequest())
 
 
+def make_small_cartridges(stack_file: Path) -> None:
+    """Three cartridges of 8 MiB; the first one goes into drive 0."""
+    for command in (
+        *(
+            (
+                "create",
+                f"SMALL{number}",
+                "--capacity-bytes",
+                str(8 << 20),
+                "--early-warning-bytes",
+                str(1 << 20),
+            )
+            for number in range(3)
+        ),
+        ("unload", "0"),
+        ("load", "0", "SMALL0"),
+    ):
+        tapekit("vtape", *command, stack_file)
+
+
+def tapekit(*arguments: object) -> None:
+    subprocess.run([sys.executable, "-m", "tapekit", *map(str, arguments)], check=True)
+
+
+@pytest.mark.requirement("R011")
+@pytest.mark.parametrize("record_size", [10240, 65536])
 async def test_a_full_tape_pauses_and_goes_on_where_it_stopped(
-    edited_stack: Callable[[Callable[[str], str]], Any], tmp_path: Path
+    tmp_path: Path, record_size: int
 ) -> None:
-    def shrink(text: str) -> str:
-        return text.replace("[vtape]", "[vtape]\n")
+    directory = tmp_path / "site"
+    kernel = new_site(directory, lambda text: text.replace("slots = 8", "slots = 12"))
+    file = directory / "tapekit.toml"
+    make_small_cartridges(file)
+    async with serving(directory, kernel) as stack:
+        (stack.volume / "large").write_bytes(os.urandom(20 << 20))
 
-    async with edited_stack(shrink) as stack:
-        fill(stack)
-        pauses = []
+        async def change_to(number: int) -> TapeAt:
+            for command in (("unload", "0"), ("load", "0", f"SMALL{number}")):
+                await trio.to_thread.run_sync(lambda words=command: tapekit("vtape", *words, file))
+            return TapeAt("nrst0a")
 
-        async def next_tape(wanted: Any) -> TapeAt:
-            pauses.append(wanted)
-            return TapeAt("nrst1a")
+        full: list[Any] = []
+
+        async def next_to_write(wanted: Any) -> TapeAt:
+            full.append(wanted.reason)
+            return await change_to(len(full))
+
+        async def next_to_read(wanted: Any) -> TapeAt:
+            return await change_to(offsets.index(wanted.part.offset))
 
         async with stack.client() as client:
-            backup = await back_up(
-                client,
-                plan(environment=(("FILESYSTEM", VOLUME),), record_size=65536),
-                next_tape=next_tape,
-            )
-            assert backup.parts
-            await recover(
-                client, everything_to(f"{VOLUME}/back", backup, record_size=65536)
-            )
+            backup = await back_up(client, plan(record_size=record_size), next_tape=next_to_write)
+            assert full == [MoverPauseReason.EOM] * 2
+            offsets = [part.offset for part in backup.parts]
+            await change_to(0)
+            restore = everything_to(f"{VOLUME}/back", backup, record_size=record_size)
+            await recover(client, restore, next_tape=next_to_read)
         assert differences(stack, tmp_path / "kept") == []

@@ -89,7 +89,10 @@ class Mover(Protocol):
     """One transfer between a tape and a data connection.
 
     ``run_*`` block in a worker thread until the mover halts; the other
-    methods come from another thread and return at once.
+    methods come from another thread and return at once. A mover that waits
+    (paused, or with nothing left to read) notices :meth:`close` and
+    :meth:`abort` by itself; one that waits for its connection notices when
+    the caller breaks the connection, and halts as it was asked to.
     """
 
     @property
@@ -128,7 +131,9 @@ class Mover(Protocol):
         ...
 
     def close(self) -> None:
-        """Finish now: halts ``CONNECT_CLOSED`` (NDMP v4, MOVER_CLOSE)."""
+        """Finish now: halts ``CONNECT_CLOSED`` (NDMP v4, MOVER_CLOSE). What
+        :meth:`run_from_tape` has sent ends cleanly for the other end.
+        """
         ...
 
     def abort(self) -> None:

@@ -64,7 +64,14 @@ class SnapshotTree(Protocol):
         ...
 
     def origin(self, status: os.stat_result) -> Origin:
-        """What the object of this status was in the volume."""
+        """What the object of this status was in the volume.
+
+        :raises TapekitError: the object does not belong to the copy.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of what is open; the copy itself stays. Later calls do nothing."""
         ...
 
 
@@ -98,7 +105,9 @@ class SnapshotMethod(Protocol):
         ...
 
     def names(self, snapshots: Path) -> Sequence[str]:
-        """The whole copies of the volume, oldest first."""
+        """The whole copies of the volume, oldest first. Names that begin with
+        a dot are no copies.
+        """
         ...
 
 

@@ -156,7 +156,7 @@ def _progress_of_backup(trial: EngineTrial) -> None:
 
 
 def _environment_is_kept(trial: EngineTrial) -> None:
-    """Variables come back in order, unknown ones too, additions behind."""
+    """The variables of a request come back as they were, unknown ones too."""
     given = (*trial.backup, _UNKNOWN)
     with closing(trial.engine.prepare_backup(given, _HOLDER)) as job:
         job.run(MemorySink(), MemoryServices())

@@ -63,7 +63,7 @@ class _Commands:
         if as_json:
             _say(msgspec.json.format(msgspec.json.encode(users)).decode())
         else:
-            _console().print(_table(users))
+            _say_table(_table(users))
 
     def add(
         self,
@@ -109,6 +109,15 @@ def _table(users: Sequence[User]) -> Table:
         cells = (user.name, ", ".join(user.roles), ", ".join(user.svms) or "all", user.kept_in)
         table.add_row(*map(Text, cells))
     return table
+
+
+def _say_table(table: Table) -> None:
+    """Print a table without the blanks that fill up its last column."""
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def _say(text: str) -> None:

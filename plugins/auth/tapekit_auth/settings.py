@@ -21,8 +21,8 @@ __all__ = [
     "UserName",
 ]
 
-UserName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\s\x00-\x1f\x7f]+$")]
-"""A name that stands in one word of a listing."""
+UserName = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[\w.@-]+\Z")]
+"""A name that stands in one word of a listing: letters, digits, ``_.@-``."""
 
 MethodName: TypeAlias = Literal["challenge", "plaintext"]
 Access: TypeAlias = Literal["none", "readonly", "all"]

@@ -51,6 +51,7 @@ class _Cursor:
         self._next_header = 0
         self._directory = 0
         self._names_left = 0
+        self._dots_left = 0
 
     def pass_over(self, view: memoryview, offset: int) -> None:
         """Shift the headers in a view that begins at ``offset`` of the spool."""
@@ -77,10 +78,12 @@ class _Cursor:
             self._names_left = 0
         elif header.type == HeaderType.INODE:
             self._directory, self._names_left = header.inode, header.size
+            self._dots_left = 2
             history.add_header(header, self._base + at)
 
     def _take_content(self, content: memoryview) -> None:
         names = content[: self._names_left]
         self._names_left -= len(names)
         if self._history is not None:
-            self._history.add_content(names, self._directory)
+            self._history.add_names(bytes(names), self._directory, skip=self._dots_left)
+            self._dots_left = 0

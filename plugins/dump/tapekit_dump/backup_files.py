@@ -15,6 +15,7 @@ import stat
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.hookspecs.data_engine import NodeEntry
 from tapekit.segments import BUFFER_BYTES
 from tapekit_dump.backup_contents import ContentWriter
 from tapekit_dump.backup_report import readable
@@ -35,6 +36,7 @@ __all__ = ["FileWriter"]
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _SMALL_BYTES: Final = 256 * 1024
+_SECOND_NS: Final = 1_000_000_000
 _ZEROS: Final = tuple(bytes(count) for count in range(RECORD_BYTES))
 _OTHERS: Final = frozenset({stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
 
@@ -106,8 +108,9 @@ class FileWriter:
         the ring buffer. Whatever is unusual about a file, errors included,
         is left to others, who begin it anew.
         """
-        writer, history, small, flags = self._writer, self._history, self._small, self._flags
-        pack, ctime_of = self._stream.packer.inode.pack_status, self._ctime_of
+        writer, small, flags = self._writer, self._small, self._flags
+        pack, ctime_of = self._stream.packer.inode.pack_regular, self._ctime_of
+        nodes = None if self._history is None else self._history.nodes
         has_attributes = self._attributes.are_supported
         names: Sequence[str] = ()
         base, fd = writer.position - writer.end, -1
@@ -117,19 +120,21 @@ class FileWriter:
                 try:
                     fd = os.open(name, flags, dir_fd=directory)
                     status = os.fstat(fd)
-                    size = status.st_size
+                    mode, _, _, links, uid, gid, size, _, _, _ = status
                     if has_attributes:
                         names = os.listxattr(fd)
-                    if size <= small and size <= status.st_blocks << 9 and S_ISREG(status.st_mode):
-                        records = (size + 1023) >> 10
-                        at = writer.end
-                        end = at + ((records + 1) << 10)
+                    if size <= small and size <= status.st_blocks << 9 and S_ISREG(mode):
+                        run, at = RUNS[(size + 1023) >> 10], writer.end
+                        end = at + ((run.used + 1) << 10)
                         if end > BUFFER_BYTES:
-                            writer.turn()
-                            self._stream.mark()
+                            self._turn()
                             base, at, end = writer.position, 0, end - at
                         buffer, data, ctime_s = writer.buffer, at + RECORD_BYTES, ctime_of(status)
-                        pack(buffer, at, (base + at) >> 10, number, status, ctime_s, RUNS[records])
+                        atime_ns, mtime_ns = status.st_atime_ns, status.st_mtime_ns
+                        pack(
+                            buffer, at, (base + at) >> 10, number, run, mode, links, uid, gid,
+                            size, atime_ns, mtime_ns, ctime_s,
+                        )  # fmt: skip
                         is_written = os.preadv(fd, (buffer[data : data + size],), 0) == size
                 except OSError:
                     # The careful way below meets the same error, or none.
@@ -141,8 +146,10 @@ class FileWriter:
                     continue
                 buffer[data + size : end] = _ZEROS[-size & 1023]
                 writer.end = end
-                if history is not None:
-                    history.add_status(number, status, ctime_s, base + at)
+                if nodes is not None:
+                    times = mtime_ns // _SECOND_NS, atime_ns // _SECOND_NS, ctime_s
+                    entry = number, mode, size, *times, uid, gid, links, base + at
+                    nodes.append(tuple.__new__(NodeEntry, entry))
                 if names:
                     self._write_sets(fd, number, name, status)
                     base = writer.position - writer.end
@@ -151,6 +158,13 @@ class FileWriter:
         finally:
             if fd >= 0:
                 os.close(fd)
+
+    def _turn(self) -> None:
+        """Hand a full buffer over, with all that goes along."""
+        self._writer.turn()
+        self._stream.mark()
+        if self._history is not None:
+            self._history.settle()
 
     def _write_sets(self, fd: int, number: int, name: bytes, status: os.stat_result) -> None:
         sets = self._attributes.of_descriptor(fd, self._descent.path, name)

@@ -8,12 +8,12 @@ object is handed over before its attributes.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from tapekit.hookspecs.data_engine import NodeEntry
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.data_engine import DirectoryEntry, FileHistory
     from tapekit_dump.headers import Header, Inode
@@ -22,7 +22,6 @@ __all__ = ["HistoryBatches"]
 
 _BATCH: Final = 1000
 _HEAD: Final = struct.Struct("<IHBB")
-_DOTS: Final = (b".", b"..")
 
 
 @final
@@ -31,25 +30,28 @@ class HistoryBatches:
 
     def __init__(self, history: FileHistory, root: int) -> None:
         self._history: Final = history
-        self._root: Final = root
-        self._names: list[DirectoryEntry] = [(b".", root, root), (b"..", root, root)]
-        self._nodes: list[NodeEntry] = []
+        self._names: Final[list[DirectoryEntry]] = [(b".", root, root), (b"..", root, root)]
+        self.nodes: Final[list[NodeEntry]] = []
+        """Attributes that wait for :meth:`settle`; the loop for small files
+        appends to it directly."""
 
-    def add_content(self, content: memoryview, directory: int) -> None:
-        """The names in whole blocks of a directory that this engine wrote."""
-        names, at, end = self._names, 0, len(content)
+    def add_names(self, content: bytes, directory: int, *, skip: int = 0) -> None:
+        """The names in entries that this engine wrote, without the first
+        ``skip`` of them.
+        """
+        names, unpack, at, end = self._names, _HEAD.unpack_from, 0, len(content)
+        for _ in range(skip if content else 0):
+            at += unpack(content, at)[1]
         while at < end:
-            number, length, _, count = _HEAD.unpack_from(content, at)
-            name = bytes(content[at + 8 : at + 8 + count])
-            if name not in _DOTS:
-                names.append((name, number, directory))
+            number, length, _, count = unpack(content, at)
+            names.append((content[at + 8 : at + 8 + count], number, directory))
             at += length
         if len(names) >= _BATCH:
-            self._flush_names()
+            _hand_over(names, self._history.add_directories)
 
     def add_header(self, header: Header, position: int) -> None:
         """The attributes of a directory."""
-        self._nodes.append(
+        self.nodes.append(
             NodeEntry(
                 header.inode,
                 header.mode,
@@ -63,35 +65,42 @@ class HistoryBatches:
                 position,
             )
         )
-
-    def add_status(self, number: int, status: os.stat_result, ctime_s: int, position: int) -> None:
-        """The attributes of a regular file."""
-        mode, _, _, links, uid, gid, size, *_ = status
-        atime_s, mtime_s = int(status.st_atime), 0
-        self._nodes.append(
-            NodeEntry(number, mode, size, mtime_s, atime_s, ctime_s, uid, gid, links, position)
-        )
-        if len(self._nodes) >= _BATCH:
-            self.flush()
+        self.settle()
 
     def add_inode(self, number: int, inode: Inode, size: int, position: int) -> None:
-        """The attributes of anything else."""
-        mtime_s, atime_s = inode.mtime_us // 1_000_000, inode.atime_us // 1_000_000
-        self._nodes.append(
+        """The attributes of something that is not a directory."""
+        self.nodes.append(
             NodeEntry(
-                number, inode.mode, size, mtime_s, atime_s, inode.ctime_s, inode.uid, inode.gid,
-                inode.links, position,
+                number,
+                inode.mode,
+                size,
+                inode.mtime_us // 1_000_000,
+                inode.atime_us // 1_000_000,
+                inode.ctime_s,
+                inode.uid,
+                inode.gid,
+                inode.links,
+                position,
             )
-        )  # fmt: skip
+        )
+        self.settle()
+
+    def settle(self) -> None:
+        """Hand over what is enough for a batch."""
+        if len(self.nodes) >= _BATCH:
+            self.flush()
 
     def flush(self) -> None:
         """Hand over all that is gathered."""
-        self._flush_names()
-        if self._nodes:
-            nodes, self._nodes = self._nodes, []
-            self._history.add_nodes(nodes)
+        _hand_over(self._names, self._history.add_directories)
+        _hand_over(self.nodes, self._history.add_nodes)
 
-    def _flush_names(self) -> None:
-        while self._names:
-            batch, self._names = self._names[:_BATCH], self._names[_BATCH:]
-            self._history.add_directories(batch)
+
+T = TypeVar("T")
+
+
+def _hand_over(entries: list[T], take: Callable[[Sequence[T]], None]) -> None:
+    """Give all entries away, in batches, and forget them."""
+    for start in range(0, len(entries), _BATCH):
+        take(entries[start : start + _BATCH])
+    entries.clear()

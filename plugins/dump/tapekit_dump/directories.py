@@ -123,11 +123,9 @@ def _length_fault(at: int, length: int, end: int) -> EntryFault | None:
     """Whether the next entry can be found at all."""
     if length < _HEAD_BYTES or length % 4:
         return EntryFault.LENGTH
-    if at + length > end:
-        return EntryFault.TRUNCATED
     if at % _READ_BLOCK_BYTES + length > _READ_BLOCK_BYTES:
         return EntryFault.LENGTH
-    return None
+    return EntryFault.TRUNCATED if at + length > end else None
 
 
 def _name_fault(name: bytes, seen: int) -> EntryFault | None:
@@ -143,7 +141,7 @@ def _name_fault(name: bytes, seen: int) -> EntryFault | None:
 
 
 def _entry_length(name_length: int) -> int:
-    return _HEAD_BYTES + name_length + 4 & ~3
+    return (_HEAD_BYTES + name_length + 4) & ~3
 
 
 _PACK: Final = tuple(
@@ -177,7 +175,7 @@ class DirectoryEncoder:
         out, room, last = self._out, self._room, self._last
         for number, kind, name in entries:
             count = len(name)
-            length = count + 12 & ~3
+            length = (count + 12) & ~3
             if length > room:
                 self._stretch(last, room)
                 room = BLOCK_BYTES

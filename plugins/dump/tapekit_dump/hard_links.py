@@ -36,10 +36,18 @@ _SCANNED_AT_ONCE: Final = 64 * 1024
 class HardLinks:
     """Remembers inode numbers by number, and names that repeat one."""
 
-    def __init__(self, room: SpoolRoom) -> None:
+    def __init__(
+        self,
+        room: SpoolRoom,
+        *,
+        looked_up_at_once: int = _LOOKED_UP_AT_ONCE,
+        scanned_at_once: int = _SCANNED_AT_ONCE,
+    ) -> None:
         self._pages: Final[dict[int, bytearray]] = {}
         self._inodes: Final = room.spool()
         self._links: Final = room.spool()
+        self._looked_up_at_once: Final = looked_up_at_once
+        self._scanned_at_once: Final = scanned_at_once
 
     def seen_before(self, inodes: Sequence[int]) -> list[int]:
         """Indexes of those that have been asked for before; marks all.
@@ -71,8 +79,8 @@ class HardLinks:
     def resolve(self, records: Spool) -> int:
         """Write the numbers where they belong; gives how many."""
         count = self._links.length // _LINK.size
-        for start in range(0, count, _LOOKED_UP_AT_ONCE):
-            data = self._links.read(start * _LINK.size, _LOOKED_UP_AT_ONCE * _LINK.size)
+        for start in range(0, count, self._looked_up_at_once):
+            data = self._links.read(start * _LINK.size, self._looked_up_at_once * _LINK.size)
             numbers = self._look_up({inode for inode, _ in _LINK.iter_unpack(data)})
             for inode, place in _LINK.iter_unpack(data):
                 records.patch(place, _NUMBER.pack(numbers[inode]))
@@ -95,7 +103,7 @@ class HardLinks:
         return numbers
 
     def _chunks(self) -> Iterator[tuple[int, array.array[int]]]:
-        step = _SCANNED_AT_ONCE * 8
+        step = self._scanned_at_once * 8
         for offset in range(0, self._inodes.length, step):
             chunk = array.array("Q")
             chunk.frombytes(self._inodes.read(offset, step))

@@ -25,11 +25,13 @@ from tapekit_dump.headers import (
     HeaderType,
     unpack_header,
 )
+from tapekit_dump.recover_volumes import JoinedVolumes, may_have_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekit.streams import StreamReader
+    from tapekit_dump.recover_volumes import RecordStream
 
 __all__ = ["Damage", "HeaderReader", "RecordReader"]
 
@@ -128,7 +130,9 @@ class RecordReader:
     """
 
     def __init__(self, stream: StreamReader, on_damage: Callable[[Damage], None]) -> None:
-        self.stream: Final = stream
+        self.stream: RecordStream = stream
+        """Not to be kept before :meth:`first`, which may put another here."""
+        self._source: Final = stream
         self.damages = 0
         """How many parts were passed over so far."""
         self._on_damage: Final = on_damage
@@ -151,7 +155,7 @@ class RecordReader:
                 break
             if _is_plausible(header):
                 return self._settle(header, index * RECORD_BYTES)
-        raise CATALOGUE.error("not-a-dump", length=self.stream.position)
+        raise CATALOGUE.error("not-a-dump", length=self._source.position)
 
     def next(self) -> Header:
         """The next header that holds.
@@ -182,11 +186,13 @@ class RecordReader:
         self._date = header.date
         if passed_over:
             self._tell(0, "beginning")
+        elif may_have_volumes(header):
+            self.stream = JoinedVolumes(self._source, header)
         return header
 
     def _resynchronise(self, reason: str) -> Header:
         """Pass over records up to the next header that holds."""
-        start = self.stream.position - RECORD_BYTES
+        start = self._source.position - RECORD_BYTES
         try:
             while True:
                 header = self._try(self.stream.take(RECORD_BYTES))
@@ -205,7 +211,7 @@ class RecordReader:
         return header if header.date == self._date and _is_plausible(header) else None
 
     def _tell(self, start: int, reason: str, *, to_the_end: bool = False) -> None:
-        end = self.stream.position - (0 if to_the_end else RECORD_BYTES)
+        end = self._source.position - (0 if to_the_end else RECORD_BYTES)
         self.damages += 1
         self._on_damage(Damage(start, end - start, reason))
 

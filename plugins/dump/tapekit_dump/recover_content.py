@@ -33,7 +33,15 @@ _SET_RECORDS_LIMIT: Final = 64
 class ObjectContent:
     """The content of the object whose header was read last."""
 
-    __slots__ = ("_damages", "_findings", "_records", "following", "header", "is_cut")
+    __slots__ = (
+        "_damages",
+        "_findings",
+        "_records",
+        "following",
+        "header",
+        "is_cut",
+        "is_doubtful",
+    )
 
     def __init__(self, records: RecordReader, header: Header, findings: Findings) -> None:
         self._records = records
@@ -46,6 +54,9 @@ class ObjectContent:
         self.is_cut = False
         """Whether the stream was damaged, or ended, in or right behind what
         has been taken."""
+        self.is_doubtful = False
+        """Whether it was damaged right behind the last span, so that nothing
+        tells whether the records of that span were the right ones."""
 
     @classmethod
     def behind(
@@ -71,12 +82,14 @@ class ObjectContent:
         """
         yield self.header.present
         self._advance()
+        self.is_doubtful = self._records.damages != self._damages
         while (header := self.following) is not None and self._is_continuation(header):
             if self.is_cut:
                 self._pass_over(header)
             else:
                 yield header.present
                 self._advance()
+                self.is_doubtful = self._records.damages != self._damages
 
     def end_of_stream(self) -> None:
         """Tell that the stream ended within a span."""

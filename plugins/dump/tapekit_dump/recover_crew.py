@@ -1,17 +1,17 @@
-"""Small files, made by threads that take a directory's files at a time.
+"""Small files, made a directory's batch at a time and by two hands.
 
-Making a small file is half a dozen calls into the kernel and hardly any work
-in Python, so that more than one thread pays while another reads the stream.
-Files of one directory stay together, since the kernel lets one thread at a
-time change a directory. The one rule: what the threads find out is told by
-the thread that gave them the work, in the order in which it gave it.
+Making a small file is half a dozen calls into the kernel and little work in
+Python. So batches go to a thread beside the one that reads the stream; while
+that thread has enough to do, the reading one makes a batch itself, which
+also lets the other come to the interpreter between its calls. The one rule:
+what goes wrong in a thread is told by the one that gave it the work.
 """
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
@@ -19,6 +19,7 @@ from tapekit_dump.recover_small import SmallFileMaker
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
 
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_losses import Losses
@@ -29,13 +30,17 @@ __all__ = ["Crew"]
 
 _BATCH_BYTES: Final = 1 << 20
 _BATCH_FILES: Final = 256
+_AHEAD: Final = 2
+"""Batches that wait for each thread, the one that it makes included."""
+
 _ALL_BITS: Final = 0o777
 
 
 @final
 class Crew:
-    """Makes small files with ``threads`` threads; with 0, at once.
+    """Makes small files.
 
+    :param threads: threads beside the calling one; may be 0.
     :param old_format: whether users and groups have 16 bits.
     """
 
@@ -54,13 +59,11 @@ class Crew:
         self._threads: Final = threads
         self._old_format: Final = old_format
         self._executor: Final = ThreadPoolExecutor(threads) if threads else None
-        self._given: Final[deque[Future[list[Outcome]]]] = deque()
+        self._given: Final[deque[Future[tuple[list[Outcome], int]]]] = deque()
         self._batch: list[SmallFile] = []
         self._bytes = 0
         self._umask: Final = _umask()
         self._directory = (-1, -1)
-        self.made = 0
-        """Files that are complete."""
 
     def add(self, file: SmallFile) -> None:
         """Have a file made.
@@ -85,7 +88,7 @@ class Crew:
         try:
             self._hand_over()
             while self._given:
-                self._tell(self._given.popleft().result())
+                self._tell(*self._given.popleft().result())
         finally:
             if self._executor is not None:
                 self._executor.shutdown()
@@ -100,27 +103,28 @@ class Crew:
             inherits = self._places.inherits(shared)
             directory = os.dup(shared)
         except OSError as error:
-            self._tell([(file.place, error) for file in batch])
+            self._tell([(file.place, error) for file in batch], 0)
             return
-        self.made += len(batch)
-        if self._executor is None:
-            self._tell(self._make(batch, directory, inherits))
-            return
-        self._given.append(self._executor.submit(self._make, batch, directory, inherits))
-        if len(self._given) > 2 * self._threads:
-            self._tell(self._given.popleft().result())
+        while self._given and self._given[0].done():
+            self._tell(*self._given.popleft().result())
+        if self._executor is not None and len(self._given) < _AHEAD * self._threads:
+            self._given.append(self._executor.submit(self._make, batch, directory, inherits))
+        else:
+            self._tell(*self._make(batch, directory, inherits))
 
-    def _tell(self, outcomes: Sequence[Outcome]) -> None:
+    def _tell(self, outcomes: Sequence[Outcome], made: int) -> None:
+        self._findings.restored += made
         for outcome in outcomes:
             if isinstance(outcome, tuple):
-                self.made -= 1
                 self._losses.failed(*outcome)
             else:
                 self._findings.warn(outcome)
 
-    def _make(self, batch: Sequence[SmallFile], directory: int, inherits: bool) -> list[Outcome]:
-        """Make the files of one directory, which is closed then. Runs in a
-        thread of the crew.
+    def _make(
+        self, batch: Sequence[SmallFile], directory: int, inherits: bool
+    ) -> tuple[list[Outcome], int]:
+        """Make the files of one directory, which is closed then; gives what
+        went wrong and how many are complete. Runs in any thread.
         """
         maker = SmallFileMaker(
             directory,
@@ -130,7 +134,7 @@ class Crew:
             path_of=self._losses.path_of,
         )
         try:
-            return maker.make_all(batch)
+            return maker.make_all(batch), maker.made
         finally:
             os.close(directory)
 

@@ -77,7 +77,14 @@ class Destination:
     def _open(self, path: Path) -> RestoreTree:
         tree = self._trees.get(path)
         if tree is None:
-            tree = self._trees[path] = self._storage.open_restore(join_path(path), self._holder)
+            shown = join_path(path)
+            try:
+                tree = self._storage.open_restore(shown, self._holder)
+            except OSError as error:
+                raise CATALOGUE.error(
+                    "destination-unusable", path=shown, reason=error.strerror
+                ) from error
+            self._trees[path] = tree
         return tree
 
     def _by_common_directory(self) -> Iterable[tuple[Path, list[View]]]:

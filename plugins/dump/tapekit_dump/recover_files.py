@@ -20,13 +20,14 @@ from tapekit_dump.recover_names import forget_acl, link, new_file, write_all
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from tapekit.streams import StreamReader
     from tapekit_dump.headers import Header
     from tapekit_dump.recover_attributes import AttributeSetter
     from tapekit_dump.recover_catalogue import Place
     from tapekit_dump.recover_content import ObjectContent
+    from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_losses import Losses
     from tapekit_dump.recover_places import Places
+    from tapekit_dump.recover_volumes import RecordStream
 
 __all__ = ["Copy", "FileMaker"]
 
@@ -99,10 +100,11 @@ class FileMaker:
 
     def __init__(
         self,
-        stream: StreamReader,
+        stream: RecordStream,
         places: Places,
         setter: AttributeSetter,
         losses: Losses,
+        findings: Findings,
         *,
         old_format: bool,
     ) -> None:
@@ -110,29 +112,32 @@ class FileMaker:
         self._places: Final = places
         self._setter: Final = setter
         self._losses: Final = losses
+        self._findings: Final = findings
         self._old_format: Final = old_format
 
-    def make(self, content: ObjectContent, families: Iterable[Sequence[Place]]) -> int:
+    def make(self, content: ObjectContent, families: Iterable[Sequence[Place]]) -> None:
         """Restore the file whose header was read last.
 
         :param families: places that are links of each other, together.
-        :returns: under how many names it stands complete.
         :raises TapekitError: nothing more can be written to the destination.
         """
         copies = [copy for places in families if (copy := self._begin(places)) is not None]
         if not copies:
             content.pass_over()
-            return 0
+            return
         try:
             offset, end = self._fill(content, copies)
             is_whole = offset >= content.header.size or not content.is_cut
             sets = content.take_sets()
-            if is_whole:
-                return sum(self._finish(copy, content.header, end, sets) for copy in copies)
             for copy in copies:
-                if copy.fd >= 0:
+                if copy.fd < 0:
+                    continue
+                if not is_whole:
                     self._losses.incomplete(copy.place, offset, copy.links)
-            return 0
+                    continue
+                self._finish(copy, content.header, end, sets)
+                if content.is_doubtful:
+                    self._losses.doubtful(copy.place)
         finally:
             for copy in copies:
                 copy.close()
@@ -205,15 +210,13 @@ class FileMaker:
                 copy.fail(error)
         self._stream.skip(end - self._stream.position)
 
-    def _finish(self, copy: Copy, header: Header, end: int, sets: Sequence[bytes]) -> int:
-        """Complete a file; gives the number of its names."""
-        if copy.fd < 0 or (end < header.size and not self._extend(copy, header)):
-            return 0
+    def _finish(self, copy: Copy, header: Header, end: int, sets: Sequence[bytes]) -> None:
+        if end < header.size and not self._extend(copy, header):
+            return
         attributes = Attributes.of(header, old_format=self._old_format)
         self._setter.finish(copy.fd, attributes, sets, copy.path)
-        names = copy.link_all(self._places)
+        self._findings.restored += copy.link_all(self._places)
         self._setter.set_flags(copy.fd, attributes.flags, copy.path)
-        return names
 
     def _extend(self, copy: Copy, header: Header) -> bool:
         """Let a file end in a hole; whether it does."""

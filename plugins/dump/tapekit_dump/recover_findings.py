@@ -46,6 +46,8 @@ class Findings:
     def __init__(self, services: JobServices, limit: int) -> None:
         self._services: Final = services
         self._limit: Final = limit
+        self.restored = 0
+        """Names under which complete objects stand, without directories."""
         self.losses = 0
         """Objects or names of the backup that are missing or incomplete."""
         self.damages = 0

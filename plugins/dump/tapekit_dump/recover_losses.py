@@ -72,6 +72,11 @@ class Losses:
         )
         self._names_lost(place, others, FileResult.IO_ERROR)
 
+    def doubtful(self, place: Place) -> None:
+        """An object is there, but the stream was damaged right behind it."""
+        place.view.fail(FileResult.IO_ERROR)
+        self._findings.lose(CATALOGUE.error("object-doubtful", path=self.path_of(place)))
+
     def missing(self, places: Sequence[Place]) -> None:
         """The stream has nothing of an object."""
         for place in places:

@@ -69,12 +69,6 @@ class ObjectMaker:
         self._files: Final = files
         self._crew: Final = crew
         self._old_format: Final = old_format
-        self._made = 0
-
-    @property
-    def made(self) -> int:
-        """Names under which complete objects stand."""
-        return self._made + self._crew.made
 
     def make(self, header: Header, wanted: Sequence[Place]) -> Header | None:
         """Restore the object whose header was read last.
@@ -88,13 +82,13 @@ class ObjectMaker:
         if not wanted:
             content.pass_over()
         elif stat.S_ISREG(header.mode):
-            self._made += self._files.make(content, _families(wanted))
+            self._files.make(content, _families(wanted))
         else:
             self._make_special(content, _families(wanted))
         return content.following
 
     def _make_small(self, header: Header, place: Place) -> Header | None:
-        records, size = self._records, header.size
+        records, size, damages = self._records, header.size, self._records.damages
         try:
             data = bytes(records.stream.take(header.address_count * RECORD_BYTES)[:size])
         except EndOfStream:
@@ -105,9 +99,12 @@ class ObjectMaker:
             following: Header | None = records.next()
         except EndOfStream:
             following = None
+        is_doubtful = records.damages != damages
         if following is not None and following.inode == header.inode:
             content = ObjectContent.behind(records, header, following, self._findings)
             sets, following = content.take_sets(), content.following
+        if is_doubtful:
+            self._losses.doubtful(place)
         self._crew.add(SmallFile(place, header, data, sets))
         return following
 
@@ -122,14 +119,12 @@ class ObjectMaker:
             elif objection is not None:
                 self._losses.refused(places, objection)
             else:
-                self._made += self._make_one(places, content.header, data or b"", sets)
+                self._make_one(places, content.header, data or b"", sets)
 
     def _make_one(
         self, places: Sequence[Place], header: Header, data: bytes, sets: Sequence[bytes]
-    ) -> int:
-        """Make a special object under the first name that can be had; gives
-        the number of its names.
-        """
+    ) -> None:
+        """Make a special object under the first name that can be had."""
         attributes = Attributes.of(header, old_format=self._old_format)
         for index, place in enumerate(places):
             try:
@@ -141,10 +136,10 @@ class ObjectMaker:
             copy = Copy(fd, place, places[index + 1 :], self._losses)
             try:
                 self._setter.finish_special(fd, attributes, sets, copy.path)
-                return copy.link_all(self._places)
+                self._findings.restored += copy.link_all(self._places)
             finally:
                 copy.close()
-        return 0
+            return
 
 
 def _is_small(header: Header) -> bool:

@@ -26,6 +26,9 @@ Path = tuple[bytes, ...]
 _VOLUME_DEPTH: Final = 2
 """``/vserver/volume`` is as high as a destination can be opened."""
 
+_SNAPSHOTS: Final = (b".snapshot",)
+"""Where storage has the Snapshot copies of a volume."""
+
 
 def split_path(text: str) -> Path:
     """The components of a path, without those that say nothing."""
@@ -148,9 +151,15 @@ def _view(number: int, selection: Selection, default: Path) -> View:
 def _checked(target: Path, shown: str) -> Path:
     if not target:
         raise CATALOGUE.error("no-destination")
-    if b".." in target or any(b"\0" in part for part in target):
-        raise CATALOGUE.error("bad-destination", path=shown)
-    return target
+    if b".." in target:
+        reason = "it contains .."
+    elif any(b"\0" in part for part in target):
+        reason = "it contains a NUL"
+    elif target[_VOLUME_DEPTH : _VOLUME_DEPTH + 1] == _SNAPSHOTS:
+        reason = "Snapshot copies cannot be written"
+    else:
+        return target
+    raise CATALOGUE.error("bad-destination", path=shown, reason=reason)
 
 
 def _join_nested(views: Sequence[View]) -> None:

@@ -68,6 +68,8 @@ class SmallFileMaker:
         self._path_of: Final = path_of
         self._owner: tuple[int, int] | None = None
         self._outcomes: Final[list[Outcome]] = []
+        self.made = 0
+        """Files that are complete."""
         self._setter: Final = AttributeSetter(self._outcomes.append)
 
     def make_all(self, files: Sequence[SmallFile]) -> list[Outcome]:
@@ -78,6 +80,7 @@ class SmallFileMaker:
                     self._make_carefully(file)
                 else:
                     self._make(file)
+                self.made += 1
             except OSError as error:
                 self._outcomes.append((file.place, error))
         return self._outcomes

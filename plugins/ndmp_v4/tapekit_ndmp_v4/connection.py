@@ -96,6 +96,8 @@ class NdmpConnection:
         self.role: Final = role
         self.exchanges = exchanges
         self.watch = watch
+        self.unwanted: Final[set[type[Message]]] = set()
+        """To a client: posts that are not even decoded, unless watched."""
         self.sequence = 0
         """Sequence number of the message sent last."""
         self._clock: Final = clock
@@ -169,6 +171,8 @@ class NdmpConnection:
     def _read_post(self, header: Header, exchange: Exchange | None, record: bytes) -> Event:
         if exchange is None or not exchange.is_post:
             return self._ignored(header, "a request to a client")
+        if exchange.request in self.unwanted and self.watch is None:
+            return Ignored(header, "an unwanted post")
         try:
             body = xdr.decode(exchange.request, record, HEADER_BYTES)
         except xdr.XdrError as error:

@@ -178,13 +178,12 @@ class DataServer:
         return lambda: self._begin(lambda: self._run_recover(job, services))
 
     def _activate(self, operation: DataOperation, job: Job) -> None:
-        self._settled = trio.Event()
         self._job = job
         self.machine.fire(DataEvent.START)
         self.operation = operation
 
     def _begin(self, work: Callable[[], None]) -> None:
-        settled = self._settled
+        settled = self._settled = trio.Event()
 
         async def run() -> None:
             try:

@@ -46,7 +46,8 @@ _FILE_TYPES: Final = tuple(
 
 # One view of the attributes, none unsupported, as UNIX sees them; kind, three
 # times, owner, group, mode bits, size, links. Then node and position.
-_NODE: Final = struct.Struct(">IIIIIIIIIIQIQQ")
+_NODE_LAYOUT: Final = "IIIIIIIIIIQIQQ"
+_NODE: Final = struct.Struct(">" + _NODE_LAYOUT)
 
 
 def encode_directories(entries: Sequence[DirectoryEntry]) -> list[bytes]:
@@ -102,8 +103,7 @@ def encode_files(entries: Sequence[FileEntry]) -> list[bytes]:
     """
     return _bodies(
         [
-            _path_layout(len(path)).pack(1, 0, len(path), path)
-            + _NODE.pack(1, 0, 0, *_clamped(node))
+            _path_layout(len(path)).pack(1, 0, len(path), path, 1, 0, 0, *_clamped(node))
             for path, node in entries
         ]
     )
@@ -116,23 +116,16 @@ def _directory_layout(length: int) -> struct.Struct:
 
 @functools.lru_cache(maxsize=1024)
 def _path_layout(length: int) -> struct.Struct:
-    return struct.Struct(f">III{length}s{-length % 4}x")
+    return struct.Struct(f">III{length}s{-length % 4}x{_NODE_LAYOUT}")
 
 
 def _clamped(entry: NodeEntry) -> tuple[int, ...]:
     """The numbers after the constants of a node's layout."""
-    times = (entry.mtime_s, entry.atime_s, entry.ctime_s)
-    return (
-        _FILE_TYPES[entry.mode >> 12 & 15],
-        *(min(max(time, 0), _U32) for time in times),
-        entry.uid,
-        entry.gid,
-        entry.mode,
-        entry.size,
-        entry.links,
-        entry.node,
-        entry.position,
-    )
+    node, mode, size, mtime, atime, ctime, uid, gid, links, position = entry
+    if not (0 <= mtime <= _U32 and 0 <= atime <= _U32 and 0 <= ctime <= _U32):
+        mtime, atime, ctime = (min(max(time, 0), _U32) for time in (mtime, atime, ctime))
+    kind = _FILE_TYPES[mode >> 12 & 15]
+    return kind, mtime, atime, ctime, uid, gid, mode, size, links, node, position
 
 
 def _bodies(encoded: list[bytes]) -> list[bytes]:

@@ -140,7 +140,7 @@ def _codec_for(kind: mi.Type) -> Codec:
         case mi.VarTupleType(item_type=item, max_length=int(limit)):
             return _array(_codec_for(item), limit)
         case mi.StructType(cls=cls, fields=fields):
-            return _structure(fields, attrgetter, functools.partial(_make_struct, cls, fields))
+            return _structure(fields, attrgetter, _maker(cls, fields))
         case mi.NamedTupleType(cls=cls, fields=fields):
             return _structure(fields, _itself, lambda values: cls(*values))
         case mi.UnionType(types=types):
@@ -277,8 +277,9 @@ def _array(item: Codec, limit: int) -> Codec:
     return Codec(put, get, 4, ())
 
 
-def _make_struct(cls: type, fields: Sequence[mi.Field], values: Sequence[object]) -> Any:
-    return cls(**{field.name: value for field, value in zip(fields, values, strict=True)})
+def _maker(cls: type, fields: Sequence[mi.Field]) -> Callable[[Sequence[object]], Any]:
+    names = tuple(field.name for field in fields)
+    return lambda values: cls(**dict(zip(names, values, strict=True)))
 
 
 def _itself(*_names: str) -> Callable[[Any], Any]:

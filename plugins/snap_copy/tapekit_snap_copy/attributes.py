@@ -107,9 +107,15 @@ class AttributeSetter:
 
 
 def _names(source: int | str, *, follow_symlinks: bool) -> list[str]:
+    """The attributes, access control lists last: they may forbid the rest."""
     try:
-        return os.listxattr(source, follow_symlinks=follow_symlinks)
+        names = os.listxattr(source, follow_symlinks=follow_symlinks)
     except OSError as error:
         if error.errno not in _NONE:
             raise
         return []
+    return sorted(names, key=_is_access) if len(names) > 1 else names
+
+
+def _is_access(attribute: str) -> bool:
+    return attribute.startswith("system.")

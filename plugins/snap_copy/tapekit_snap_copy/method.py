@@ -58,6 +58,10 @@ class CopyTree:
             raise CATALOGUE.error("origin-unknown", root=self._root, inode=status.st_ino)
         return origin
 
+    def close(self) -> None:
+        """Let go of the list of origins."""
+        self._origins.close()
+
 
 @final
 class CopyMethod:

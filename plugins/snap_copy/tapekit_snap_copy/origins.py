@@ -1,11 +1,11 @@
 """Which object of the volume each object of a copy was.
 
 A copy has inode numbers and change times of its own, so beside each copy
-lies a file of 24-byte records, sorted by the copy's inode numbers: number
-in the copy, number in the volume, change time in the volume. It is sorted
-in runs while the copy is made and read by the block, so memory stays the
-same for any number of files. The one rule: numbers are big-endian, which
-makes the order of the records' bytes the order of their keys.
+lies a list of records, sorted by the copy's inode numbers: number in the
+copy, number in the volume, change time in the volume. They are sorted in
+runs while the copy is made and read by the block, so memory stays the same
+for any number of files. The one rule: numbers are big-endian, which makes
+the order of the records' bytes the order of their keys.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from __future__ import annotations
 import bisect
 import functools
 import heapq
+import itertools
 import os
 import struct
 import sys
 import weakref
 from array import array
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from tapekit.hookspecs.storage import Origin
 
@@ -30,8 +31,8 @@ __all__ = ["OriginsDamaged", "OriginsFile", "OriginsWriter"]
 
 _MAGIC: Final = b"TKORIGN1"
 _HEADER: Final = struct.Struct(">8sQ")
-"""Magic, number of records. The records follow, then the first key of each
-block."""
+"""Magic, number of records. Blocks follow, each with its keys, then its
+numbers in the volume, then its change times; then the first key of each."""
 _RECORD: Final = struct.Struct(">QQq")
 _BLOCK_RECORDS: Final = 512
 """12 KiB, read at once: objects met one after another mostly lie together."""
@@ -39,6 +40,9 @@ _BLOCKS_KEPT: Final = 64
 _RUN_RECORDS: Final = 1 << 18
 """Some 20 MB while a run is collected; 100 million objects make 400 runs."""
 _RUN_READ_RECORDS: Final = 1024
+
+
+_Block: TypeAlias = "tuple[array[int], array[int], array[int]]"
 
 
 class OriginsDamaged(Exception):
@@ -71,10 +75,11 @@ class OriginsWriter:
         file.write(_HEADER.pack(_MAGIC, sum(self._runs)))
         fences = array("Q")
         records = heapq.merge(*self._sorted_runs())
-        for number, record in enumerate(records):
-            if number % _BLOCK_RECORDS == 0:
-                fences.append(int.from_bytes(record[:8]))
-            file.write(record)
+        while block := list(itertools.islice(records, _BLOCK_RECORDS)):
+            fences.append(int.from_bytes(block[0][:8]))
+            file.writelines(record[0:8] for record in block)
+            file.writelines(record[8:16] for record in block)
+            file.writelines(record[16:24] for record in block)
         file.write(_big_endian(fences).tobytes())
 
     def _end_run(self) -> None:
@@ -102,7 +107,7 @@ def _run_records(fd: int, start: int, count: int) -> Iterator[bytes]:
 
 @final
 class OriginsFile:
-    """Looks origins up; closes its descriptor when it is no longer used.
+    """Looks origins up; closes its descriptor at the latest when it is forgotten.
 
     :param fd: the open file; owned from here on, also on error.
     :raises OriginsDamaged: it is not a whole list.
@@ -111,29 +116,27 @@ class OriginsFile:
     def __init__(self, fd: int) -> None:
         # Read by the block rather than mapped: a mapping answers an I/O
         # error with a signal that ends the process.
-        weakref.finalize(self, os.close, fd)
+        self._closing: Final = weakref.finalize(self, os.close, fd)
         count = _record_count(fd)
         self._fences: Final = _read_fences(fd, count)
-        self._block: Final[Callable[[int], bytes]] = functools.lru_cache(_BLOCKS_KEPT)(
+        self._block: Final[Callable[[int], _Block]] = functools.lru_cache(_BLOCKS_KEPT)(
             functools.partial(_read_block, fd, count)
         )
+
+    def close(self) -> None:
+        """Close it; nothing can be looked up any more. Later calls do nothing."""
+        self._closing()
 
     def find(self, copy_inode: int) -> Origin | None:
         """What the object of this number in the copy was in the volume."""
         number = bisect.bisect_right(self._fences, copy_inode) - 1
         if number < 0:
             return None
-        block = self._block(number)
-        key = copy_inode.to_bytes(8)
-        at = _RECORD.size * bisect.bisect_left(
-            range(len(block) // _RECORD.size),
-            key,
-            key=lambda record: block[record * _RECORD.size : record * _RECORD.size + 8],
-        )
-        if block[at : at + 8] != key:
+        keys, inodes, ctimes_ns = self._block(number)
+        at = bisect.bisect_left(keys, copy_inode)
+        if at == len(keys) or keys[at] != copy_inode:
             return None
-        _, inode, ctime_ns = _RECORD.unpack_from(block, at)
-        return Origin(inode, ctime_ns)
+        return Origin(inodes[at], ctimes_ns[at])
 
 
 def _record_count(fd: int) -> int:
@@ -164,10 +167,15 @@ def _read_fences(fd: int, count: int) -> array[int]:
     return _big_endian(fences)
 
 
-def _read_block(fd: int, count: int, number: int) -> bytes:
+def _read_block(fd: int, count: int, number: int) -> _Block:
     first = number * _BLOCK_RECORDS
-    records = min(_BLOCK_RECORDS, count - first)
-    return os.pread(fd, records * _RECORD.size, _HEADER.size + first * _RECORD.size)
+    width = 8 * min(_BLOCK_RECORDS, count - first)
+    block = memoryview(os.pread(fd, 3 * width, _HEADER.size + first * _RECORD.size))
+    keys, inodes, ctimes_ns = array("Q"), array("Q"), array("q")
+    for place, column in enumerate((keys, inodes, ctimes_ns)):
+        column.frombytes(block[place * width : (place + 1) * width])
+        _big_endian(column)
+    return keys, inodes, ctimes_ns
 
 
 def _big_endian(numbers: array[int]) -> array[int]:

@@ -71,7 +71,16 @@ def _say(columns: Iterable[str], rows: Sequence[msgspec.Struct], *, as_json: boo
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*(Text(_printable(cell)) for cell in msgspec.structs.astuple(row)))
-    _console().print(table)
+    _say_table(table)
+
+
+def _say_table(table: Table) -> None:
+    """Print a table without the blanks that fill up its last column."""
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def _printable(cell: object) -> str:

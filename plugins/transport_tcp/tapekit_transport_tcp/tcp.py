@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+import logging
 import socket
 from typing import TYPE_CHECKING, Final, final
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TcpConnection", "TcpListener", "TcpTransport"]
 
+_LOG: Final = logging.getLogger("tapekit.transport_tcp")
 _ANY_PORT: Final = 0
 
 
@@ -93,12 +95,21 @@ class TcpListener:
 
     async def accept(self) -> DataConnection:
         """See :meth:`DataListener.accept`."""
-        try:
-            stream = await self._listener.accept()
-        except trio.ClosedResourceError:
-            raise OSError(errno.ECANCELED, "the listener was closed") from None
-        self.close()
-        return _connection(stream.socket, self._settings)
+        while True:
+            try:
+                stream = await self._listener.accept()
+            except trio.ClosedResourceError:
+                raise OSError(errno.ECANCELED, "the listener was closed") from None
+            try:
+                connection = _connection(stream.socket, self._settings)
+            except OSError as error:
+                if error.errno != errno.ENOTCONN:
+                    raise
+                # A scanner that knocked and left must not use up the listener.
+                _LOG.info("a peer left before its data connection stood: %s", error)
+            else:
+                self.close()
+                return connection
 
     def close(self) -> None:
         """See :meth:`DataListener.close`; any number of times."""

@@ -175,7 +175,11 @@ def _say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         table.add_column(column)
     for row in rows:
         table.add_row(*map(Text, row))
-    _console().print(table)
+    console = _console()
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        console.file.write(line.rstrip() + "\n")
 
 
 def _console() -> Console:

@@ -61,6 +61,7 @@ class HeldCopy:
         self.taken_at_s: Final = taken_at_s
         self._undo: Final = contextlib.ExitStack()
         self._undo.callback(let_go)
+        self._undo.callback(tree.close)
 
     def let_go(self) -> None:
         """Give it back; a copy made for its holder is removed. Later calls
@@ -135,7 +136,7 @@ class SnapshotKeeper:
             raise CATALOGUE.error("bad-copy-name", name=name, reserved=_FOR_BACKUP)
         with self._alone(volume, name):
             moment_s = self.now_s()
-            method.create(volume.directory, volume.snapshots, name)
+            method.create(volume.directory, volume.snapshots, name).close()
             self._records.begun(volume.path, name, moment_s)
         self._tell("volumes.snapshot-created", volume.path, name, "administrator")
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
     from tapekit_volumes.table import Volume
 
-__all__ = ["VolumeStorage"]
+__all__ = ["VolumeBackupTree", "VolumeRestoreTree", "VolumeStorage"]
 
 _TOP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _AWAY: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
@@ -91,7 +91,7 @@ class VolumeStorage:
         os.close(descriptor)
         return _tree_of_copy(asked, self.keeper.make_for_backup(volume, volume.method, holder))
 
-    def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - no one else is told yet
+    def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - a restore holds nothing
         """Open a directory for writing; see ``Storage.open_restore``.
 
         :raises TapekitError: no such volume, read-only, or something is in

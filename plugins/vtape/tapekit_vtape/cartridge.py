@@ -22,6 +22,7 @@ from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.host_files import (
     SCRATCH_BYTES,
     HostFile,
+    host_error,
     host_errors,
     open_host_file,
     sync_directory,
@@ -295,15 +296,18 @@ def lock_cartridge(path: Path, *, shared: bool) -> int:
 
     :raises TapeError: ``BUSY``; ``MEDIUM_ERROR``, the host refuses.
     """
-    with host_errors(path):
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(fd)
-        raise CATALOGUE.raised_as(
-            TapeError, "cartridge-in-use", condition=Condition.BUSY, barcode=path.name
-        ) from None
+    with contextlib.ExitStack() as undo:
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            undo.callback(os.close, fd)
+            fcntl.flock(fd, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CATALOGUE.raised_as(
+                TapeError, "cartridge-in-use", condition=Condition.BUSY, barcode=path.name
+            ) from None
+        except OSError as error:
+            raise host_error(path, error) from error
+        undo.pop_all()
     return fd
 
 

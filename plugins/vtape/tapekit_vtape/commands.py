@@ -196,8 +196,8 @@ class _Commands:
                 pass
             records = tape.objects - tape.marks
             _say(
-                f"{barcode}: {tape.marks} filemarks and {records} records "
-                f"of {tape.end} bytes together can be read"
+                f"{barcode} can be read: {records} records, {tape.marks} filemarks, "
+                f"{tape.end} bytes"
             )
             cartridge.refuse_damage(tape.objects)
         finally:

@@ -31,7 +31,15 @@ class DriveLock:
         """
         path = directory / f"drive-{drive}.lock"
         try:
-            self._fd: Final = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd: Final = _locked(path)
+        except BlockingIOError:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "drive-in-use",
+                condition=Condition.BUSY,
+                drive=name,
+                process=path.read_text("ascii", "replace").strip() or "(unknown)",
+            ) from None
         except OSError as error:
             raise CATALOGUE.raised_as(
                 TapeError,
@@ -41,21 +49,19 @@ class DriveLock:
                 path=str(path),
                 reason=error.strerror or str(error),
             ) from error
-        try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            process = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
-            os.close(self._fd)
-            raise CATALOGUE.raised_as(
-                TapeError,
-                "drive-in-use",
-                condition=Condition.BUSY,
-                drive=name,
-                process=process or "(unknown)",
-            ) from None
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, b"%d\n" % os.getpid(), 0)
 
     def release(self) -> None:
         """Let others have the drive."""
         os.close(self._fd)
+
+
+def _locked(path: Path) -> int:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(fd, 0)
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, cast, final
+from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.segments import Extent, pread_exactly
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SCRATCH_BYTES",
     "HostFile",
+    "host_error",
     "host_errors",
     "open_host_file",
     "sync_directory",
@@ -42,19 +43,24 @@ _GATHER: Final = 512
 """Pieces in one call; the system's limit is 1024."""
 
 
+def host_error(path: Path, error: OSError) -> TapeError:
+    """An error of the host's file system as a condition of the medium."""
+    return CATALOGUE.raised_as(
+        TapeError,
+        "host-file-failed",
+        condition=Condition.MEDIUM_ERROR,
+        path=str(path),
+        reason=error.strerror or str(error),
+    )
+
+
 @contextmanager
 def host_errors(path: Path) -> Iterator[None]:
     """Tell errors of the host's file system as conditions of the medium."""
     try:
         yield
     except OSError as error:
-        raise CATALOGUE.raised_as(
-            TapeError,
-            "host-file-failed",
-            condition=Condition.MEDIUM_ERROR,
-            path=str(path),
-            reason=error.strerror or str(error),
-        ) from error
+        raise host_error(path, error) from error
 
 
 @final
@@ -147,18 +153,19 @@ def _gathered(pieces: Sequence[Piece], scratch: memoryview) -> Iterator[list[mem
     group: list[memoryview] = []
     room = scratch
     for piece in pieces:
-        rest = piece if isinstance(piece, Extent) else None
-        if rest is None:
-            group.append(cast(memoryview, piece))
-        while rest is not None and rest.length:
-            part = room[: rest.length]
-            pread_exactly(Extent(rest.fd, rest.offset, len(part)), part)
-            group.append(part)
-            room = room[len(part) :]
-            rest = Extent(rest.fd, rest.offset + len(part), rest.length - len(part))
-            if not room:
-                yield group
-                group, room = [], scratch
+        if not isinstance(piece, Extent):
+            group.append(piece)
+        else:
+            rest = piece
+            while rest.length:
+                part = room[: rest.length]
+                pread_exactly(Extent(rest.fd, rest.offset, len(part)), part)
+                group.append(part)
+                room = room[len(part) :]
+                rest = Extent(rest.fd, rest.offset + len(part), rest.length - len(part))
+                if not room:
+                    yield group
+                    group, room = [], scratch
         if len(group) >= _GATHER:
             yield group
             group, room = [], scratch

@@ -93,7 +93,8 @@ class Library:
         if self.exists:
             raise CATALOGUE.error("library-exists", directory=str(self.directory))
         try:
-            (self.directory / "cartridges").mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            (self.directory / "cartridges").mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise library_unwritable(self.directory, error) from error
         places: dict[str, Place] = {}

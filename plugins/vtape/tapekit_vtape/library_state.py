@@ -10,10 +10,10 @@ since drives meet them too.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -168,7 +168,7 @@ def _sync_folder(directory: Path) -> None:
         os.close(fd)
 
 
-@contextmanager
+@contextlib.contextmanager
 def changing(directory: Path) -> Iterator[LibraryState]:
     """The state, which nobody else changes until the end of the block.
 
@@ -179,12 +179,11 @@ def changing(directory: Path) -> Iterator[LibraryState]:
     if not directory.is_dir():
         raise _no_library(directory)
     path = directory / "library.lock"
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        raise library_unwritable(path, error) from error
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as unlock:
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            unlock.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        except OSError as error:
+            raise library_unwritable(path, error) from error
         yield read_state(directory)
-    finally:
-        os.close(fd)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
 __all__ = ["MOST_DRIVES", "Durability", "VtapeSettings"]
 
-MOST_DRIVES = 64
+MOST_DRIVES: Final = 64
 """As many drives as one node may have."""
 
 Durability: TypeAlias = Literal["filemark", "none"]

@@ -25,11 +25,13 @@ def environment(*pairs: tuple[str, str]) -> Environment:
     return Environment(ROWS, pairs)
 
 
+@pytest.mark.requirement("R122")
 @pytest.mark.parametrize("value", ["Y", "y", "yes", "T", "true", "1", " Y "])
 def test_a_switch_can_be_on(value: str) -> None:
     assert environment(("HIST", value)).switch("HIST") is True
 
 
+@pytest.mark.requirement("R122")
 @pytest.mark.parametrize("value", ["N", "n", "no", "F", "false", "0", ""])
 def test_a_switch_can_be_off(value: str) -> None:
     assert environment(("HIST", value)).switch("HIST") is False

@@ -8,6 +8,9 @@ from tapekit.hookspecs.tape_driver import Condition
 from tapekit_mover.errors import read_failure, write_failure
 
 
+@pytest.mark.requirement("R312")
+@pytest.mark.requirement("R315")
+@pytest.mark.requirement("R316")
 @pytest.mark.parametrize(
     ("condition", "text"),
     [
@@ -22,6 +25,9 @@ def test_failures_on_the_first_tape(condition: Condition, text: str) -> None:
     assert str(write_failure(condition, is_new_tape=False)) == text
 
 
+@pytest.mark.requirement("R317")
+@pytest.mark.requirement("R318")
+@pytest.mark.requirement("R319")
 @pytest.mark.parametrize(
     ("condition", "text"),
     [
@@ -44,6 +50,9 @@ def test_failures_on_a_following_tape(condition: Condition, text: str) -> None:
     assert str(write_failure(condition, is_new_tape=True)) == text
 
 
+@pytest.mark.requirement("R321")
+@pytest.mark.requirement("R322")
+@pytest.mark.requirement("R324")
 @pytest.mark.parametrize(
     ("condition", "text"),
     [

@@ -165,6 +165,7 @@ def test_an_offset_behind_the_end_of_a_short_record_is_not_there(rig: Any) -> No
     assert rig.hears() == (MoverPause.EOF, RECORD + 500)
 
 
+@pytest.mark.requirement("R324")
 def test_a_record_longer_than_the_record_size_is_explained(rig: Any) -> None:
     start(rig, tape_of(DATA, size=2 * RECORD))
     rig.mover.read(0, UNLIMITED)

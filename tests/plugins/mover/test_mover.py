@@ -8,7 +8,7 @@ import pytest
 
 from tapekit.hookspecs.mover import MoverHalt, MoverPause, MoverProgress, Window
 from tapekit.hookspecs.tape_driver import Condition, TapeError
-from tapekit.testing import MemorySink, MemorySource, MemoryTape, MemoryTapeDrive
+from tapekit.testing import MemorySink, MemorySource, MemoryTapeDrive
 from tapekit_mover.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -85,10 +85,15 @@ def test_a_paused_mover_halts_by_itself(rig: Any, source: Any, stop: str) -> Non
     assert source.released == 1
 
 
-def test_abort_wins_over_the_error_that_it_causes(rig: Any, source: Any) -> None:
-    drive = FailingDrive(MemoryTapeDrive(MemoryTape()), tape_error(Condition.NOT_READY))
-    rig.over(drive)
-    rig.mover.abort()
+def test_abort_wins_over_the_error_that_comes_with_it(rig: Any, source: Any) -> None:
+    class AbortedDrive:
+        """The abort comes while the drive is at work, which then fails."""
+
+        def write_records(self, pieces: Sequence[Piece], record_size: int) -> int:
+            rig.mover.abort()
+            raise tape_error(Condition.NOT_READY)
+
+    rig.over(AbortedDrive())
     rig.start(lambda: rig.mover.run_to_tape(source))
     source.give(bytes(RECORD))
     assert rig.ends() == (MoverHalt.ABORTED, None)
@@ -105,6 +110,7 @@ def test_a_broken_connection_while_writing(rig: Any, source: Any) -> None:
     assert source.released == 1
 
 
+@pytest.mark.requirement("R315")
 def test_a_tape_error_while_writing_is_explained_and_logged(
     rig: Any, source: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -118,6 +124,7 @@ def test_a_tape_error_while_writing_is_explained_and_logged(
     assert source.released == 2
 
 
+@pytest.mark.requirement("R321")
 def test_a_tape_error_while_reading_is_explained(rig: Any) -> None:
     rig.tape.items.append(bytes(RECORD))
     rig.over(FailingDrive(MemoryTapeDrive(rig.tape), tape_error(Condition.MEDIUM_ERROR)))

@@ -152,6 +152,7 @@ def test_the_same_tape_may_be_filled_to_its_end(rig: Any, source: Any) -> None:
     assert tape.items + after.items == records_of(data)
 
 
+@pytest.mark.requirement("R319")
 def test_a_new_tape_that_is_full_is_a_media_error(rig: Any, source: Any) -> None:
     full = MemoryTape(capacity=RECORD // 2)
     used = MemoryTapeDrive(full)
@@ -168,6 +169,7 @@ def test_a_new_tape_that_is_full_is_a_media_error(rig: Any, source: Any) -> None
     )
 
 
+@pytest.mark.requirement("R318")
 @pytest.mark.parametrize(
     ("make", "text"),
     [

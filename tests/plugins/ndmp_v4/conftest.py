@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import functools
 import json
 from collections import deque
@@ -22,6 +21,7 @@ from tapekit_ndmp_v4.connection import NdmpConnection, Request, Role
 from tapekit_ndmp_v4.messages import Message
 
 if TYPE_CHECKING:
+    import enum
     from collections.abc import Callable
 
 VECTORS: Final = Path(__file__).parents[2] / "vectors" / "ndmp_v4"
@@ -80,11 +80,11 @@ def _values(kind: mi.Type) -> st.SearchStrategy[Any]:
         case mi.Metadata(type=mi.IntType() as bounds):
             high = 2**64 - 1 if bounds.le is None else bounds.le
             return st.integers(bounds.ge, high) | st.sampled_from([bounds.ge, high])
-        case mi.StrType(max_length=limit):
+        case mi.StrType(max_length=int(limit)):
             return st.binary(max_size=min(limit, 40)).map(
                 lambda raw: raw.decode("utf-8", "surrogateescape")
             )
-        case mi.BytesType(min_length=least, max_length=limit):
+        case mi.BytesType(min_length=least, max_length=int(limit)):
             return st.binary(min_size=least or 0, max_size=min(limit, 64))
         case mi.VarTupleType(item_type=item):
             return st.lists(_values(item), max_size=3).map(tuple)

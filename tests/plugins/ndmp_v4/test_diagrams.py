@@ -33,10 +33,7 @@ def test_a_diagram_joins_events_between_the_same_states() -> None:
         Light.GREEN: {Signal.STOP: Light.RED, Signal.FAIL: Light.RED},
     }
     assert state_diagram(table, Light.RED) == (
-        "stateDiagram-v2\n"
-        "    [*] --> RED\n"
-        "    RED --> GREEN: go\n"
-        "    GREEN --> RED: stop, fail\n"
+        "stateDiagram-v2\n    [*] --> RED\n    RED --> GREEN: go\n    GREEN --> RED: stop, fail\n"
     )
 
 

@@ -106,7 +106,9 @@ def test_nodes_are_what_the_codec_makes(entries: list[NodeEntry]) -> None:
     assert encode_nodes(entries) == [xdr.encode(post)]
 
 
-@given(st.lists(st.tuples(st.binary(min_size=1, max_size=600), node_entries), min_size=1, max_size=9))
+@given(
+    st.lists(st.tuples(st.binary(min_size=1, max_size=600), node_entries), min_size=1, max_size=9)
+)
 def test_files_are_what_the_codec_makes(entries: list[tuple[bytes, NodeEntry]]) -> None:
     post = m.FhAddFilePost(
         files=tuple(
@@ -127,7 +129,9 @@ def node(number: int) -> NodeEntry:
 
 
 def joined(kind: type[Message], field: str, bodies: Sequence[bytes]) -> list[object]:
-    return [entry for body in bodies for entry in getattr(xdr.decode(kind, body, strict=True), field)]
+    return [
+        entry for body in bodies for entry in getattr(xdr.decode(kind, body, strict=True), field)
+    ]
 
 
 @pytest.mark.parametrize("count", [962, 963, 964, 965, 5000])
@@ -146,7 +150,9 @@ def test_names_of_all_lengths_are_spread_over_posts(lengths: list[int]) -> None:
     bodies = encode_directories(entries)
     assert all(len(body) <= BODY_BYTES for body in bodies)
     found = joined(m.FhAddDirPost, "dirs", bodies)
-    assert [entry.node for entry in found if isinstance(entry, m.FhDir)] == list(range(len(entries)))
+    assert [entry.node for entry in found if isinstance(entry, m.FhDir)] == list(
+        range(len(entries))
+    )
 
 
 def test_nothing_makes_no_post() -> None:

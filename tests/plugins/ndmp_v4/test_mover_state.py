@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekit.machine import IllegalTransition, Machine
-from tapekit_ndmp_v4.mover_state import TRANSITIONS, MoverEvent
 from tapekit_ndmp_v4.exchanges import EXCHANGES
+from tapekit_ndmp_v4.mover_state import TRANSITIONS, MoverEvent
 from tapekit_ndmp_v4.numbers import MoverState
 
 REQUESTS = {

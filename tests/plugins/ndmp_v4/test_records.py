@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -21,7 +22,7 @@ def fragment(data: bytes, *, last: bool = False) -> bytes:
 def fragmented(record: bytes, cuts: list[int]) -> bytes:
     """A record with a fragment's end at each of ``cuts``."""
     edges = [0, *sorted(cut % (len(record) + 1) for cut in cuts), len(record)]
-    parts = [record[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    parts = [record[start:end] for start, end in itertools.pairwise(edges)]
     return b"".join(fragment(part) for part in parts[:-1]) + fragment(parts[-1], last=True)
 
 

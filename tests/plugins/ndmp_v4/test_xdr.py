@@ -97,7 +97,9 @@ def test_a_number_that_does_not_fit_is_refused(field: str, value: int) -> None:
 
 
 def test_a_narrow_number_is_checked_when_it_comes() -> None:
-    with pytest.raises(xdr.XdrError, match="protocol_version: 65536 is not in the range 0 to 65535"):
+    with pytest.raises(
+        xdr.XdrError, match="protocol_version: 65536 is not in the range 0 to 65535"
+    ):
         xdr.decode(m.ConnectOpenRequest, bytes([0, 1, 0, 0]))
 
 

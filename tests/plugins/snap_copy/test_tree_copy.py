@@ -87,7 +87,6 @@ def objects(top: Path) -> Iterator[tuple[bytes, os.stat_result]]:
             yield path.removeprefix(os.fsencode(top)), os.lstat(path)
 
 
-@pytest.mark.requirement("R003")
 def test_copy_equals_the_volume_in_everything(tmp_path: Path) -> None:
     make_tree(tmp_path / "volume", files=50, wide=100, deep=50)
     copied(tmp_path / "volume", tmp_path / "copy")

@@ -70,6 +70,7 @@ def test_unloading_devices_need_a_library(driver_of: Any, inventory_of: Any) -> 
     assert driver.opened == []
 
 
+@pytest.mark.requirement("R073")
 def test_a_second_holder_is_told_the_first_one(driver_of: Any, inventory_of: Any) -> None:
     inventory = inventory_of(driver_of("m", MemoryTape()))
     tape = inventory.open("nrst0a", OpenMode.READ, "session 1")

@@ -78,6 +78,7 @@ async def test_serve_reports_each_address_and_accepts_there() -> None:
         nursery.cancel_scope.cancel()
 
 
+@pytest.mark.requirement("R106")
 @pytest.mark.skipif(not ipv6_loopback(), reason="this machine has no IPv6 loopback")
 async def test_serve_listens_on_ipv6() -> None:
     peers: list[tuple[Endpoint, bool]] = []

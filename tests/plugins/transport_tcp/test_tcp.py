@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import logging
 import socket
+import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +115,34 @@ async def test_accept_takes_one_connection_and_stops_listening() -> None:
     first.close()
     accepted.close()
     listener.close()
+
+
+async def test_a_peer_that_left_again_does_not_use_up_the_listener(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "tapekit.transport_tcp")
+    one = transport()
+    listener = await one.listen(HOST)
+    (endpoint,) = listener.endpoints
+    # Blocking calls leave the listener no turn in between.
+    scanner = socket.create_connection((endpoint.host, endpoint.port))
+    scanner.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    scanner.close()
+    connected: list[DataConnection] = []
+
+    async def connect() -> None:
+        connected.append(await one.connect(endpoint))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(connect)
+        accepted = await listener.accept()
+    assert [record for record in caplog.records if "left before" in record.getMessage()]
+    connected[0].sink().put(Batch.of([memoryview(b"the right one")]))
+    batch = await trio.to_thread.run_sync(accepted.source().get)
+    assert batch is not None
+    assert batch.length == len(b"the right one")
+    accepted.close()
+    connected[0].close()
 
 
 async def test_closing_a_listener_wakes_accept() -> None:

@@ -38,6 +38,9 @@ class MemoryTree:
     def origin(self, status: os.stat_result) -> Origin:
         return Origin(status.st_ino + 1_000_000, status.st_ctime_ns)
 
+    def close(self) -> None:
+        """Nothing is open."""
+
 
 class MemoryMethod:
     """Copies with the standard library; fails when it is told to."""

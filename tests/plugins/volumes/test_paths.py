@@ -27,7 +27,6 @@ def refusal(text: str) -> str:
     return caught.value.id
 
 
-@pytest.mark.requirement("R087")
 @pytest.mark.requirement("R119")
 @pytest.mark.parametrize(
     ("text", "expected"),

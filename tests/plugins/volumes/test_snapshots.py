@@ -216,7 +216,7 @@ def test_a_volume_without_a_method_has_no_copies(site: Site) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(site: Site, volume: Volume) -> None:
     site.snapshots.write_bytes(b"in the way")
-    with pytest.raises(TapekitError, match="vol1.snapshots, cannot be used: File exists"):
+    with pytest.raises(TapekitError, match=r"vol1\.snapshots, cannot be used: File exists"):
         made(site, volume)
 
 

@@ -16,6 +16,10 @@ def row(path: str, directory: str, **more: object) -> VolumeSettings:
     return VolumeSettings(path=path, directory=Path(directory), **more)
 
 
+def copying(path: str, directory: str, copies: str) -> VolumeSettings:
+    return row(path, directory, snapshots="memory", snapshot_directory=Path(copies))
+
+
 def refused(base: Path, *rows: VolumeSettings) -> TapekitError:
     with pytest.raises(TapekitError) as caught:
         volume_table(rows, base, {"memory": MemoryMethod()})
@@ -80,16 +84,16 @@ def test_an_unknown_method_is_refused_with_those_there_are(base: Path) -> None:
         (row("/v/1", "a"), row("/v/2", "a")),
         (row("/v/1", "a"), row("/v/2", "a/inner")),
         (row("/v/1", "a/inner"), row("/v/2", "b"), row("/v/3", "a")),
-        (row("/v/1", "a", snapshots="memory", snapshot_directory=Path("a/inner/copies")),),
-        (row("/v/1", "a", snapshots="memory", snapshot_directory=Path("a")),),
+        (copying("/v/1", "a", "a/inner/copies"),),
+        (copying("/v/1", "a", "a"),),
         (
-            row("/v/1", "a", snapshots="memory", snapshot_directory=Path("b/copies")),
+            copying("/v/1", "a", "b/copies"),
             row("/v/2", "b"),
         ),
-        (row("/v/1", "a", snapshots="memory", snapshot_directory=Path()), row("/v/2", "b")),
+        (copying("/v/1", "a", ""), row("/v/2", "b")),
         (
-            row("/v/1", "a", snapshots="memory", snapshot_directory=Path("copies")),
-            row("/v/2", "b", snapshots="memory", snapshot_directory=Path("copies")),
+            copying("/v/1", "a", "copies"),
+            copying("/v/2", "b", "copies"),
         ),
     ],
 )

@@ -122,7 +122,7 @@ def test_used_counts_bytes_and_filemarks(opened: Any) -> None:
 
 def test_opening_and_closing_changes_nothing_that_a_crash_left(folder: Path, opened: Any) -> None:
     put(opened(), b"one", b"two")
-    opened().close
+    opened()
     with (folder / "payload").open("ab") as payload, (folder / "index").open("ab") as index:
         payload.write(b"tail of a write that was cut short")
         index.write(b"torn entry")

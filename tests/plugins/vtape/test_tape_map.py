@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,7 +34,7 @@ def test_totals(runs: list[tuple[int, int]]) -> None:
     assert tape.end == sum(objects)
     assert tape.marks == objects.count(FILEMARK)
     lengths = [run.length for run in tape.runs]
-    assert all(one != other for one, other in zip(lengths, lengths[1:], strict=False))
+    assert all(one != other for one, other in pairwise(lengths))
 
 
 @given(runs, st.data())

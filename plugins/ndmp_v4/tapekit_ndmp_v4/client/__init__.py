@@ -26,9 +26,9 @@ For a restore, keep ``result.environment`` and ``result.parts`` and give them
 to a :class:`RecoverPlan`.
 """
 
+from tapekit_ndmp_v4.client.backup import back_up
 from tapekit_ndmp_v4.client.client import NDMP_PORT, NdmpClient
 from tapekit_ndmp_v4.client.description import ServerDescription, describe
-from tapekit_ndmp_v4.client.operations import back_up, recover
 from tapekit_ndmp_v4.client.plans import (
     BackupPlan,
     BackupResult,
@@ -41,6 +41,7 @@ from tapekit_ndmp_v4.client.plans import (
     TapeWanted,
     Watch,
 )
+from tapekit_ndmp_v4.client.recovery import recover
 
 __all__ = [
     "NDMP_PORT",

@@ -32,6 +32,7 @@ from tapekit_ndmp_v4.errors import (
     NdmpReplyError,
     RemoteProtocolError,
 )
+from tapekit_ndmp_v4.exchanges import EXCHANGES
 from tapekit_ndmp_v4.numbers import (
     NDMP_VERSION,
     AuthType,
@@ -52,7 +53,10 @@ __all__ = ["NDMP_PORT", "NdmpClient"]
 NDMP_PORT: Final = 10000
 
 _CHUNK_BYTES: Final = 65536
-_TOLD_ONLY: Final = range(0x600, 0x800)
+_FIRST_LOG_CODE: Final = 0x600
+_TOLD_ONLY: Final = frozenset(
+    row.request for row in EXCHANGES if row.is_post and row.code >= _FIRST_LOG_CODE
+)
 """LOG and FH posts, which nobody waits for; others are notifications."""
 
 _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
@@ -88,6 +92,7 @@ class NdmpClient:
     ) -> None:
         self.address: Final = address
         self.wire: Final = NdmpConnection(Role.CLIENT, clock=clock, limits=limits, watch=watch)
+        self.wire.unwanted.update(_TOLD_ONLY)
         self._stream: Final = stream
         self._requesting: Final = trio.Lock()
         self._waiting: Final = trio.lowlevel.ParkingLot()
@@ -238,10 +243,13 @@ class NdmpClient:
         It runs between two messages in whichever task reads, so it must be
         quick; what it raises comes out there.
         """
-        if handler is None:
-            self._handlers.pop(kind, None)
-        else:
+        if handler is not None:
             self._handlers[kind] = cast("Callable[[Message], object]", handler)
+            self.wire.unwanted.discard(kind)
+            return
+        self._handlers.pop(kind, None)
+        if kind in _TOLD_ONLY:
+            self.wire.unwanted.add(kind)
 
     async def wait_for(self, *kinds: type[P]) -> P:
         """The oldest notification of these types, waiting for one."""
@@ -299,8 +307,8 @@ class NdmpClient:
         match event:
             case Reply() | HeaderError():
                 self._answered(event)
-            case Post(exchange=exchange, body=body):
-                self._posted(exchange.code, body)
+            case Post(body=body):
+                self._posted(body)
             case Undecodable(header=header, error=error):
                 _LOG.warning("%s: %s", self.address, error)
                 if header.message_type == MessageType.REPLY:
@@ -313,14 +321,14 @@ class NdmpClient:
         if event.header.reply_sequence == self._awaited:
             self._answer = event
 
-    def _posted(self, code: int, body: Message) -> None:
+    def _posted(self, body: Message) -> None:
         if isinstance(body, m.NotifyConnectionStatusPost):
             is_farewell = body.reason != ConnectionStatusReason.CONNECTED
             self._farewell = f"the server says: {body.text_reason}" if is_farewell else ""
         handler = self._handlers.get(type(body))
         if handler is not None:
             handler(body)
-        elif code not in _TOLD_ONLY:
+        elif type(body) not in _TOLD_ONLY:
             self._notifications.append(body)
 
     def _connection_lost(self, reason: str) -> ConnectionLost:

@@ -10,6 +10,7 @@ far as the connections still live.
 from __future__ import annotations
 
 import contextlib
+import enum
 from abc import ABC, abstractmethod
 from collections import deque
 from typing import TYPE_CHECKING, Final, TypeVar
@@ -18,10 +19,17 @@ import trio
 
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import tape as tape_steps
-from tapekit_ndmp_v4.errors import CATALOGUE, ConnectionLost, NdmpReplyError
+from tapekit_ndmp_v4.errors import (
+    CATALOGUE,
+    ConnectionLost,
+    NdmpReplyError,
+    OperationFailed,
+)
 from tapekit_ndmp_v4.numbers import (
     AddrType,
+    DataHaltReason,
     DataState,
+    MoverHaltReason,
     MoverState,
 )
 from tapekit_ndmp_v4.wire import Message
@@ -38,7 +46,7 @@ __all__ = ["Transfer"]
 
 R = TypeVar("R", bound=Message)
 
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 600.0
 """How long one server may work on after the other has halted: a mover writes
 what is left in its buffers, a data server what it has received."""
 
@@ -215,6 +223,33 @@ class Transfer(ABC):
                 for kind in _TOLD:
                     client.on_post(kind, None)
 
+    # Judging.
+
+    def check_success(self, operation: str) -> None:
+        """Refuse a transfer unless both servers halted as they should.
+
+        :raises OperationFailed: one of them did not.
+        """
+        data, mover = self.data_halt, self.mover_halt
+        if data != DataHaltReason.SUCCESSFUL or mover != MoverHaltReason.CONNECT_CLOSED:
+            raise CATALOGUE.raised_as(
+                OperationFailed,
+                "operation-failed",
+                operation=operation,
+                data=_word(data),
+                mover=_word(mover),
+            )
+
+    def unexpected_pause(self, operation: str, post: m.NotifyMoverPausedPost) -> OperationFailed:
+        """The error for a pause that the operation has no cure for."""
+        return CATALOGUE.raised_as(
+            OperationFailed,
+            "unexpected-pause",
+            operation=operation,
+            reason=_word(post.reason),
+            position=post.seek_position,
+        )
+
     # Letting go.
 
     async def stop(self) -> None:
@@ -270,3 +305,8 @@ async def _attempt(client: NdmpClient, request: RequestBody[R]) -> R | None:
         return await client.call(request)
     except (NdmpReplyError, ConnectionLost):
         return None
+
+
+def _word(reason: int | None) -> str:
+    """The document's name of a reason, or the number of an unknown one."""
+    return reason.name if isinstance(reason, enum.IntEnum) else str(reason)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import textwrap
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,15 +13,18 @@ import trio
 import trio.testing
 
 from tapekit.errors import TapekitError
+from tapekit_ndmp_v4 import client as client_package
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4 import xdr
 from tapekit_ndmp_v4.client import NdmpClient
 from tapekit_ndmp_v4.digest import challenge_digest
 from tapekit_ndmp_v4.errors import ConnectionLost, NdmpReplyError, RemoteProtocolError
+from tapekit_ndmp_v4.exchanges import EXCHANGES, refusal
 from tapekit_ndmp_v4.numbers import (
     AuthType,
     ConnectionStatusReason,
     DataHaltReason,
+    MoverHaltReason,
     NdmpError,
     TapeOpenMode,
 )
@@ -26,6 +32,8 @@ from tapekit_ndmp_v4.records import marked
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from tapekit_ndmp_v4.connection import NdmpConnection
 
 OK = NdmpError.NO_ERR
 CHALLENGE = bytes(range(64))
@@ -145,7 +153,7 @@ async def test_posts_between_request_and_reply_are_taken_in(
     scene.client.on_post(m.LogMessagePost, told.append)
 
     def answer(request: Any) -> bytes:
-        wire = scene.dialogue.wire
+        wire: NdmpConnection = scene.dialogue.wire
         before = b"".join(map(wire.send_post, [log("a"), HALTED, log("b")]))
         return before + wire.send_reply(request, STOPPED) + wire.send_post(PAUSED)
 
@@ -235,11 +243,18 @@ async def test_a_call_that_is_given_up_leaves_the_session_usable(
     late = m.TapeMtioReply(error=OK, resid_count=3)
     rewind = m.TapeMtioRequest(tape_op=4, count=1)
     kept: list[Any] = []
-    scene.dialogue.answer_with(rewind, lambda request: kept.append(request) or b"")
+
+    def keep(request: Any) -> bytes:
+        kept.append(request)
+        return b""
+
+    scene.dialogue.answer_with(rewind, keep)
     scene.dialogue.answer_with(
         STOP,
-        lambda request: scene.dialogue.wire.send_reply(kept[0], late)
-        + scene.dialogue.wire.send_reply(request, STOPPED),
+        lambda request: (
+            scene.dialogue.wire.send_reply(kept[0], late)
+            + scene.dialogue.wire.send_reply(request, STOPPED)
+        ),
     )
     nursery.start_soon(scene.dialogue.run)
     with trio.move_on_after(5) as patience:
@@ -368,9 +383,7 @@ async def test_news_that_came_before_the_end_is_still_there(
         await scene.client.wait_for(m.NotifyDataHaltedPost)
 
 
-async def test_a_stream_that_is_no_ndmp_ends_the_session(
-    scene: Any, nursery: trio.Nursery
-) -> None:
+async def test_a_stream_that_is_no_ndmp_ends_the_session(scene: Any, nursery: trio.Nursery) -> None:
     scene.dialogue.send(b"HTTP/1.1 400 Bad Request\r\n")
     nursery.start_soon(scene.dialogue.run)
     for _ in range(2):
@@ -503,3 +516,79 @@ async def test_nobody_at_an_address_is_said_so() -> None:
     with pytest.raises(TapekitError, match=f"no NDMP server answers at 127.0.0.1:{port}"):
         async with connect():
             pytest.fail("connected to nobody")
+
+
+README = Path(__file__).parents[4] / "plugins" / "ndmp_v4" / "README.md"
+
+
+def example() -> str:
+    """The program in the package's documentation."""
+    documentation = inspect.cleandoc(client_package.__doc__ or "")
+    block = documentation.split("::\n\n", 1)[1].split("\nFor a restore", 1)[0]
+    return textwrap.dedent(block).strip() + "\n"
+
+
+def test_the_readme_shows_the_same_example() -> None:
+    assert f"```python\n{example()}```\n" in README.read_text("utf-8")
+
+
+async def test_the_example_makes_a_backup(
+    listener: trio.SocketListener,
+    nursery: trio.Nursery,
+    dialogue_on: Any,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    done = m.NotifyMoverHaltedPost(reason=MoverHaltReason.CONNECT_CLOSED)
+
+    async def serve() -> None:
+        dialogue = dialogue_on(await listener.accept())
+        dialogue.post(status())
+        attr = m.AuthAttrMd5(challenge=CHALLENGE)
+        local = m.LocalAddr()
+        setting_up: list[tuple[m.Message, m.Message | None]] = [
+            (m.ConnectOpenRequest(protocol_version=4), None),
+            (
+                m.ConfigGetAuthAttrRequest(auth_type=AuthType.MD5),
+                m.ConfigGetAuthAttrReply(error=OK, server_attr=attr),
+            ),
+            (
+                auth(m.AuthMd5(auth_id="ndmp", auth_digest=challenge_digest(CHALLENGE, b"secret"))),
+                None,
+            ),
+            (m.MoverSetRecordSizeRequest(len=65536), None),
+            (m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR), None),
+            (m.TapeMtioRequest(tape_op=4, count=1), None),
+            (m.MoverSetWindowRequest(offset=0, length=2**64 - 1), None),
+            (m.MoverListenRequest(mode=0, addr_type=0), None),
+            (m.DataConnectRequest(addr=local), None),
+        ]
+        for request, reply in setting_up:
+            row = EXCHANGES.of(type(request))
+            dialogue.expect(request, reply or refusal(row, OK))
+        env = tuple(
+            m.Pair(*pair) for pair in (("FILESYSTEM", "/vs1/vol1"), ("LEVEL", "0"), ("HIST", "n"))
+        )
+        start = m.DataStartBackupRequest(butype_name="dump", env=env)
+        dialogue.expect(start, m.DataStartBackupReply(error=OK), HALTED, done)
+        letting_go: list[m.Message] = [
+            m.DataGetEnvRequest(),
+            m.DataGetStateRequest(),
+            m.MoverGetStateRequest(),
+            m.TapeMtioRequest(tape_op=5, count=2),
+            m.TapeMtioRequest(tape_op=4, count=1),
+            m.TapeCloseRequest(),
+            m.DataStopRequest(),
+            m.MoverStopRequest(),
+        ]
+        for request in letting_go:
+            dialogue.expect(request, refusal(EXCHANGES.of(type(request)), OK))
+        await dialogue.run()
+
+    nursery.start_soon(serve)
+    program, _, start_line = example().rstrip().rpartition("\n")
+    assert start_line == "trio.run(main)"
+    names: dict[str, Any] = {}
+    port = listener.socket.getsockname()[1]
+    exec(compile(program.replace("10000", str(port)), "example", "exec"), names)
+    await names["main"]()
+    assert capsys.readouterr().out.startswith("0 bytes in 0.0")

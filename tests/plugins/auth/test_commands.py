@@ -1,0 +1,110 @@
+"""``tapekit auth``."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from tapekit.errors import TapekitError
+from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit_auth.accounts import Account, Accounts, StoredUsers, User
+from tapekit_auth.commands import command_app
+from tapekit_auth.roles import roles_with
+from tapekit_auth.sealing import KeyFile
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LISTED = User("listed", ("backup",), (), "stack file")
+
+
+@pytest.fixture
+def accounts(tmp_path: Path) -> Accounts:
+    stored = StoredUsers(MemoryStateStore(), KeyFile(tmp_path / "auth.key"))
+    return Accounts({"listed": Account(LISTED, b"Password of a file")}, stored)
+
+
+def output(accounts: Accounts, *arguments: str) -> str:
+    app = command_app(lambda: accounts, roles_with(()))
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0
+    return result.stdout
+
+
+def refusal(accounts: Accounts, *arguments: str) -> TapekitError:
+    with pytest.raises(TapekitError) as refused:
+        output(accounts, *arguments)
+    return refused.value
+
+
+@pytest.mark.requirement("R180")
+def test_add_prints_the_password_that_then_holds(accounts: Accounts) -> None:
+    text = output(accounts, "add", "anna", "--role", "vsadmin", "--svm", "vs1", "--svm", "vs2")
+    shown = re.fullmatch(r"User: anna\nPassword: ([A-Za-z0-9]{16})\n", text)
+    assert shown is not None
+    account = accounts.account("anna")
+    assert account.password.decode() == shown[1]
+    assert account.user == User("anna", ("vsadmin",), ("vs1", "vs2"), "state store")
+
+
+def test_add_makes_a_backup_user_of_all_svms_by_default(accounts: Accounts) -> None:
+    output(accounts, "add", "anna")
+    assert accounts.account("anna").user == User("anna", ("backup",), (), "state store")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row"),
+    [
+        (("listed",), "user-in-stack-file"),
+        (("an na",), "bad-user-name"),
+        (("anna\n",), "bad-user-name"),
+        (("a" * 65,), "bad-user-name"),
+        (("anna", "--role", "king"), "unknown-role"),
+        (("anna", "--role", "vsadmin-backup"), "role-needs-svm"),
+    ],
+)
+def test_add_refuses(arguments: tuple[str, ...], row: str, accounts: Accounts) -> None:
+    assert refusal(accounts, "add", *arguments).id == f"auth.{row}"
+    assert accounts.users() == [LISTED]
+
+
+def test_add_does_not_change_a_user(accounts: Accounts) -> None:
+    output(accounts, "add", "anna")
+    before = accounts.account("anna")
+    assert refusal(accounts, "add", "anna").id == "auth.user-exists"
+    assert accounts.account("anna") == before
+
+
+def test_remove_forgets_a_user(accounts: Accounts) -> None:
+    output(accounts, "add", "anna")
+    assert output(accounts, "remove", "anna") == "removed anna\n"
+    assert accounts.account("anna").user is None
+
+
+@pytest.mark.parametrize(
+    ("user", "row"), [("listed", "user-in-stack-file"), ("anna", "no-such-user")]
+)
+def test_remove_refuses(user: str, row: str, accounts: Accounts) -> None:
+    assert refusal(accounts, "remove", user).id == f"auth.{row}"
+
+
+def test_list_shows_everybody_and_no_password(accounts: Accounts) -> None:
+    password = output(accounts, "add", "anna", "--svm", "vs1").split()[-1]
+    text = output(accounts, "list")
+    assert not [line for line in text.splitlines() if line != line.rstrip()]
+    assert [line.split() for line in text.splitlines()] == [
+        ["User", "Roles", "SVMs", "Kept", "in"],
+        ["listed", "backup", "all", "stack", "file"],
+        ["anna", "backup", "vs1", "state", "store"],
+    ]
+    assert password not in text
+
+
+def test_list_answers_with_json(accounts: Accounts) -> None:
+    assert json.loads(output(accounts, "list", "--json")) == [
+        {"name": "listed", "roles": ["backup"], "svms": [], "kept_in": "stack file"}
+    ]

@@ -1,0 +1,167 @@
+"""A stack with the dump engine over plain directories, and what a backup of it gives."""
+
+from __future__ import annotations
+
+import os
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+
+from tapekit.hookspecs.data_engine import LogLevel
+from tapekit.hookspecs.storage import Origin
+from tapekit.testing import MemorySink, MemoryServices
+from tapekit_dump.headers import RECORD_BYTES, Header, HeaderType, unpack_header
+from tapekit_dump.plugin import DumpPlugin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tapekit.hookspecs.data_engine import DataEngine, Pairs
+    from tapekit.hookspecs.events import Event
+
+VOLUME = "/vs1/vol1"
+
+
+class DirectoryTree:
+    """A directory as the tree of a backup or a restore."""
+
+    def __init__(self, directory: Path, path: str, snapshot_name: str | None, now_s: int) -> None:
+        self.descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self.volume_path = VOLUME
+        self.subpath = path.removeprefix(VOLUME).strip("/")
+        self.path = path
+        self.snapshot_name = snapshot_name
+        self.taken_at_s = now_s
+        self.is_closed = False
+
+    def origin(self, status: os.stat_result) -> Origin:
+        """As if the copy had been made a thousand seconds after each change."""
+        return Origin(status.st_ino, status.st_ctime_ns - 1000 * 10**9)
+
+    def close(self) -> None:
+        assert not self.is_closed
+        self.is_closed = True
+        os.close(self.descriptor)
+
+
+class DirectoryStorage:
+    """The volume ``/vs1/vol1`` is a directory; every tree opened is kept."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.snapshot_name: str | None = None
+        self.now_s = 1_700_000_000
+        self.trees: list[DirectoryTree] = []
+
+    def _below(self, path: str) -> Path:
+        return self.directory / path.removeprefix(VOLUME).strip("/")
+
+    def open_backup(self, path: str, holder: str) -> DirectoryTree:
+        tree = DirectoryTree(self._below(path), path, self.snapshot_name, self.now_s)
+        self.trees.append(tree)
+        return tree
+
+    def open_restore(self, path: str, holder: str) -> DirectoryTree:
+        self._below(path).mkdir(parents=True, exist_ok=True)
+        tree = DirectoryTree(self._below(path), path, None, self.now_s)
+        self.trees.append(tree)
+        return tree
+
+    def filesystems(self) -> tuple[()]:
+        return ()
+
+
+class Record(NamedTuple):
+    """A header of a stream with the data that follows it."""
+
+    header: Header
+    data: bytes
+    position: int
+
+
+class Backup(NamedTuple):
+    """What came of one backup."""
+
+    data: bytes
+    services: MemoryServices
+    environment: dict[str, str]
+
+    @property
+    def records(self) -> list[Record]:
+        """The stream, header by header."""
+        return list(self._records())
+
+    def _records(self) -> Iterator[Record]:
+        at = 0
+        while at < len(self.data):
+            header = unpack_header(self.data[at : at + RECORD_BYTES])
+            end = at + RECORD_BYTES * (1 + header.data_records)
+            yield Record(header, self.data[at + RECORD_BYTES : end], at)
+            at = end
+
+    def objects(self, number: int) -> list[Record]:
+        """The records of one object, its attributes included."""
+        types = (HeaderType.INODE, HeaderType.ADDR)
+        return [r for r in self.records if r.header.type in types and r.header.inode == number]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [text for level, text in self.services.messages if level is LogLevel.WARNING]
+
+
+class Site(NamedTuple):
+    """A running engine and what it works on."""
+
+    engine: DataEngine
+    storage: DirectoryStorage
+    volume: Path
+    events: list[Event]
+
+    def back_up(
+        self,
+        *variables: tuple[str, str],
+        wants_history: bool = False,
+        sink: MemorySink | None = None,
+    ) -> Backup:
+        """Back the volume up, or what FILESYSTEM says."""
+        sink, services = sink or MemorySink(), MemoryServices(wants_history=wants_history)
+        pairs: Pairs = (("FILESYSTEM", VOLUME), *variables)
+        with closing(self.engine.prepare_backup(pairs, "a test")) as job:
+            job.run(sink, services)
+            assert sink.is_finished
+            return Backup(sink.data, services, dict(job.environment()))
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+    """The directory of the volume, empty."""
+    directory = tmp_path / "volume"
+    directory.mkdir()
+    return directory
+
+
+@pytest.fixture
+def make_site(
+    assembled: Callable[..., Any], plugin: Callable[..., Any], volume: Path
+) -> Callable[..., Site]:
+    """Makes a site; ``tables`` is the stack file's ``[dump]`` table."""
+
+    def make(tables: str = "") -> Site:
+        storage, events = DirectoryStorage(volume), list[Any]()
+        directories = plugin(
+            "directories",
+            tapekit_provide_storage=lambda self: storage,
+            tapekit_on_event=lambda self, event: events.append(event),
+        )
+        kernel = assembled(DumpPlugin, directories, tables=tables)
+        return Site(kernel.engines["dump"], storage, volume, events)
+
+    return make
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    """A site with the settings as they are."""
+    return make_site()

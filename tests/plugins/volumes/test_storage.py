@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.storage import Origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.plugins.volumes.conftest import Site
+
+ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
+
+
+def refused(call: Callable[[str, str], object], path: str) -> TapekitError:
+    with pytest.raises(TapekitError) as caught:
+        call(path, "session 1")
+    return caught.value
+
+
+@pytest.fixture(autouse=True)
+def _no_descriptor_is_left() -> Iterator[None]:
+    before = {path.name for path in Path("/proc/self/fd").iterdir()}
+    yield
+    assert {path.name for path in Path("/proc/self/fd").iterdir()} == before
+
+
+def names_in(descriptor: int) -> list[str]:
+    with os.scandir(descriptor) as entries:
+        return sorted(entry.name for entry in entries)
+
+
+@pytest.mark.requirement("R003")
+def test_a_backup_reads_a_copy_where_the_volume_has_a_method(site: Site) -> None:
+    tree = site.storage.open_backup("/vs1/vol1", "session 1")
+    (site.folder / "vol1" / "inner" / "file").write_bytes(b"changed")
+    assert (tree.volume_path, tree.subpath) == ("/vs1/vol1", "")
+    assert (tree.snapshot_name, tree.taken_at_s) == ("snapshot_for_backup.0", 1000)
+    file = os.open("inner/file", os.O_RDONLY, dir_fd=tree.descriptor)
+    status = os.fstat(file)
+    assert os.read(file, 100) == b"content"
+    assert tree.origin(status) == Origin(status.st_ino + 1_000_000, status.st_ctime_ns)
+    os.close(file)
+    tree.close()
+    tree.close()
+    assert (site.copies(), site.holders()) == ([], [])
+
+
+@pytest.mark.requirement("R119")
+def test_a_subtree_is_opened_in_the_copy(site: Site) -> None:
+    tree = site.storage.open_backup("/vs1/vol1/inner/", "session 1")
+    assert (tree.subpath, names_in(tree.descriptor)) == ("inner", ["file"])
+    inner = (site.snapshots / "snapshot_for_backup.0" / "inner").stat()
+    assert os.path.samestat(os.fstat(tree.descriptor), inner)
+    tree.close()
+
+
+@pytest.mark.requirement("R231")
+def test_a_live_backup_reads_the_volume_itself(site: Site) -> None:
+    tree = site.storage.open_backup("/vs1/live", "session 1")
+    (site.folder / "live" / "new").write_bytes(b"new")
+    assert names_in(tree.descriptor) == ["inner", "new"]
+    assert (tree.snapshot_name, tree.taken_at_s) == (None, 1000)
+    status = (site.folder / "live" / "new").stat()
+    assert tree.origin(status) == Origin(status.st_ino, status.st_ctime_ns)
+    tree.close()
+    assert site.holders() == []
+
+
+@pytest.mark.requirement("R226")
+def test_an_existing_copy_is_read_and_makes_no_other(site: Site) -> None:
+    site.keeper.create(site.storage.volume("/vs1/vol1"), "daily")
+    site.kernel.now_s += 5000
+    tree = site.storage.open_backup("/vs1/vol1/.snapshot/daily/inner", "session 1")
+    assert (tree.snapshot_name, tree.subpath, tree.taken_at_s) == ("daily", "inner", 1000)
+    assert names_in(tree.descriptor) == ["file"]
+    assert site.copies() == ["daily"]
+    tree.close()
+    assert (site.copies(), site.holders()) == (["daily"], [])
+
+
+@pytest.mark.parametrize("path", ["/vs1/vol1/missing", "/vs1/vol1/inner/file", "/vs1/vol1/link"])
+def test_a_wrong_path_costs_no_copy(site: Site, path: str) -> None:
+    (site.folder / "vol1" / "link").symlink_to("inner")
+    assert refused(site.storage.open_backup, path).id.startswith("volumes.")
+    assert not site.snapshots.exists()
+    assert site.kernel.events == []
+
+
+def test_a_file_is_refused_with_its_directory(site: Site) -> None:
+    error = refused(site.storage.open_backup, "/vs1/vol1/inner/file")
+    assert str(error) == "/vs1/vol1/inner/file is not a directory"
+    assert "that it is in, /vs1/vol1/inner;" in error.explained
+
+
+def test_a_path_that_is_not_in_the_copy_lets_go_of_it(site: Site) -> None:
+    def remove() -> None:
+        [copy] = site.snapshots.glob(".*.new")
+        (copy / "inner" / "file").unlink()
+        (copy / "inner").rmdir()
+
+    site.method.during_create = remove
+    assert refused(site.storage.open_backup, "/vs1/vol1/inner").id == "volumes.no-such-path"
+    assert (site.copies(), site.holders()) == ([], [])
+
+
+def test_an_unknown_volume_is_refused_with_those_there_are(site: Site) -> None:
+    for call in (site.storage.open_backup, site.storage.open_restore):
+        assert (
+            str(refused(call, "/vs1/vol2/a"))
+            == "there is no volume /vs1/vol2; there are: /vs1/vol1, /vs1/live"
+        )
+
+
+@pytest.mark.requirement("R345")
+def test_a_copy_that_is_not_there_is_refused_in_the_guides_words(site: Site) -> None:
+    error = refused(site.storage.open_backup, "/vs1/vol1/.snapshot/missing")
+    assert str(error) == "Unable to lock a snapshot needed by dump"
+
+
+@pytest.mark.requirement("R347")
+@pytest.mark.parametrize("path", ["/vs1/vol1", "/vs1/live"])
+def test_a_volume_that_is_gone_is_in_a_transitional_state(site: Site, path: str) -> None:
+    for name in ("vol1", "live"):
+        (site.folder / name).rename(site.folder / f"{name}-away")
+    for call in (site.storage.open_backup, site.storage.open_restore):
+        error = refused(call, path)
+        assert str(error) == "Volume is temporarily in a transitional state"
+        assert f"Mount the file system of {path}" in error.explained
+
+
+@ROOT_ONLY
+@pytest.mark.requirement("R347")
+def test_the_directory_below_a_mount_is_not_taken_for_the_volume(site: Site) -> None:
+    place = site.folder / "live"
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+    site.settle()
+    tree = site.storage.open_backup("/vs1/live", "session 1")
+    assert names_in(tree.descriptor) == []
+    tree.close()
+    subprocess.run(["umount", place], check=True)
+    for call in (site.storage.open_backup, site.storage.open_restore):
+        error = refused(call, "/vs1/live")
+        assert error.id == "volumes.volume-in-transitional-state"
+
+
+@pytest.mark.requirement("R333")
+def test_a_volume_that_cannot_be_opened_is_told_in_the_guides_words(site: Site) -> None:
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, limits[1]))
+    try:
+        error = refused(site.storage.open_backup, "/vs1/live")
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+    assert str(error) == "Could not obtain vol ref for Volume /vs1/live"
+    assert "Too many open files" in error.explained
+
+
+def test_a_restore_makes_its_destination(site: Site) -> None:
+    tree = site.storage.open_restore("/vs1/vol1/new/deep\udcff", "session 1")
+    assert tree.path == "/vs1/vol1/new/deep\udcff"
+    made = site.folder / "vol1" / "new" / "deep\udcff"
+    assert os.path.samestat(os.fstat(tree.descriptor), made.stat())
+    tree.close()
+    tree.close()
+    top = site.storage.open_restore("/vs1/vol1/", "session 1")
+    assert top.path == "/vs1/vol1"
+    top.close()
+
+
+def test_a_restore_follows_no_symbolic_link(site: Site) -> None:
+    (site.folder / "vol1" / "link").symlink_to(site.folder / "live")
+    error = refused(site.storage.open_restore, "/vs1/vol1/link/new")
+    assert error.id == "volumes.path-through-link"
+    assert not (site.folder / "live" / "new").exists()
+
+
+@pytest.mark.requirement("R338")
+def test_a_read_only_volume_is_refused_in_the_guides_words(site: Site) -> None:
+    site.settle(read_only=True)
+    error = refused(site.storage.open_restore, "/vs1/vol1/new")
+    assert str(error) == "Destination volume is read-only"
+    assert not (site.folder / "vol1" / "new").exists()
+    site.storage.open_backup("/vs1/vol1", "session 1").close()
+
+
+@ROOT_ONLY
+@pytest.mark.requirement("R338")
+def test_a_volume_on_a_read_only_mount_is_refused_alike(site: Site) -> None:
+    place = site.folder / "live"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", place], check=True)
+    try:
+        error = refused(site.storage.open_restore, "/vs1/live/new")
+    finally:
+        subprocess.run(["umount", place], check=True)
+    assert str(error) == "Destination volume is read-only"
+
+
+def test_a_copy_cannot_be_restored_to(site: Site) -> None:
+    site.keeper.create(site.storage.volume("/vs1/vol1"), "daily")
+    error = refused(site.storage.open_restore, "/vs1/vol1/.snapshot/daily/new")
+    assert error.id == "volumes.copy-is-read-only"
+    assert not (site.snapshots / "daily" / "new").exists()
+
+
+def test_filesystems_come_in_the_order_of_the_stack_file(site: Site) -> None:
+    assert [info.path for info in site.storage.filesystems()] == ["/vs1/vol1", "/vs1/live"]
