@@ -33,6 +33,7 @@ PEERS = {
         Peer("mkfs.ext4", "e2fsprogs"),
         Peer("tshark", "tshark"),
         Peer("losetup", "util-linux"),
+        Peer("cc", "gcc libc6-dev"),
     )
 }
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from interop_peers import program
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 TAPEKIT = (sys.executable, "-m", "tapekit")
@@ -117,8 +117,10 @@ class Stack:
         """This server in NDMJOB's notation."""
         return f"127.0.0.1:{self.port}/4{'t' if text else 'm'},ndmp,{self.password}"
 
-    def ndmjob(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-        """Run NDMJOB; its log goes to the result's standard error."""
+    def ndmjob(
+        self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run NDMJOB, with these variables besides the present ones."""
         empty = self.directory / "ndmjob.conf"
         empty.touch()
         done = subprocess.run(
@@ -137,6 +139,7 @@ class Stack:
             timeout=PATIENCE_S,
             stdin=subprocess.DEVNULL,
             cwd=self.directory,
+            env={**os.environ, **(environment or {})},
         )
         if check:
             assert done.returncode == 0, done.stdout + done.stderr + self.log.read_text()

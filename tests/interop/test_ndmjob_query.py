@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("text", [False, True], ids=["md5", "text"])
 def test_query_lists_host_butype_volumes_and_devices(stack: Stack, text: bool) -> None:
     need("ndmjob")
-    shown = stack.ndmjob("-v", "-q", "-D", stack.agent(text=text)).stdout
+    agent = stack.agent(text=text)
+    shown = stack.ndmjob("-v", "-q", "-D", agent, "-T", agent).stdout
     assert "os_type    Linux" in shown
     assert "tapekit" in shown.lower()
-    for line in ("DATA_LISTEN", "dump", "/vs1/vol1", "nrst0a", "nrst1a", "MD5", "TEXT"):
+    for line in ("Backup type info of dump format", "attrs", "/vs1/vol1", "nrst0a", "nrst1a", "MD5", "TEXT"):
         assert line.lower() in shown.lower(), f"{line} is missing in:\n{shown}"
 
 

@@ -41,6 +41,7 @@ class ObjectContent:
         "header",
         "is_cut",
         "is_doubtful",
+        "offset",
     )
 
     def __init__(self, records: RecordReader, header: Header, findings: Findings) -> None:
@@ -51,6 +52,8 @@ class ObjectContent:
         self.following: Header | None = None
         """The header behind what has been taken, ``None`` at the end of the
         stream; valid once all spans have been taken."""
+        self.offset = 0
+        """How much of the content the spans taken so far describe, in bytes."""
         self.is_cut = False
         """Whether the stream was damaged, or ended, in or right behind what
         has been taken."""
@@ -80,16 +83,14 @@ class ObjectContent:
         There are no more spans after damage, since nothing tells how much of
         the content is missing.
         """
-        yield self.header.present
-        self._advance()
-        self.is_doubtful = self._records.damages != self._damages
-        while (header := self.following) is not None and self._is_continuation(header):
-            if self.is_cut:
-                self._pass_over(header)
-            else:
-                yield header.present
-                self._advance()
-                self.is_doubtful = self._records.damages != self._damages
+        header: Header | None = self.header
+        while header is not None:
+            present = header.present
+            yield present
+            self.offset += len(present) * RECORD_BYTES
+            self._advance()
+            self.is_doubtful = self._records.damages != self._damages
+            header = self._next_continuation()
 
     def end_of_stream(self) -> None:
         """Tell that the stream ended within a span."""
@@ -148,6 +149,16 @@ class ObjectContent:
             self.end_of_stream()
         else:
             self.is_cut = self.is_cut or self._records.damages != self._damages
+
+    def _next_continuation(self) -> Header | None:
+        """The next header, if it goes on with the content; what does so
+        after damage is passed over.
+        """
+        while (header := self.following) is not None and self._is_continuation(header):
+            if not self.is_cut:
+                return header
+            self._pass_over(header)
+        return None
 
     def _pass_over(self, header: Header) -> None:
         try:

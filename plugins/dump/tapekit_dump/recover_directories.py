@@ -99,7 +99,7 @@ class DirectoryReader:
         try:
             for present in content.spans():
                 count = (len(present) - present.count(0)) * RECORD_BYTES
-                data = self._records.stream.take(count)
+                data = bytes(self._records.stream.take(count))
                 self._catalogue.add_content(
                     directory,
                     data[: max(0, header.size - offset)],

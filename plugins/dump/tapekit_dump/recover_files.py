@@ -12,6 +12,7 @@ import itertools
 import os
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.segments import ConnectionBroken
 from tapekit.streams import EndOfStream
 from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.recover_attributes import Attributes
@@ -126,21 +127,32 @@ class FileMaker:
             content.pass_over()
             return
         try:
-            offset, end = self._fill(content, copies)
-            is_whole = offset >= content.header.size or not content.is_cut
-            sets = content.take_sets()
-            for copy in copies:
-                if copy.fd < 0:
-                    continue
-                if not is_whole:
-                    self._losses.incomplete(copy.place, offset, copy.links)
-                    continue
-                self._finish(copy, content.header, end, sets)
-                if content.is_doubtful:
-                    self._losses.doubtful(copy.place)
+            self._make(content, copies)
+        except ConnectionBroken:
+            self._give_up(content, copies)
+            raise
         finally:
             for copy in copies:
                 copy.close()
+
+    def _make(self, content: ObjectContent, copies: Sequence[Copy]) -> None:
+        end = self._fill(content, copies)
+        is_whole = content.offset >= content.header.size or not content.is_cut
+        sets = content.take_sets()
+        if not is_whole:
+            self._give_up(content, copies)
+            return
+        for copy in copies:
+            if copy.fd >= 0:
+                self._finish(copy, content.header, end, sets)
+                if content.is_doubtful:
+                    self._losses.doubtful(copy.place)
+
+    def _give_up(self, content: ObjectContent, copies: Sequence[Copy]) -> None:
+        """Tell that the stream has not all of a file."""
+        for copy in copies:
+            if copy.fd >= 0:
+                self._losses.incomplete(copy.place, content.offset, copy.links)
 
     def _begin(self, places: Sequence[Place]) -> Copy | None:
         """Open a new file under the first name that can be had."""
@@ -156,18 +168,15 @@ class FileMaker:
             return Copy(fd, place, places[index + 1 :], self._losses)
         return None
 
-    def _fill(self, content: ObjectContent, copies: Sequence[Copy]) -> tuple[int, int]:
-        """Write the content; gives how far the stream describes it, and
-        where its last data ends.
-        """
-        size, offset, end = content.header.size, 0, 0
+    def _fill(self, content: ObjectContent, copies: Sequence[Copy]) -> int:
+        """Write the content; gives where its last data ends."""
+        size, end = content.header.size, 0
         try:
             for present in content.spans():
-                end = self._take_span(present, offset, size, copies) or end
-                offset += len(present) * RECORD_BYTES
+                end = self._take_span(present, content.offset, size, copies) or end
         except EndOfStream:
             content.end_of_stream()
-        return offset, end
+        return end
 
     def _take_span(self, present: bytes, offset: int, size: int, copies: Sequence[Copy]) -> int:
         """Write the records of one header; gives the end of its last data,

@@ -15,8 +15,8 @@ from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import BadRequest, Ignored, Request
 from tapekit_ndmp_v4.exchanges import refusal
 from tapekit_ndmp_v4.handlers import config, connect, data, mover, tape
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.numbers import MoverState, NdmpError
+from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

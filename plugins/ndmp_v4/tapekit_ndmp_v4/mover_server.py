@@ -43,7 +43,7 @@ _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
 _NO_PROGRESS: Final = MoverProgress(0, 0, 0, 0)
 
-CLOSE_PATIENCE_S: Final = 2.0
+_CLOSE_PATIENCE_S: Final = 2.0
 """How long MOVER_CLOSE waits for the data server to take what was sent."""
 
 
@@ -212,7 +212,7 @@ class MoverServer:
             mover.close()
             if self.mode is MoverMode.READ:
                 connection.abort()
-            with trio.move_on_after(CLOSE_PATIENCE_S):
+            with trio.move_on_after(_CLOSE_PATIENCE_S):
                 await self._settled.wait()
             connection.abort()
             await self._settled.wait()

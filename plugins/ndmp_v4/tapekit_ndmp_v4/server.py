@@ -36,10 +36,10 @@ __all__ = ["NdmpServer"]
 
 _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
-FAREWELL_S: Final = 2.0
+_FAREWELL_S: Final = 2.0
 """How long a closing connection may take to send what is queued."""
 
-THREADS_PER_SESSION: Final = 4
+_THREADS_PER_SESSION: Final = 4
 """A data job, a mover, a drive request and one to spare: a limit that no
 session can use up for another."""
 
@@ -61,7 +61,7 @@ class NdmpServer:
         self._clock: Final = clock
         self._limit: Final = sessions
         self._host: Final = read_host_facts(settings.vendor, settings.product)
-        self._threads: Final = trio.CapacityLimiter(sessions * THREADS_PER_SESSION)
+        self._threads: Final = trio.CapacityLimiter(sessions * _THREADS_PER_SESSION)
         self._sessions: Final[dict[int, tuple[Session, trio.CancelScope]]] = {}
         self._last_number = 0
         self._changed = trio.Event()
@@ -99,7 +99,7 @@ class NdmpServer:
             finally:
                 session.release()
                 outbox.close()
-                with trio.move_on_after(FAREWELL_S):
+                with trio.move_on_after(_FAREWELL_S):
                     await sent.wait()
                 nursery.cancel_scope.cancel()
         with trio.CancelScope(shield=True):
@@ -145,7 +145,7 @@ class NdmpServer:
         self, stream: ControlStream, wire: NdmpConnection, refusal: TapekitError
     ) -> None:
         _LOG.warning("connection from %s refused: %s", stream.peer, refusal)
-        with trio.move_on_after(FAREWELL_S):
+        with trio.move_on_after(_FAREWELL_S):
             try:
                 await stream.send_all(
                     wire.send_post(_status(ConnectionStatusReason.REFUSED, str(refusal)))

@@ -18,11 +18,11 @@ from tapekit.hookspecs.authentication import AuthMethod, Principal
 from tapekit_ndmp_v4.data_server import DataServer
 from tapekit_ndmp_v4.data_state import DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.joint_state import settle
 from tapekit_ndmp_v4.messages import CHALLENGE_BYTES
 from tapekit_ndmp_v4.mover_server import MoverServer
 from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverState, NdmpError
+from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.tape_server import TapeServer
 
 if TYPE_CHECKING:

@@ -11,7 +11,9 @@ import pytest
 from tapekit.hookspecs.data_engine import LogLevel
 from tapekit.hookspecs.storage import Origin
 from tapekit.testing import MemorySink, MemoryServices
+from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.headers import RECORD_BYTES, Header, HeaderType, unpack_header
+from tapekit_dump.maps import ROOT
 from tapekit_dump.plugin import DumpPlugin
 
 if TYPE_CHECKING:
@@ -106,6 +108,38 @@ class Backup(NamedTuple):
         types = (HeaderType.INODE, HeaderType.ADDR)
         return [r for r in self.records if r.header.type in types and r.header.inode == number]
 
+    def paths(self) -> dict[bytes, int]:
+        """The number of each path, as the directories in the stream say."""
+        contents: dict[int, bytes] = {}
+        for header, data, _ in self.records:
+            if header.type in {HeaderType.INODE, HeaderType.ADDR} and not header.has_attributes:
+                contents[header.inode] = (contents.get(header.inode, b"") + data)[: header.size]
+        found: dict[bytes, int] = {b"": ROOT}
+        pending = [(b"", ROOT)]
+        while pending:
+            path, directory = pending.pop()
+            for entry in list(decode_entries(contents[directory]))[2:]:
+                below = path + b"/" + entry.name if path else entry.name
+                found[below] = entry.inode
+                if entry.kind == EntryType.DIRECTORY:
+                    pending.append((below, entry.inode))
+        return found
+
+    def content(self, path: bytes) -> bytes:
+        """What a file's records hold, holes as zeros."""
+        number, content, size = self.paths()[path], bytearray(), 0
+        for header, data, _ in self.objects(number):
+            if not header.has_attributes:
+                size, rest = header.size, memoryview(data)
+                for flag in header.present:
+                    content += rest[:RECORD_BYTES] if flag else bytes(RECORD_BYTES)
+                    rest = rest[RECORD_BYTES * flag :]
+        return bytes(content[:size])
+
+    def header(self, path: bytes) -> Header:
+        """The first header of what has this path."""
+        return self.objects(self.paths()[path])[0].header
+
     @property
     def warnings(self) -> list[str]:
         return [text for level, text in self.services.messages if level is LogLevel.WARNING]
@@ -118,6 +152,8 @@ class Site(NamedTuple):
     storage: DirectoryStorage
     volume: Path
     events: list[Event]
+    at_phase: dict[str, Callable[[], object]]
+    """What happens to the tree when a phase starts."""
 
     def back_up(
         self,
@@ -150,13 +186,20 @@ def make_site(
 
     def make(tables: str = "") -> Site:
         storage, events = DirectoryStorage(volume), list[Any]()
+        at_phase: dict[str, Callable[[], object]] = {}
+
+        def hear(event: Event) -> None:
+            events.append(event)
+            if event.name == "dump.phase-started":
+                at_phase.get(str(event.facts["phase"]), int)()
+
         directories = plugin(
             "directories",
             tapekit_provide_storage=lambda self: storage,
-            tapekit_on_event=lambda self, event: events.append(event),
+            tapekit_on_event=lambda self, event: hear(event),
         )
         kernel = assembled(DumpPlugin, directories, tables=tables)
-        return Site(kernel.engines["dump"], storage, volume, events)
+        return Site(kernel.engines["dump"], storage, volume, events, at_phase)
 
     return make
 

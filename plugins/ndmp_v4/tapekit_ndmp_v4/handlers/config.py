@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final
 from tapekit.hookspecs.authentication import AuthMethod
 from tapekit.hookspecs.environment import Direction
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.messages import (
     AuthAttrMd5,
     AuthAttrNone,
@@ -38,6 +37,7 @@ from tapekit_ndmp_v4.messages import (
     FsInfo,
 )
 from tapekit_ndmp_v4.numbers import AuthType, NdmpError, TapeAttr
+from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.wire import Pair
 
 if TYPE_CHECKING:

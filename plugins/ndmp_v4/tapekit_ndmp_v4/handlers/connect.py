@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
 from tapekit_ndmp_v4.digest import digest_matches
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.messages import (
     AuthMd5,
     AuthNone,
@@ -19,6 +18,7 @@ from tapekit_ndmp_v4.messages import (
     ConnectOpenRequest,
 )
 from tapekit_ndmp_v4.numbers import NDMP_VERSION, NdmpError
+from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
     from tapekit_ndmp_v4.session import Session

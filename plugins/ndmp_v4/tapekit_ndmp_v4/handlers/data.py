@@ -12,7 +12,6 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import Selection
 from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.messages import (
     DataAbortReply,
     DataAbortRequest,
@@ -42,6 +41,7 @@ from tapekit_ndmp_v4.numbers import (
     MoverState,
     NdmpError,
 )
+from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.wire import Pair
 
 if TYPE_CHECKING:

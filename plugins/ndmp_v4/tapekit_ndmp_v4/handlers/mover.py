@@ -13,7 +13,6 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.mover import UNLIMITED, Window
 from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.messages import (
     LocalAddr,
     MoverAbortReply,
@@ -39,6 +38,7 @@ from tapekit_ndmp_v4.messages import (
     TcpAddrs,
 )
 from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverMode, MoverState, NdmpError
+from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.tape_driver import OpenTape

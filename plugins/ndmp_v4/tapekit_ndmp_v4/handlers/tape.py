@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
 from tapekit_ndmp_v4.conditions import NDMP_ERRORS
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.handlers.refusal import Refused
 from tapekit_ndmp_v4.messages import (
     TapeCloseReply,
     TapeCloseRequest,
@@ -30,6 +29,7 @@ from tapekit_ndmp_v4.numbers import (
     TapeOpenMode,
     TapeUnsupported,
 )
+from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,7 @@ __all__ = ["close", "get_state", "move", "open_device", "read", "write"]
 
 _T = TypeVar("_T")
 
-LARGEST_READ: Final = 1 << 20
+_LARGEST_READ: Final = 1 << 20
 """Bytes that TAPE_READ may ask for; more cannot be a tape record."""
 
 _UNKNOWN: Final = 0xFFFF_FFFF
@@ -182,7 +182,7 @@ async def write(session: Session, request: TapeWriteRequest) -> TapeWriteReply:
 async def read(session: Session, request: TapeReadRequest) -> TapeReadReply:
     """TAPE_READ: at most one record, its rest discarded."""
     tape = await _usable(session)
-    if request.count > LARGEST_READ:
+    if request.count > _LARGEST_READ:
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
     data = b""
     if request.count:

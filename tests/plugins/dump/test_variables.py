@@ -1,0 +1,83 @@
+"""The rows of the engine's environment variables."""
+
+from __future__ import annotations
+
+import pytest
+
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.environment import BadEnvironment, Direction, Environment, Kind
+from tapekit_dump.variables import NOT_AVAILABLE, VARIABLES, refuse_not_available
+
+NAMES_OF_THE_GUIDE = frozenset(
+    "DEBUG FILESYSTEM NDMP_VERSION PATHNAME_SEPARATOR TYPE VERBOSE ACL_START BASE_DATE DIRECT"
+    " DMP_NAME DUMP_DATE ENHANCED_DAR_ENABLED EXCLUDE EXTRACT EXTRACT_ACL FORCE HIST IGNORE_CTIME"
+    " IGNORE_QTREES LEVEL LIST LIST_QTREES MULTI_SUBTREE_NAMES NDMP_UNICODE_FH NO_ACLS"
+    " NON_QUOTA_TREE NOWRITE RECURSIVE RECOVER_FULL_PATHS UPDATE".split()
+)
+
+
+def environment(*pairs: tuple[str, str]) -> Environment:
+    return Environment(VARIABLES, pairs)
+
+
+def test_every_variable_of_the_guide_has_a_row() -> None:
+    assert {row.name for row in VARIABLES} == NAMES_OF_THE_GUIDE | {"PREFIX"}
+    assert len({row.name for row in VARIABLES}) == len(VARIABLES)
+
+
+def test_defaults_are_those_of_the_guide() -> None:
+    defaults = {row.name: row.default for row in VARIABLES if row.default is not None}
+    switches = {row.name for row in VARIABLES if row.kind is Kind.SWITCH}
+    assert {name for name in switches if defaults[name] == "Y"} == {
+        "UPDATE",
+        "EXTRACT_ACL",
+        "RECURSIVE",
+    }
+    assert (defaults["LEVEL"], defaults["BASE_DATE"], defaults["TYPE"]) == ("0", "-1", "dump")
+    environment().check()
+
+
+def test_returned_variables_are_marked() -> None:
+    directions = {row.name: row.direction for row in VARIABLES}
+    assert directions["ACL_START"] is Direction.RETURNED_AND_PASSED_BACK
+    returned = {name for name, way in directions.items() if way is Direction.RETURNED}
+    assert returned == {"DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LEVEL", "32"), ("LEVEL", "x"), ("BASE_DATE", "-2"), ("TYPE", "tar"), ("HIST", "perhaps")],
+)
+def test_values_out_of_range_are_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(BadEnvironment, match=f"{name}={value}"):
+        environment((name, value)).check()
+
+
+@pytest.mark.parametrize("name", [row.name for row in NOT_AVAILABLE if row.for_backup])
+def test_backup_refuses_what_it_cannot_do(name: str) -> None:
+    rows = {row.name: row for row in VARIABLES}
+    value = "Y" if rows[name].kind is Kind.SWITCH else "something"
+    with pytest.raises(TapekitError, match=f"{name}={value}") as refused:
+        refuse_not_available(environment((name, value)), backup=True)
+    assert refused.value.id == "dump.variable-not-available"
+    assert refused.value.facts["harmless"] in {"N", "nothing"}
+
+
+@pytest.mark.parametrize("name", [row.name for row in NOT_AVAILABLE])
+def test_harmless_values_are_taken(name: str) -> None:
+    rows = {row.name: row for row in VARIABLES}
+    harmless = environment((name, rows[name].default or ""))
+    for backup in (True, False):
+        refuse_not_available(harmless, backup=backup)
+        refuse_not_available(environment(), backup=backup)
+
+
+def test_each_operation_ignores_what_only_speaks_to_the_other() -> None:
+    refuse_not_available(environment(("RECURSIVE", "N"), ("LIST_QTREES", "Y")), backup=True)
+    refuse_not_available(environment(("EXCLUDE", "*.o")), backup=False)
+
+
+def test_any_of_several_values_counts() -> None:
+    several = environment(("EXCLUDE", "*.o"), ("EXCLUDE", ""))
+    with pytest.raises(TapekitError, match="EXCLUDE"):
+        refuse_not_available(several, backup=True)
