@@ -37,6 +37,7 @@ class Stack:
 
     directory: Path
     port: int
+    host: str = "127.0.0.1"
     server: subprocess.Popen[str] | None = None
     log: Path = field(init=False)
 
@@ -75,7 +76,7 @@ class Stack:
             )
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
-        assert line == f"listening on 127.0.0.1:{self.port}\n", line + self.log.read_text()
+        assert line == f"listening on {self.host}:{self.port}\n", line + self.log.read_text()
 
     def stop(self) -> int:
         """End as an operator would; gives the exit status."""
@@ -115,7 +116,7 @@ class Stack:
 
     def agent(self, *, text: bool = False) -> str:
         """This server in NDMJOB's notation."""
-        return f"127.0.0.1:{self.port}/4{'t' if text else 'm'},ndmp,{self.password}"
+        return f"{self.host}:{self.port}/4{'t' if text else 'm'},ndmp,{self.password}"
 
     def ndmjob(
         self, *arguments: str, check: bool = True, environment: Mapping[str, str] | None = None
@@ -146,22 +147,22 @@ class Stack:
         return done
 
 
-def make_stack(directory: Path) -> Stack:
+def make_stack(directory: Path, host: str = "127.0.0.1", port: int | None = None) -> Stack:
     """``tapekit init`` on a free port."""
-    port = free_port()
+    port = free_port() if port is None else port
     subprocess.run(
-        (*TAPEKIT, "init", str(directory), "--port", str(port)),
+        (*TAPEKIT, "init", str(directory), "--host", host, "--port", str(port)),
         check=True,
         capture_output=True,
         timeout=PATIENCE_S,
     )
-    return Stack(directory, port)
+    return Stack(directory, port, host)
 
 
 @contextlib.contextmanager
-def served(directory: Path) -> Iterator[Stack]:
+def served(directory: Path, host: str = "127.0.0.1", port: int | None = None) -> Iterator[Stack]:
     """A stack that serves inside the block and ends cleanly after it."""
-    stack = make_stack(directory)
+    stack = make_stack(directory, host, port)
     stack.start()
     try:
         yield stack

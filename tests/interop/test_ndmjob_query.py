@@ -20,7 +20,15 @@ def test_query_lists_host_butype_volumes_and_devices(stack: Stack, text: bool) -
     shown = stack.ndmjob("-v", "-q", "-D", agent, "-T", agent).stdout
     assert "os_type    Linux" in shown
     assert "tapekit" in shown.lower()
-    for line in ("Backup type info of dump format", "attrs", "/vs1/vol1", "nrst0a", "nrst1a", "MD5", "TEXT"):
+    for line in (
+        "Backup type info of dump format",
+        "attrs",
+        "/vs1/vol1",
+        "nrst0a",
+        "nrst1a",
+        "MD5",
+        "TEXT",
+    ):
         assert line.lower() in shown.lower(), f"{line} is missing in:\n{shown}"
 
 

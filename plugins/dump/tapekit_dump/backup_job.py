@@ -15,8 +15,10 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import JobProgress
 from tapekit.hookspecs.events import Event
+from tapekit.segments import ConnectionBroken
 from tapekit.streams import StreamWriter
 from tapekit_dump.backup_attributes import AttributeReader
 from tapekit_dump.backup_directories import write_directories
@@ -112,9 +114,16 @@ class DumpBackup:
         try:
             self._write(sink, report, history)
         except OSError as error:
-            raise CATALOGUE.error(
-                "backup-failed", path=self._request.path, reason=error.strerror or str(error)
-            ) from error
+            reason = error.strerror or str(error)
+            failed = CATALOGUE.error("backup-failed", path=self._request.path, reason=reason)
+            self._announce("backup-failed", reason=str(failed))
+            raise failed from error
+        except TapekitError as error:
+            self._announce("backup-failed", reason=str(error))
+            raise
+        except ConnectionBroken:
+            self._announce("backup-failed", reason="the data connection broke off")
+            raise
         if environment.switch("UPDATE"):
             self._dates.succeeded(self._request.path, self._request.level, self._request.date)
 

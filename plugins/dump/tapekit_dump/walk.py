@@ -115,7 +115,7 @@ class Walk:
         index = TreeIndex(self._records, self._plan, 0, 0)
         try:
             self._visit_all()
-            self._links.resolve(self._records)
+            further_names = self._links.resolve(self._records)
         except BaseException:
             index.close()
             raise
@@ -123,6 +123,10 @@ class Walk:
             self._descent.close()
             self._pending.close()
             self._links.close()
+        self._report.debug(
+            f"Numbers {ROOT} to {self._next - 1}; {self._directories} directories,"
+            f" {further_names} further names of files"
+        )
         return index._replace(highest=self._next - 1, directories=self._directories)
 
     def _visit_all(self) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
 from tapekit.hookspecs.data_engine import LogLevel
 from tapekit.hookspecs.storage import Origin
-from tapekit.testing import MemorySink, MemoryServices
+from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.headers import RECORD_BYTES, Header, HeaderType, unpack_header
 from tapekit_dump.maps import ROOT
@@ -30,7 +31,7 @@ class DirectoryTree:
     """A directory as the tree of a backup or a restore."""
 
     def __init__(self, directory: Path, path: str, snapshot_name: str | None, now_s: int) -> None:
-        self.descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+        self.descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOATIME)
         self.volume_path = VOLUME
         self.subpath = path.removeprefix(VOLUME).strip("/")
         self.path = path
@@ -83,17 +84,26 @@ class Record(NamedTuple):
     position: int
 
 
-class Backup(NamedTuple):
+class Backup:
     """What came of one backup."""
 
-    data: bytes
-    services: MemoryServices
-    environment: dict[str, str]
+    def __init__(self, data: bytes, services: MemoryServices, environment: dict[str, str]) -> None:
+        self.data = data
+        self.services = services
+        self.environment = environment
 
-    @property
+    @cached_property
     def records(self) -> list[Record]:
         """The stream, header by header."""
         return list(self._records())
+
+    @cached_property
+    def _by_number(self) -> dict[int, list[Record]]:
+        found: dict[int, list[Record]] = {}
+        for record in self.records:
+            if record.header.type in {HeaderType.INODE, HeaderType.ADDR}:
+                found.setdefault(record.header.inode, []).append(record)
+        return found
 
     def _records(self) -> Iterator[Record]:
         at = 0
@@ -105,9 +115,9 @@ class Backup(NamedTuple):
 
     def objects(self, number: int) -> list[Record]:
         """The records of one object, its attributes included."""
-        types = (HeaderType.INODE, HeaderType.ADDR)
-        return [r for r in self.records if r.header.type in types and r.header.inode == number]
+        return self._by_number[number]
 
+    @cached_property
     def paths(self) -> dict[bytes, int]:
         """The number of each path, as the directories in the stream say."""
         contents: dict[int, bytes] = {}
@@ -127,7 +137,7 @@ class Backup(NamedTuple):
 
     def content(self, path: bytes) -> bytes:
         """What a file's records hold, holes as zeros."""
-        number, content, size = self.paths()[path], bytearray(), 0
+        number, content, size = self.paths[path], bytearray(), 0
         for header, data, _ in self.objects(number):
             if not header.has_attributes:
                 size, rest = header.size, memoryview(data)
@@ -138,7 +148,7 @@ class Backup(NamedTuple):
 
     def header(self, path: bytes) -> Header:
         """The first header of what has this path."""
-        return self.objects(self.paths()[path])[0].header
+        return self.objects(self.paths[path])[0].header
 
     @property
     def warnings(self) -> list[str]:

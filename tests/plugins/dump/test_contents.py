@@ -67,9 +67,7 @@ def test_empty_file_has_no_span() -> None:
     st.lists(st.tuples(st.integers(0, 300), st.integers(1, 5)), max_size=6),
     st.integers(0, 1_300_000),
 )
-def test_runs_hold_all_data_and_leave_holes_out(
-    written: list[tuple[int, int]], size: int
-) -> None:
+def test_runs_hold_all_data_and_leave_holes_out(written: list[tuple[int, int]], size: int) -> None:
     with tempfile.TemporaryFile() as file:
         os.ftruncate(file.fileno(), size)
         content = bytearray(size)

@@ -59,9 +59,7 @@ def test_dates_are_remembered_over_restarts() -> None:
 def test_threads_get_different_dates() -> None:
     dates, given = DumpDates(MemoryState()), list[int]()
     threads = [
-        threading.Thread(
-            target=lambda: given.extend(dates.give("/vs1/vol1", 5) for _ in range(50))
-        )
+        threading.Thread(target=lambda: given.extend(dates.give("/vs1/vol1", 5) for _ in range(50)))
         for _ in range(4)
     ]
     for thread in threads:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,10 @@ from tapekit_dump.descent import Descent, open_below
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture
@@ -47,18 +51,18 @@ def test_place_is_opened_below_the_one_before(tmp_path: Path, root: int) -> None
 def test_only_so_many_are_open_and_all_come_back(tmp_path: Path, root: int) -> None:
     names = [b"%d" % depth for depth in range(1, 41)]
     (tmp_path / b"/".join(names).decode()).mkdir(parents=True)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     descent = Descent(root, open_at_once=5)
     for depth, name in enumerate(names, 1):
         descent.enter(depth, name)
         descent.here()
-        assert len(os.listdir("/proc/self/fd")) <= before + 4
+        assert open_descriptors() <= before + 4
     for depth in range(40, 1, -1):
         descent.enter(depth, names[depth - 1])
         assert inode(descent.above()) == inode_of(tmp_path, names[: depth - 1])
-        assert len(os.listdir("/proc/self/fd")) <= before + 5
+        assert open_descriptors() <= before + 5
     descent.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def inode_of(top: Path, names: list[bytes]) -> int:

@@ -47,9 +47,7 @@ def found(content: bytes, **options: object) -> list[tuple[int, bytes, EntryFaul
     return [(known.inode, known.name, known.fault) for known in entries[2:]]
 
 
-def encoded(
-    entries: list[tuple[int, EntryType, bytes]], number: int = 2, parent: int = 2
-) -> bytes:
+def encoded(entries: list[tuple[int, EntryType, bytes]], number: int = 2, parent: int = 2) -> bytes:
     encoder = DirectoryEncoder(number, parent)
     encoder.add(entries)
     return encoder.finish()

@@ -21,9 +21,7 @@ from tapekit_dump.headers import (
 from tapekit_dump.spool import Spool, SpoolRoom
 
 PACKER = HeaderPacker(DumpLabel(1_700_000_000, 0, b"/vs1/vol1", b"", b"node"))
-INODE = Inode(
-    mode=0o40750, links=2, uid=1, gid=2, atime_us=3, mtime_us=4_000_005, ctime_s=6
-)
+INODE = Inode(mode=0o40750, links=2, uid=1, gid=2, atime_us=3, mtime_us=4_000_005, ctime_s=6)
 
 
 def read_back(spool: Spool) -> list[tuple[Header, bytes]]:

@@ -211,9 +211,7 @@ def test_regular_file_is_packed_as_any_object(
     packer = HeaderPacker(LABEL).inode
     fast, plain = bytearray(RECORD_BYTES), bytearray(RECORD_BYTES)
     fields = (mode, links, *ids)
-    packer.pack_regular(
-        memoryview(fast), 0, record, number, run, *fields, size, *times_ns, ctime_s
-    )
+    packer.pack_regular(memoryview(fast), 0, record, number, run, *fields, size, *times_ns, ctime_s)
     inode = Inode.within(*fields, *times_ns, ctime_s)
     packer.pack(plain, 0, record, number, inode=inode, size=size, run=run)
     assert fast == plain

@@ -24,6 +24,10 @@ STEPS = st.lists(
 )
 
 
+def open_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def room(memory_bytes: int = 100) -> SpoolRoom:
     return SpoolRoom(None, memory_bytes)
 
@@ -50,21 +54,21 @@ def test_spool_is_as_plain_bytes(steps: list[tuple[object, ...]], memory_bytes: 
 
 
 def test_small_spool_opens_no_file() -> None:
-    before = os.listdir("/proc/self/fd")
+    before = open_descriptors()
     with closing(room(1000).spool()) as spool:
         spool.append(bytes(1000))
-        assert os.listdir("/proc/self/fd") == before
+        assert open_descriptors() == before
 
 
 def test_file_of_a_spool_has_no_name_and_is_closed(tmp_path: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_descriptors()
     spool = SpoolRoom(tmp_path, 10).spool()
     spool.append(b"more than ten bytes")
-    assert len(os.listdir("/proc/self/fd")) == before + 1
+    assert open_descriptors() == before + 1
     assert list(tmp_path.iterdir()) == []
     spool.close()
     spool.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_descriptors() == before
 
 
 def test_missing_folder_is_named(tmp_path: Path) -> None:

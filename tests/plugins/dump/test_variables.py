@@ -9,10 +9,38 @@ from tapekit.hookspecs.environment import BadEnvironment, Direction, Environment
 from tapekit_dump.variables import NOT_AVAILABLE, VARIABLES, refuse_not_available
 
 NAMES_OF_THE_GUIDE = frozenset(
-    "DEBUG FILESYSTEM NDMP_VERSION PATHNAME_SEPARATOR TYPE VERBOSE ACL_START BASE_DATE DIRECT"
-    " DMP_NAME DUMP_DATE ENHANCED_DAR_ENABLED EXCLUDE EXTRACT EXTRACT_ACL FORCE HIST IGNORE_CTIME"
-    " IGNORE_QTREES LEVEL LIST LIST_QTREES MULTI_SUBTREE_NAMES NDMP_UNICODE_FH NO_ACLS"
-    " NON_QUOTA_TREE NOWRITE RECURSIVE RECOVER_FULL_PATHS UPDATE".split()
+    [
+        "DEBUG",
+        "FILESYSTEM",
+        "NDMP_VERSION",
+        "PATHNAME_SEPARATOR",
+        "TYPE",
+        "VERBOSE",
+        "ACL_START",
+        "BASE_DATE",
+        "DIRECT",
+        "DMP_NAME",
+        "DUMP_DATE",
+        "ENHANCED_DAR_ENABLED",
+        "EXCLUDE",
+        "EXTRACT",
+        "EXTRACT_ACL",
+        "FORCE",
+        "HIST",
+        "IGNORE_CTIME",
+        "IGNORE_QTREES",
+        "LEVEL",
+        "LIST",
+        "LIST_QTREES",
+        "MULTI_SUBTREE_NAMES",
+        "NDMP_UNICODE_FH",
+        "NO_ACLS",
+        "NON_QUOTA_TREE",
+        "NOWRITE",
+        "RECURSIVE",
+        "RECOVER_FULL_PATHS",
+        "UPDATE",
+    ]
 )
 
 

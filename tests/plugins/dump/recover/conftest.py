@@ -6,23 +6,23 @@ import os
 import stat
 import struct
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import CHECKSUM, FIELDS, MAGIC, RECORD_BYTES, HeaderType
-from tapekit_dump.recover_job import DEFAULTS, RecoverOptions, prepare
-from tapekit_dump.variables import VARIABLES
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, LogLevel, Selection
 from tapekit.hookspecs.environment import Environment
 from tapekit.testing.memory_connection import MemoryRanges, MemorySource
 from tapekit.testing.memory_services import MemoryServices
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.headers import CHECKSUM, FIELDS, MAGIC, RECORD_BYTES, HeaderType
+from tapekit_dump.recover_job import DEFAULTS, RecoverOptions, prepare
+from tapekit_dump.variables import VARIABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from tapekit.hookspecs.events import Event
     from tapekit.segments import DataSource
@@ -104,6 +104,10 @@ class DumpStream:
     back, so that calls chain.
     """
 
+    record = staticmethod(header_record)
+    sealed = staticmethod(sealed)
+    content = staticmethod(directory_content)
+
     def __init__(self, order: str = "<", *, new_format: bool = True, **common: Any) -> None:
         self.order = order
         self.new_format = new_format
@@ -132,11 +136,18 @@ class DumpStream:
         return self
 
     def object(
-        self, inode: int, mode: int, content: bytes = b"", *, present: bytes | None = None, **values: Any
+        self,
+        inode: int,
+        mode: int,
+        content: bytes = b"",
+        *,
+        present: bytes | None = None,
+        **values: Any,
     ) -> DumpStream:
         """An INODE header and its records; ``present`` is its ``c_addr``."""
         if present is None:
             present = b"\1" * -(-len(content) // RECORD_BYTES)
+        assert len(present) <= 512
         values = {"size": len(content), "mode": mode, "links": 1, **values}
         if not self.new_format:
             values = {"low_uid": values.pop("uid", 0), "low_gid": values.pop("gid", 0), **values}
@@ -157,7 +168,9 @@ class DumpStream:
         )
         return self.object(inode, stat.S_IFDIR | mode, content, **values)
 
-    def file(self, inode: int, content: bytes = b"", mode: int = 0o644, **values: Any) -> DumpStream:
+    def file(
+        self, inode: int, content: bytes = b"", mode: int = 0o644, **values: Any
+    ) -> DumpStream:
         return self.object(inode, stat.S_IFREG | mode, content, **values)
 
     def more(self, inode: int, content: bytes, present: bytes, **values: Any) -> DumpStream:
@@ -270,16 +283,28 @@ def restore_into(
     return Outcome(folder, error, services.messages, services.results, kernel, ranges, job)
 
 
-def select(
+def selection_of(
     original: str, destination: str = "", name: str = "", *, node: int = 0, position: int = 0
 ) -> Selection:
     return Selection(original, destination, name, "", node, position)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def dump() -> type[DumpStream]:
     """Makes streams: ``dump().begin().directory(2, ...)....end()``."""
     return DumpStream
+
+
+@pytest.fixture(scope="session")
+def select() -> Callable[..., Selection]:
+    """Makes an entry of a restore list."""
+    return selection_of
+
+
+@pytest.fixture(scope="session")
+def restore_to() -> Callable[..., Outcome]:
+    """Restores a stream into any folder."""
+    return restore_into
 
 
 @pytest.fixture
