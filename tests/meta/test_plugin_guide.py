@@ -22,7 +22,6 @@ def test_the_guide_shows_the_files_of_the_example(project: Project) -> None:
     assert set(shown) == {
         "pyproject.toml",
         "tapekit_ramtape/plugin.py",
-        "tapekit_ramtape/drive.py",
         "tapekit_ramtape/errors.toml",
         "tapekit_ramtape/errors.py",
         "tests/test_conformance.py",

@@ -87,16 +87,16 @@ def test_a_strangers_plugin_is_typed(installed: Path, tmp_path: Path) -> None:
     )
 
 
-def test_a_drive_that_breaks_the_contract_is_no_drive_to_the_type_checker(
+def test_a_driver_that_breaks_the_contract_is_no_driver_to_the_type_checker(
     installed: Path, tmp_path: Path
 ) -> None:
     package = tmp_path / "tapekit_ramtape"
     shutil.copytree(installed / "tapekit_ramtape", package)
-    drive = package / "drive.py"
-    text = drive.read_text()
-    method = "def write_filemarks(self, count: int) -> None:"
+    plugin = package / "plugin.py"
+    text = plugin.read_text()
+    method = "def discover(self) -> Sequence[DriveDescription]:"
     assert method in text
-    drive.write_text(text.replace(method, "def write_marks(self, count: int) -> None:"))
+    plugin.write_text(text.replace(method, "def look(self) -> Sequence[DriveDescription]:"))
     config = tmp_path / "mypy.ini"
     config.write_text("[mypy]\nstrict = True\n")
     result = subprocess.run(

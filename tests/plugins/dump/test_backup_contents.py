@@ -189,8 +189,10 @@ def test_content_that_cannot_be_read_is_zeros_and_told_once(
     content, _ = writing.finished()
     assert content == bytes(file.stat().st_size)
     assert writing.warnings == [
-        "file: part of the file cannot be read (Bad file descriptor);"
-        " that part is zeros in the backup"
+        (
+            "file: part of the file cannot be read (Bad file descriptor);"
+            " that part is zeros in the backup"
+        )
     ]
     assert writing.report.losses == 1
 

@@ -270,8 +270,10 @@ def test_file_that_may_not_be_read_leaves_an_empty_record(site: Any) -> None:
     site.at_phase["V"] = lambda: os.seteuid(0)
     backup = site.back_up()
     assert backup.warnings == [
-        "secret: the file cannot be read (Permission denied);"
-        " the backup has an empty file in its place"
+        (
+            "secret: the file cannot be read (Permission denied);"
+            " the backup has an empty file in its place"
+        )
     ]
     assert backup.header(b"secret").mode == stat.S_IFREG
     # Others' files are read though their access times are not ours to keep.

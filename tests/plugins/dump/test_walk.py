@@ -281,8 +281,10 @@ def test_directory_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     os.close(no_directory)
     assert report.losses == 1
     assert [text for _, text in services.messages] == [
-        "/: reading the directory failed (Not a directory);"
-        " some of its entries are not in the backup"
+        (
+            "/: reading the directory failed (Not a directory);"
+            " some of its entries are not in the backup"
+        )
     ]
 
 

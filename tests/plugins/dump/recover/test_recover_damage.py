@@ -401,7 +401,7 @@ changes = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=6000)
+@settings(deadline=None, max_examples=150)
 @given(
     changes=changes,
     cut=st.one_of(st.just(1.0), st.floats(0, 1)),

@@ -8,7 +8,7 @@ import msgspec
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import Manifest
 from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeDriver, TapeError
-from tapekit_ramtape.drive import RamDrive
+from tapekit.sequence_drive import SequenceDrive
 from tapekit_ramtape.errors import CATALOGUE
 
 
@@ -21,7 +21,7 @@ class RamTapeDriver:
     scheme = "ramtape"
 
     def __init__(self, drives: int) -> None:
-        self._drives = {f"ram{n}": RamDrive() for n in range(drives)}
+        self._drives = {f"ram{n}": SequenceDrive([]) for n in range(drives)}
 
     def discover(self) -> Sequence[DriveDescription]:
         return [
@@ -37,7 +37,7 @@ class RamTapeDriver:
             for number, address in enumerate(self._drives)
         ]
 
-    def open_drive(self, address: str) -> RamDrive:
+    def open_drive(self, address: str) -> SequenceDrive:
         if address not in self._drives:
             raise CATALOGUE.raised_as(
                 TapeError, "absent", condition=Condition.NO_DEVICE, address=address

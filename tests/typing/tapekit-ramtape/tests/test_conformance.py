@@ -11,13 +11,13 @@ from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.testing import check_tape_drive
 
 if TYPE_CHECKING:
-    from tapekit_ramtape.drive import RamDrive
+    from tapekit.sequence_drive import SequenceDrive
 
 
 def test_ram_drive_keeps_the_contract() -> None:
     drivers: list[RamTapeDriver] = []
 
-    def fresh() -> RamDrive:
+    def fresh() -> SequenceDrive:
         drivers.append(RamTapeDriver(1))
         return drivers[-1].open_drive("ram0")
 
