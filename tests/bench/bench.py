@@ -10,6 +10,7 @@ on disk: tar with ``sync`` of its file, tapekit until WRITE FILEMARKS replies.
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import shutil
 import signal
@@ -195,8 +196,8 @@ def table(cases: list[Case], rounds: int) -> str:
     """The figures as Markdown; speed is tar's time divided by ours."""
     lines = [
         (
-            f"{platform.machine()}, Linux {platform.release()}, Python {platform.python_version()}; "
-            f"{rounds} rounds, medians in seconds (least to most)."
+            f"{os.cpu_count()} x {platform.machine()}, Linux {platform.release()}, "
+            f"Python {platform.python_version()}; {rounds} rounds; medians, seconds (least to most)"
         ),
         "",
         "| data | operation | tapekit | GNU tar | speed, tar = 1 |",

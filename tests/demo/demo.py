@@ -184,7 +184,7 @@ def next_steps(console: Console, directory: Path) -> None:
     console.print(f"\nThe stack is in {directory}. Next:", highlight=False, soft_wrap=True)
     for command in (
         f"tapekit vtape list {stack}",
-        f"tapekit vtape export {stack} VT0001 --file 0 -o /tmp/vol1.dump && restore -tf /tmp/vol1.dump",
+        f"tapekit vtape export {stack} VT0001 --file 0 -o /tmp/vol1.dump  # restore -tf reads it",
         "tapekit plugins",
         f"tapekit serve {stack}",
     ):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -76,3 +77,19 @@ async def serving(directory: Path, kernel: StackKernel) -> AsyncIterator[ServedS
             address = await addresses.receive()
         yield ServedStack(directory, kernel, int(address.rpartition(":")[2]))
         await stop.send("stop")
+
+
+def without(*names: str) -> Callable[[str], str]:
+    """An edit of a stack file that leaves plugins out, with their tables."""
+
+    def edit(text: str) -> str:
+        tables = re.split(r"(?m)^(?=\[[a-z_0-9]+\]$)", text)
+        kept = [table for table in tables if not table.startswith(tuple(f"[{n}]" for n in names))]
+        text = "".join(kept)
+        for name in names:
+            text = text.replace(f'    "{name}",\n', "")
+        if "snap_copy" in names:
+            text = text.replace('snapshots = "copy"', 'snapshots = "none"')
+        return text
+
+    return edit

@@ -61,7 +61,7 @@ class BackupRequest(NamedTuple):
     records_per_block: int
 
 
-class Phase(enum.Enum):
+class _Phase(enum.Enum):
     """The phases of a dump, as its events tell them; the first two are one
     walk over the tree.
     """
@@ -154,8 +154,8 @@ class DumpBackup:
         packer = HeaderPacker(self._label())
         with_acls = not request.environment.switch("NO_ACLS")
         attributes = AttributeReader(report, with_acls=with_acls)
-        self._enter(Phase.I, report)
-        self._enter(Phase.II, report)
+        self._enter(_Phase.I, report)
+        self._enter(_Phase.II, report)
         walk = Walk(
             request.tree.descriptor,
             room=request.room,
@@ -183,10 +183,10 @@ class DumpBackup:
     ) -> None:
         """Phases III and IV, with the maps before and the end after them."""
         self._write_maps(stream, index.highest)
-        self._enter(Phase.III, report)
+        self._enter(_Phase.III, report)
         write_directories(index.records, stream.writer, stream.history)
         stream.mark()
-        self._enter(Phase.IV, report)
+        self._enter(_Phase.IV, report)
         files = FileWriter(
             self._request.tree.descriptor,
             stream=stream,
@@ -198,7 +198,7 @@ class DumpBackup:
         files.run(index.plan)
         if stream.history is not None:
             stream.history.flush()
-        self._enter(Phase.V, report)
+        self._enter(_Phase.V, report)
         self._write_end(stream)
 
     def _write_maps(self, stream: ObjectStream, highest: int) -> None:
@@ -242,7 +242,7 @@ class DumpBackup:
             return _CTIME
         return lambda status: tree.origin(status).ctime_ns // 1_000_000_000
 
-    def _enter(self, phase: Phase, report: BackupReport) -> None:
+    def _enter(self, phase: _Phase, report: BackupReport) -> None:
         report.tell(f"Phase {phase.name}: {phase.value}")
         self._announce("phase-started", phase=phase.name, what=phase.value)
 

@@ -101,7 +101,9 @@ class DumpEngine:
         read.check()
         refuse_not_available(read, backup=False)
         options = recover_job.RecoverOptions(
-            room=self._room(kernel), sync_at_end=self._settings.sync_at_end
+            room=self._room(kernel),
+            threads=self._settings.restore_threads,
+            sync_at_end=self._settings.sync_at_end,
         )
         return recover_job.prepare(read, selections, holder, kernel, options)
 

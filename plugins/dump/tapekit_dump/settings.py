@@ -38,3 +38,7 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     sync_at_end: bool = True
     """Whether a restore waits until everything is on disk before it reports
     success."""
+
+    restore_threads: Annotated[int, msgspec.Meta(ge=0, le=16)] = 1
+    """Threads that make small files of a restore beside the one that reads the
+    stream; with 0 that one makes them all."""

@@ -110,7 +110,6 @@ def test_acl_start_is_where_the_files_have_ended(site: Any) -> None:
 
 
 @pytest.mark.requirement("R133")
-@pytest.mark.requirement("R164")
 def test_dump_date_comes_if_a_base_date_was_given(site: Any) -> None:
     assert "DUMP_DATE" not in site.back_up(("BASE_DATE", "-1")).environment
     token = int(site.back_up(("BASE_DATE", "0")).environment["DUMP_DATE"])

@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 REQUEST = (("FILESYSTEM", "/vs1/vol1"),)
 
 
-@pytest.mark.requirement("R002")
 def test_engine_is_the_butype_dump(site: Any) -> None:
     assert site.engine.name == "dump"
 
@@ -44,7 +43,6 @@ def test_backup_needs_a_file_system(site: Any, pairs: Any) -> None:
     assert refused.value.id == "dump.filesystem-missing"
 
 
-@pytest.mark.requirement("R142")
 @pytest.mark.parametrize(("name", "value"), [("LEVEL", "1"), ("LEVEL", "31"), ("BASE_DATE", "77")])
 def test_incremental_backups_are_refused(site: Any, name: str, value: str) -> None:
     with pytest.raises(TapekitError, match=f"{name}={value}: incremental") as refused:

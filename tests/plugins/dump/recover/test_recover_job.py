@@ -53,7 +53,6 @@ def content_of(folder: Path) -> dict[str, bytes]:
 WHOLE = {"top": b"top of the tree", "inner/below": b"x" * 5000}
 
 
-@pytest.mark.requirement("R250")
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_a_tree_comes_back_with_content_modes_and_times(
     dump: Any, restore: Restore, folder: Path, order: str
@@ -90,7 +89,6 @@ def test_it_does_not_matter_how_the_stream_is_cut(
     assert content_of(folder) == WHOLE
 
 
-@pytest.mark.requirement("R309")
 def test_events_and_a_summary_tell_the_course(dump: Any, restore: Restore) -> None:
     outcome = restore(sample(dump))
     names = [event.name for event in outcome.kernel.events]
@@ -143,7 +141,6 @@ def test_a_name_is_added_to_the_destination(
     assert content_of(folder) == {"a/renamed": b"top of the tree"}
 
 
-@pytest.mark.requirement("R136")
 def test_a_directory_goes_with_all_that_is_in_it(
     dump: Any, restore: Restore, select: Select, folder: Path
 ) -> None:

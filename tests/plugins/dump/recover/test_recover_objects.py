@@ -180,6 +180,7 @@ def test_less_data_than_the_size_is_a_hole_at_the_end(
     assert (folder / "none").read_bytes() == bytes(5000)
 
 
+@pytest.mark.requirement("R344")
 def test_a_size_beyond_the_file_system_loses_that_file_alone(
     dump: Any, restore: Restore, folder: Path
 ) -> None:
@@ -215,6 +216,19 @@ def test_files_replace_what_has_their_names(
         assert (folder / name.decode()).read_bytes() == b"new"
         assert not (folder / name.decode()).is_symlink()
     assert outside.read_bytes() == b"untouched"
+
+
+@pytest.mark.requirement("R257")
+def test_locks_on_files_that_are_there_are_ignored(
+    dump: Any, restore: Restore, folder: Path
+) -> None:
+    (folder / "f").write_bytes(b"old")
+    with (folder / "f").open("rb+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        fcntl.lockf(file, fcntl.LOCK_EX)
+        outcome = restore(dump().begin().directory(2, [(b"f", 3)]).file(3, b"new").end())
+    assert outcome.error is None
+    assert (folder / "f").read_bytes() == b"new"
 
 
 @pytest.mark.requirement("R260")
@@ -285,7 +299,6 @@ ACL = bytes.fromhex(
 
 
 @needs_root
-@pytest.mark.requirement("R250")
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_extended_attributes_and_acls(dump: Any, restore: Restore, folder: Path, size: int) -> None:
     wanted = {

@@ -118,9 +118,9 @@ def test_a_directory_that_turned_into_a_link_is_not_entered(
 
 def test_a_file_cannot_take_the_place_of_a_volume(top: int) -> None:
     view = view_of(source=(b"f",), inode=None)
-    with closing(Places(directories(), {0: (top, ())}, 4)) as places:
-        with pytest.raises(IsADirectoryError):
-            places.descriptor(view, 0)
+    places = Places(directories(), {0: (top, ())}, 4)
+    with closing(places), pytest.raises(IsADirectoryError):
+        places.descriptor(view, 0)
 
 
 def test_a_failed_way_leaves_nothing_open(folder: Path, top: int) -> None:

@@ -111,7 +111,7 @@ def test_volumes_read_as_one_stream(
     ],
 )
 def test_what_only_looks_like_a_volume_is_content(dump: Any, change: dict[str, int]) -> None:
-    look_alike = volume_header(dump, 2, BLOCK, **change)
+    look_alike = volume_header(dump, **{"volume": 2, "number": BLOCK, **change})
     whole = content_behind_a_header(dump, BLOCK) + look_alike + bytes(9 * RECORD_BYTES)
     stream = joined(dump, whole)
     stream.skip((BLOCK - 1) * RECORD_BYTES)
