@@ -35,6 +35,8 @@ def names_in(index: Path) -> set[bytes]:
     return names
 
 
+@pytest.mark.requirement("R007")
+@pytest.mark.requirement("R003")
 @pytest.mark.requirement("R139")
 @SESSIONS
 def test_a_backup_by_ndmjob_comes_back_equal(stack: Stack, tmp_path: Path, agents: int) -> None:
@@ -79,6 +81,8 @@ def test_ndmjob_restores_one_file_under_another_name(stack: Stack, tmp_path: Pat
     assert (stack.volume / "back" / "named").read_bytes() == b"wanted" * 1000
 
 
+@pytest.mark.requirement("R241")
+@pytest.mark.requirement("R242")
 @pytest.mark.parametrize("blocks", [1, 20, 127, 500], ids=lambda blocks: f"{blocks * 512} bytes")
 def test_record_sizes_of_ndmjob(stack: Stack, tmp_path: Path, blocks: int) -> None:
     need("ndmjob")

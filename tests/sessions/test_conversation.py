@@ -166,6 +166,7 @@ async def test_more_sessions_than_the_limit_are_turned_away(
         await trio.testing.wait_all_tasks_blocked()
 
 
+@pytest.mark.requirement("R242")
 @pytest.mark.parametrize(
     ("request_", "error"),
     [

@@ -77,6 +77,8 @@ def small_tree(stack: ServedStack) -> None:
     make_tree(stack.volume, files=60, seed=3, wide=40, deep=5, far=1 << 20)
 
 
+@pytest.mark.requirement("R003")
+@pytest.mark.requirement("R004")
 @pytest.mark.requirement("R167")
 @pytest.mark.parametrize("data_listens", [False, True], ids=["mover listens", "data listens"])
 async def test_a_local_backup_comes_back_equal(
@@ -125,6 +127,8 @@ async def test_file_history_names_every_object(stack: ServedStack) -> None:
     assert directories[0].node == directories[1].parent
 
 
+@pytest.mark.requirement("R009")
+@pytest.mark.requirement("R121")
 @pytest.mark.requirement("R124")
 async def test_part_of_a_volume_is_backed_up_and_selected_files_come_back(
     stack: ServedStack,

@@ -33,7 +33,8 @@ class BackupReport:
 
     def __init__(self, services: JobServices, *, verbose: bool, debug: bool) -> None:
         self._services: Final = services
-        self._verbose: Final = verbose
+        self.is_verbose: Final = verbose
+        """Whether :meth:`tell` says anything."""
         self._debug: Final = debug
         self._said: Final[set[str]] = set()
         self.losses = 0
@@ -44,7 +45,7 @@ class BackupReport:
 
     def tell(self, text: str) -> None:
         """A message for those who asked for many."""
-        if self._verbose:
+        if self.is_verbose:
             self._services.log(LogLevel.NORMAL, text)
 
     def debug(self, text: str) -> None:

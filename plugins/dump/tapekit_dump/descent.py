@@ -38,9 +38,13 @@ class Descent:
     """A place in a tree: names from the root down, and their descriptors."""
 
     def __init__(self, root: int, open_at_once: int = _OPEN_AT_ONCE) -> None:
-        self._names: list[bytes] = []
-        self._open: dict[int, int] = {0: root}
+        self._names: Final[list[bytes]] = []
+        self._open: Final[list[int]] = [root]
+        """The descriptor of each depth, as far as any below is open; -1 where
+        it has been closed to make room."""
         self._limit: Final = open_at_once
+        self._highest = 1
+        """No depth from 1 up to here is open."""
 
     def enter(self, depth: int, name: bytes) -> None:
         """Go to ``name`` at ``depth``, in the directory one above that was
@@ -74,21 +78,21 @@ class Descent:
 
     def _rise_to(self, depth: int) -> None:
         del self._names[depth:]
-        for below in [known for known in self._open if known > depth]:
-            os.close(self._open.pop(below))
+        while len(self._open) > depth + 1:
+            fd = self._open.pop()
+            if fd >= 0:
+                os.close(fd)
+        while len(self._open) > 1 and self._open[-1] < 0:
+            self._open.pop()
+        self._highest = min(self._highest, len(self._open))
 
     def _descriptor(self, depth: int) -> int:
         """Open what lies between ``depth`` and the nearest open ancestor."""
-        nearest = depth
-        while nearest not in self._open:
-            nearest -= 1
-        for level in range(nearest, depth):
-            fd = open_below(self._names[level], _DIRECTORY, self._open[level])
-            self._open[level + 1] = fd
-            if len(self._open) > self._limit:
-                self._close_highest()
+        while len(self._open) <= depth:
+            level = len(self._open)
+            self._open.append(open_below(self._names[level - 1], _DIRECTORY, self._open[-1]))
+            if level - self._highest >= self._limit - 1:
+                os.close(self._open[self._highest])
+                self._open[self._highest] = -1
+                self._highest += 1
         return self._open[depth]
-
-    def _close_highest(self) -> None:
-        highest = min(depth for depth in self._open if depth)
-        os.close(self._open.pop(highest))

@@ -332,16 +332,10 @@ class Inode(NamedTuple):
     @classmethod
     def of(cls, status: os.stat_result, ctime_s: int) -> Inode:
         """The attributes of a status, as :meth:`within` takes them."""
-        inode = cls.within(
-            status.st_mode,
-            status.st_nlink,
-            status.st_uid,
-            status.st_gid,
-            status.st_atime_ns,
-            status.st_mtime_ns,
-            ctime_s,
-        )
-        return inode._replace(device=status.st_rdev & _WORD)
+        mode, _, _, links, uid, gid, _, _, _, _ = status
+        atime_ns, mtime_ns = status.st_atime_ns, status.st_mtime_ns
+        device = status.st_rdev & _WORD
+        return cls.within(mode, links, uid, gid, atime_ns, mtime_ns, ctime_s, device)
 
     @classmethod
     def within(
@@ -353,18 +347,20 @@ class Inode(NamedTuple):
         atime_ns: int,
         mtime_ns: int,
         ctime_s: int,
+        device: int = 0,
     ) -> Inode:
         """The attributes as far as the format can tell them: times before
         1970 or after 2106 become its first or last moment.
         """
         return cls(
-            mode=mode,
-            links=min(links, 0xFFFF),
-            uid=uid,
-            gid=gid,
-            atime_us=min(max(0, atime_ns // 1000), _TIMES - 1),
-            mtime_us=min(max(0, mtime_ns // 1000), _TIMES - 1),
-            ctime_s=min(max(0, ctime_s), _WORD),
+            mode,
+            min(links, 0xFFFF),
+            uid,
+            gid,
+            min(max(0, atime_ns // 1000), _TIMES - 1),
+            min(max(0, mtime_ns // 1000), _TIMES - 1),
+            min(max(0, ctime_s), _WORD),
+            device,
         )
 
 

@@ -143,8 +143,7 @@ class RecordReader:
         """The first header, which settles byte order, form and date; a TAPE
         header unless that one is damaged.
 
-        :raises TapekitError: the stream is no dump.
-        :raises EndOfStream: it is empty.
+        :raises TapekitError: the stream is no dump, or empty.
         """
         for index in range(_FIRST_HEADER_WITHIN):
             try:

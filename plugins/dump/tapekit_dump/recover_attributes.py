@@ -99,9 +99,9 @@ class AttributeSetter:
                 os.fchmod(fd, attributes.permissions)
                 os.utime(fd, ns=(attributes.atime_ns, attributes.mtime_ns))
             except OSError:
-                pass
-            else:
-                return
+                # Once more, each by itself: the failing one is then named.
+                self._finish_one_by_one(fd, attributes, sets, path)
+            return
         self._finish_one_by_one(fd, attributes, sets, path)
 
     def finish_special(

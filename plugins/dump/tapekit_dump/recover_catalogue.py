@@ -18,11 +18,10 @@ from tapekit_dump.maps import ROOT
 from tapekit_dump.recover_spool import BlobSpool, EntrySpool, pack_entry, unpack_entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tapekit_dump.directories import DecodedEntry
     from tapekit_dump.recover_findings import Findings
-    from tapekit_dump.recover_losses import Losses
     from tapekit_dump.recover_selection import Branch, View
     from tapekit_dump.spool import SpoolRoom
 
@@ -196,13 +195,13 @@ class Catalogue:
             if directory.views is None:
                 yield from self._follow(directory)
 
-    def names(self, losses: Losses) -> Names:
+    def names(self, missing: Callable[[Sequence[Place]], None]) -> Names:
         """The names of everything that is no directory, once
         :meth:`arrange` has come to its end.
 
-        :param losses: hears of those whose objects do not come.
+        :param missing: hears of those whose objects do not come.
         """
-        return Names(self._wanted_names(), losses, is_whole=self._is_whole)
+        return Names(self._wanted_names(), missing, is_whole=self._is_whole)
 
     def _link_directories(self) -> None:
         """Find out which directory each directory is in."""
@@ -302,10 +301,14 @@ class Names:
     """Gives the places of objects in the order in which objects come."""
 
     def __init__(
-        self, wanted: Iterator[tuple[int, list[Place]]], losses: Losses, *, is_whole: bool
+        self,
+        wanted: Iterator[tuple[int, list[Place]]],
+        missing: Callable[[Sequence[Place]], None],
+        *,
+        is_whole: bool,
     ) -> None:
         self._wanted: Final = wanted
-        self._losses: Final = losses
+        self._missing: Final = missing
         self._is_whole: Final = is_whole
         self._next = next(wanted, None)
 
@@ -325,7 +328,7 @@ class Names:
         while self._next is not None and self._next[0] <= inode:
             number, found = self._next
             if number != inode:
-                self._losses.missing(found)
+                self._missing(found)
             else:
                 places = found if places is None else places + found
             self._next = next(self._wanted, None)
@@ -334,5 +337,5 @@ class Names:
     def lose_rest(self) -> None:
         """Tell everything that has not come as a loss."""
         while self._next is not None:
-            self._losses.missing(self._next[1])
+            self._missing(self._next[1])
             self._next = next(self._wanted, None)

@@ -112,7 +112,7 @@ class Course:
 
     def _follow(self, header: Header | None, objects: ObjectMaker) -> None:
         """Take objects up to the end, or to the last that is wanted."""
-        names = self._catalogue.names(self._losses)
+        names = self._catalogue.names(self._losses.missing)
         while header is not None and not names.is_exhausted:
             if header.type == _INODE and not header.flags & _HAS_ATTRIBUTES:
                 header = self._make_object(header, names, objects)

@@ -95,6 +95,8 @@ class Crew:
 
     def _hand_over(self) -> None:
         batch, self._batch, self._bytes = self._batch, [], 0
+        while self._given and self._given[0].done():
+            self._tell(*self._given.popleft().result())
         if not batch:
             return
         place = batch[0].place
@@ -105,8 +107,6 @@ class Crew:
         except OSError as error:
             self._tell([(file.place, error) for file in batch], 0)
             return
-        while self._given and self._given[0].done():
-            self._tell(*self._given.popleft().result())
         if self._executor is not None and len(self._given) < _AHEAD * self._threads:
             self._given.append(self._executor.submit(self._make, batch, directory, inherits))
         else:

@@ -120,6 +120,8 @@ class ObjectMaker:
                 self._losses.refused(places, objection)
             else:
                 self._make_one(places, content.header, data or b"", sets)
+                if content.is_doubtful and data:
+                    self._losses.doubtful(places[0])
 
     def _make_one(
         self, places: Sequence[Place], header: Header, data: bytes, sets: Sequence[bytes]
@@ -170,8 +172,10 @@ def _objection(header: Header, data: bytes | None) -> str | None:
         return f"its type {kind:#o} is unknown"
     if kind != stat.S_IFLNK:
         return None
+    if header.size > _LINK_LIMIT:
+        return f"a symbolic link cannot have a target of {header.size} bytes"
     if data is None:
-        return f"the target of a symbolic link has no {header.size} bytes"
+        return f"the target of the symbolic link has no {header.size} bytes"
     if not data or b"\0" in data:
-        return "the target of a symbolic link is empty or contains a NUL"
+        return "the target of the symbolic link is empty or contains a NUL"
     return None

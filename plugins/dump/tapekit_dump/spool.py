@@ -49,6 +49,7 @@ class Spool:
 
     def __init__(self, room: SpoolRoom) -> None:
         self._room: Final = room
+        self._limit = room.memory_bytes
         self._fd = -1
         self._flushed = 0
         self._tail = bytearray()
@@ -60,9 +61,10 @@ class Spool:
 
     def append(self, data: bytes | bytearray | memoryview) -> int:
         """Add bytes at the end; gives the offset where they are."""
-        offset = self.length
-        self._tail += data
-        if len(self._tail) > (self._room.memory_bytes if self._fd < 0 else _WRITE_BYTES):
+        tail = self._tail
+        offset = self._flushed + len(tail)
+        tail += data
+        if len(tail) > self._limit:
             self._flush()
         return offset
 
@@ -106,6 +108,7 @@ class Spool:
     def _flush(self) -> None:
         if self._fd < 0:
             self._fd = self._open()
+            self._limit = _WRITE_BYTES
         self._write(self._tail, self._flushed)
         self._flushed += len(self._tail)
         self._tail = bytearray()

@@ -57,6 +57,7 @@ def test_label_says_what_was_backed_up_and_where(site: Any) -> None:
     assert (header.level, header.records_per_block, header.label) == (0, 10, b"none")
 
 
+@pytest.mark.requirement("R228")
 @pytest.mark.requirement("R003")
 def test_subtree_is_a_backup_of_its_own(site: Any) -> None:
     (site.volume / "d/e").mkdir(parents=True)
@@ -67,6 +68,7 @@ def test_subtree_is_a_backup_of_its_own(site: Any) -> None:
     assert backup.records[0].header.filesystem == b"/vs1/vol1/d"
 
 
+@pytest.mark.requirement("R241")
 def test_blocking_is_a_setting(make_site: Callable[..., Any]) -> None:
     backup = make_site("[dump]\nrecords_per_block = 64\n").back_up()
     assert len(backup.data) == 64 * 1024
@@ -109,6 +111,8 @@ def test_acl_start_is_where_the_files_have_ended(site: Any) -> None:
     assert backup.environment["ACL_START"] == str(first_end.position)
 
 
+@pytest.mark.requirement("R130")
+@pytest.mark.requirement("R164")
 @pytest.mark.requirement("R133")
 def test_dump_date_comes_if_a_base_date_was_given(site: Any) -> None:
     assert "DUMP_DATE" not in site.back_up(("BASE_DATE", "-1")).environment

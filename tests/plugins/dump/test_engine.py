@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 REQUEST = (("FILESYSTEM", "/vs1/vol1"),)
 
 
+@pytest.mark.requirement("R002")
 def test_engine_is_the_butype_dump(site: Any) -> None:
     assert site.engine.name == "dump"
 
@@ -50,6 +51,7 @@ def test_incremental_backups_are_refused(site: Any, name: str, value: str) -> No
     assert refused.value.id == "dump.incremental-not-available"
 
 
+@pytest.mark.requirement("R127")
 @pytest.mark.parametrize(
     ("name", "value"), [("LEVEL", "99"), ("BASE_DATE", "soon"), ("TYPE", "smtape")]
 )

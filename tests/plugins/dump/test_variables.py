@@ -53,6 +53,7 @@ def test_every_variable_of_the_guide_has_a_row() -> None:
     assert len({row.name for row in VARIABLES}) == len(VARIABLES)
 
 
+@pytest.mark.requirement("R127")
 def test_defaults_are_those_of_the_guide() -> None:
     defaults = {row.name: row.default for row in VARIABLES if row.default is not None}
     switches = {row.name for row in VARIABLES if row.kind is Kind.SWITCH}
@@ -72,6 +73,7 @@ def test_returned_variables_are_marked() -> None:
     assert returned == {"DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR"}
 
 
+@pytest.mark.requirement("R142")
 @pytest.mark.parametrize(
     ("name", "value"),
     [("LEVEL", "32"), ("LEVEL", "x"), ("BASE_DATE", "-2"), ("TYPE", "tar"), ("HIST", "perhaps")],

@@ -9,6 +9,7 @@ can be sent by hand::
     from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, TapeAt, back_up
     from tapekit_ndmp_v4.numbers import AuthType
 
+
     async def main() -> None:
         async with NdmpClient.connect("127.0.0.1", 10000, clock=time.time) as client:
             await client.open()
@@ -19,6 +20,7 @@ can be sent by hand::
             )
             result = await back_up(client, plan)
             print(result.bytes_processed, "bytes in", result.seconds, "s")
+
 
     trio.run(main)
 

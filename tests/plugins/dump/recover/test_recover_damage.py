@@ -72,6 +72,16 @@ def test_records_that_a_tape_swallowed(dump: Any, restore: Restore, folder: Path
         assert is_right or f"/{name} is missing" in told or f"/{name} was restored, but" in told
 
 
+def test_damage_behind_a_link_makes_it_doubtful(dump: Any, restore: Restore, folder: Path) -> None:
+    stream = dump().begin().directory(2, [(b"link", 3), (b"pipe", 4), (b"f", 5)])
+    stream.object(3, stat.S_IFLNK | 0o777, b"target").raw(b"\xaa" * 1024)
+    data = stream.object(4, stat.S_IFIFO | 0o600).raw(b"\xaa" * 1024).file(5, b"x").end()
+    outcome = restore(data)
+    assert outcome.error.facts == {"losses": 1, "damages": 2}
+    assert any("/link was restored, but" in text for text in outcome.told())
+    assert outcome.names() == {"link", "pipe", "f"}
+
+
 def test_damage_within_a_long_file_keeps_what_came_before(
     dump: Any, restore: Restore, folder: Path
 ) -> None:

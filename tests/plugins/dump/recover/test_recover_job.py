@@ -89,6 +89,7 @@ def test_it_does_not_matter_how_the_stream_is_cut(
     assert content_of(folder) == WHOLE
 
 
+@pytest.mark.requirement("R249")
 def test_events_and_a_summary_tell_the_course(dump: Any, restore: Restore) -> None:
     outcome = restore(sample(dump))
     names = [event.name for event in outcome.kernel.events]
@@ -104,6 +105,7 @@ def test_events_and_a_summary_tell_the_course(dump: Any, restore: Restore) -> No
     assert any("Restored 2 files and 2 directories" in text for _, text in outcome.messages)
 
 
+@pytest.mark.requirement("R128")
 def test_verbose_tells_each_directory(dump: Any, restore: Restore) -> None:
     outcome = restore(sample(dump), environment=[("FILESYSTEM", "/vs1/vol1"), ("VERBOSE", "Y")])
     assert {"/", "/inner"} <= set(outcome.told(LogLevel.NORMAL))
@@ -141,6 +143,7 @@ def test_a_name_is_added_to_the_destination(
     assert content_of(folder) == {"a/renamed": b"top of the tree"}
 
 
+@pytest.mark.requirement("R136")
 def test_a_directory_goes_with_all_that_is_in_it(
     dump: Any, restore: Restore, select: Select, folder: Path
 ) -> None:
@@ -150,6 +153,7 @@ def test_a_directory_goes_with_all_that_is_in_it(
     assert stat.S_IMODE((folder / "copy").stat().st_mode) == 0o2750
 
 
+@pytest.mark.requirement("R136")
 def test_several_entries_each_get_a_result(
     dump: Any, restore: Restore, select: Select, folder: Path
 ) -> None:

@@ -298,6 +298,7 @@ ACL = bytes.fromhex(
 )
 
 
+@pytest.mark.requirement("R250")
 @needs_root
 @pytest.mark.parametrize("size", [10, 300_000])
 def test_extended_attributes_and_acls(dump: Any, restore: Restore, folder: Path, size: int) -> None:
@@ -433,6 +434,7 @@ def tiny(folder: Path) -> Any:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+@pytest.mark.requirement("R264")
 @pytest.mark.parametrize("size", [50_000, 300_000])
 @pytest.mark.parametrize("threads", [0, 1])
 def test_a_full_destination_ends_the_restore(

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -91,6 +92,7 @@ def test_random_trees_come_back(
         assert compare_trees(source, folder) == []
 
 
+@pytest.mark.requirement("R250")
 def test_a_tree_with_everything_comes_back(
     restore: Callable[..., Any], folder: Path, tmp_path: Path
 ) -> None:
