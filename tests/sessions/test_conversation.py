@@ -19,6 +19,7 @@ from tapekit_ndmp_v4.numbers import (
     NdmpError,
     TapeOpenMode,
 )
+from tapekit_ndmp_v4.wire import Pair
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -243,3 +244,23 @@ async def test_the_stack_without_auth_serves_loopback_without_a_password(
             ) in {NdmpError.ILLEGAL_ARGS_ERR, NdmpError.NOT_AUTHORIZED_ERR}
             await client.authenticate(AuthType.NONE)
             assert (await client.call(m.ConfigGetHostInfoRequest())).os_type == "Linux"
+
+
+async def test_a_user_of_one_svm_may_not_touch_another(
+    edited_stack: Callable[[Callable[[str], str]], Any],
+) -> None:
+    def limit(text: str) -> str:
+        return text.replace('{ name = "ndmp",', '{ name = "ndmp", svms = ["vs2"],')
+
+    async with edited_stack(limit) as stack, stack.client() as client, stack.client() as tape:
+        told: list[m.LogMessagePost] = []
+        client.on_post(m.LogMessagePost, told.append)
+        assert (await client.call(m.ConfigGetFsInfoRequest())).fs_info == ()
+        await tape.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
+        listening = m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP)
+        address = (await tape.call(listening)).connect_addr
+        await client.call(m.DataConnectRequest(addr=address))
+        environment = (Pair("FILESYSTEM", "/vs1/vol1"),)
+        request = m.DataStartBackupRequest(butype_name="dump", env=environment)
+        assert await refused(client.call(request)) == NdmpError.PERMISSION_ERR
+        assert "ndmp may not use /vs1/vol1" in told[-1].entry

@@ -260,6 +260,34 @@ async def test_get_state_is_answered_while_data_moves(stack: ServedStack) -> Non
         assert state.state == DataState.ACTIVE
 
 
+@pytest.mark.requirement("R327")
+async def test_a_backup_whose_tape_server_breaks_off_says_so(stack: ServedStack) -> None:
+    fill(stack)
+    told: list[m.LogMessagePost] = []
+    async with stack.client() as data, stack.client() as tape:
+        data.on_post(m.LogMessagePost, told.append)
+        await tape.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))
+        listening = m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP)
+        address = (await tape.call(listening)).connect_addr
+        await data.call(m.DataConnectRequest(addr=address))
+        environment = (Pair("FILESYSTEM", VOLUME),)
+        await data.call(m.DataStartBackupRequest(butype_name="dump", env=environment))
+        await tape.call(m.MoverAbortRequest())
+        halted = await data.wait_for(m.NotifyDataHaltedPost)
+        assert halted.reason == DataHaltReason.CONNECT_ERROR
+        assert any("Network communication error" in each.entry for each in told)
+
+
+@pytest.mark.requirement("R117")
+async def test_data_connections_use_the_address_of_the_control_connection(
+    stack: ServedStack,
+) -> None:
+    async with stack.client() as client:
+        reply = await client.call(m.DataListenRequest(addr_type=AddrType.TCP))
+        assert isinstance(reply.connect_addr, m.TcpAddrs)
+        assert [each.ip for each in reply.connect_addr.tcp_addr] == [0x7F00_0001]
+
+
 async def test_a_mover_whose_peer_breaks_off_halts_with_connect_error(stack: ServedStack) -> None:
     async with stack.client() as client:
         await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR))

@@ -153,6 +153,16 @@ _LENGTH: Final = struct.Struct("<H")
 _LENGTH_OFFSET: Final = 4
 
 
+_DOT_LENGTH: Final = _entry_length(1)
+_TWO: Final = struct.Struct(f"<{'IHBB4s' * 2}")
+
+
+def _first_two(number: int, parent: int) -> bytes:
+    """The entries ``.`` and ``..``."""
+    kind = EntryType.DIRECTORY
+    return _TWO.pack(number, _DOT_LENGTH, kind, 1, b".", parent, _DOT_LENGTH, kind, 2, b"..")
+
+
 @final
 class DirectoryEncoder:
     """Builds a directory's content piece by piece.
@@ -164,11 +174,15 @@ class DirectoryEncoder:
     def __init__(self, number: int, parent: int) -> None:
         self.unnumbered: Final[list[int]] = []
         """Offsets, in the content, of the entries added with number 0."""
-        self._out: Final = bytearray()
+        self._out: Final = bytearray(_first_two(number, parent))
         self._taken = 0
-        self._room = BLOCK_BYTES
-        self._last = 0
-        self.add([(number, EntryType.DIRECTORY, b"."), (parent, EntryType.DIRECTORY, b"..")])
+        self._room = BLOCK_BYTES - len(self._out)
+        self._last = len(self._out) // 2
+
+    @property
+    def waiting(self) -> int:
+        """Bytes that :meth:`take` would give, or a block more."""
+        return len(self._out)
 
     def add(self, entries: Iterable[tuple[int, int, bytes]]) -> None:
         """Append entries: number, type, name."""

@@ -15,9 +15,9 @@ from tapekit_dump.directories import DirectoryEncoder
 from tapekit_dump.headers import RECORD_BYTES, RUNS, SPAN_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
-    from tapekit_dump.headers import HeaderPacker, HeaderTemplate, Inode
+    from tapekit_dump.headers import HeaderPacker, HeaderTemplate, Inode, Run
     from tapekit_dump.spool import Spool
 
 __all__ = ["DirectoryRecord"]
@@ -33,8 +33,8 @@ class DirectoryRecord:
         self._number: Final = number
         self._encoder: Final = DirectoryEncoder(number, parent)
         self._start: Final = spool.length
-        self._content = bytearray()
-        self._size = 0
+        self._content = b""
+        self._spans = 0
 
     def add(self, entries: Iterable[tuple[int, int, bytes]]) -> list[int]:
         """Append entries: number, type, name.
@@ -42,57 +42,53 @@ class DirectoryRecord:
         :returns: where in the spool the numbers are missing of those that
             were added with 0.
         """
-        self._encoder.add(entries)
-        missing = [self._place(offset) for offset in self._encoder.unnumbered]
-        self._encoder.unnumbered.clear()
-        self._content += self._encoder.take()
-        while len(self._content) >= SPAN_BYTES:
-            self._write_span()
+        encoder = self._encoder
+        encoder.add(entries)
+        if len(self._content) + encoder.waiting >= SPAN_BYTES:
+            self._write_full_spans()
+        missing = [self._place(offset) for offset in encoder.unnumbered]
+        encoder.unnumbered.clear()
         return missing
 
     def finish(self, inode: Inode, sets: Iterable[bytes]) -> None:
         """Complete the record with the directory's attributes."""
-        self._content += self._encoder.finish()
-        while self._content:
-            self._write_span()
-        for place, template, header_content in self._headers():
-            run = RUNS[-(-header_content // RECORD_BYTES)]
-            header = self._pack(template, place, inode, self._size, run_records=run.used)
+        content = self._content + self._encoder.finish()
+        size = self._spans * SPAN_BYTES + len(content)
+        if content:
+            self._append(self._template(self._spans), inode, size, content)
+        for span in range(self._spans):
+            place = self._place(span * SPAN_BYTES) - RECORD_BYTES
+            header = self._header(self._template(span), place, inode, size, RUNS[-1])
             self._spool.patch(place, header)
         for blob in sets:
-            self._write_set(inode, blob)
+            self._append(self._packer.attributes, inode, len(blob), blob)
 
     def _place(self, offset: int) -> int:
         """Where a byte of the content is in the spool."""
         spans, rest = divmod(offset, SPAN_BYTES)
         return self._start + spans * (RECORD_BYTES + SPAN_BYTES) + RECORD_BYTES + rest
 
-    def _write_span(self) -> None:
-        """Append the next content behind an empty header."""
-        span = bytes(self._content[:SPAN_BYTES])
-        del self._content[:SPAN_BYTES]
-        self._spool.append(bytes(RECORD_BYTES) + span + bytes(-len(span) % RECORD_BYTES))
-        self._size += len(span)
+    def _write_full_spans(self) -> None:
+        """Append what fills spans, behind headers that are still empty."""
+        self._content += self._encoder.take()
+        while len(self._content) >= SPAN_BYTES:
+            self._spool.append(bytes(RECORD_BYTES) + self._content[:SPAN_BYTES])
+            self._content = self._content[SPAN_BYTES:]
+            self._spans += 1
 
-    def _headers(self) -> Iterator[tuple[int, HeaderTemplate, int]]:
-        """Each header's place, kind and bytes of content."""
-        template = self._packer.inode
-        for offset in range(0, self._size, SPAN_BYTES):
-            place = self._place(offset) - RECORD_BYTES
-            yield place, template, min(self._size - offset, SPAN_BYTES)
-            template = self._packer.addr
+    def _template(self, span: int) -> HeaderTemplate:
+        return self._packer.addr if span else self._packer.inode
 
-    def _write_set(self, inode: Inode, blob: bytes) -> None:
-        records = -(-len(blob) // RECORD_BYTES)
-        place = self._spool.length
-        header = self._pack(self._packer.attributes, place, inode, len(blob), run_records=records)
-        self._spool.append(header + blob + bytes(-len(blob) % RECORD_BYTES))
+    def _append(self, template: HeaderTemplate, inode: Inode, size: int, data: bytes) -> None:
+        """Append a header and its data, filled up to a record."""
+        run = RUNS[-(-len(data) // RECORD_BYTES)]
+        header = self._header(template, self._spool.length, inode, size, run)
+        self._spool.append(header + data + bytes(-len(data) % RECORD_BYTES))
 
-    def _pack(
-        self, template: HeaderTemplate, place: int, inode: Inode, size: int, *, run_records: int
-    ) -> bytes:
+    def _header(
+        self, template: HeaderTemplate, place: int, inode: Inode, size: int, run: Run
+    ) -> bytearray:
         header = bytearray(RECORD_BYTES)
         record = place // RECORD_BYTES
-        run = RUNS[run_records]
         template.pack(header, 0, record, self._number, inode=inode, size=size, run=run)
-        return bytes(header)
+        return header

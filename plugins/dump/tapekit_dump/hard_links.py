@@ -29,6 +29,7 @@ _PAGE_BYTES: Final = 512
 _LINK: Final = struct.Struct("<QQ")
 _NUMBER: Final = struct.Struct("<I")
 _LOOKED_UP_AT_ONCE: Final = 200_000
+_REMEMBERED_AT_ONCE: Final = 8192
 _SCANNED_AT_ONCE: Final = 64 * 1024
 
 
@@ -44,6 +45,7 @@ class HardLinks:
         scanned_at_once: int = _SCANNED_AT_ONCE,
     ) -> None:
         self._pages: Final[dict[int, bytearray]] = {}
+        self._recent: Final = array.array("Q")
         self._inodes: Final = room.spool()
         self._links: Final = room.spool()
         self._looked_up_at_once: Final = looked_up_at_once
@@ -70,7 +72,9 @@ class HardLinks:
 
     def remember(self, inodes: Sequence[int]) -> None:
         """The inode numbers of the next numbers of the dump, from 2 on."""
-        self._inodes.append(array.array("Q", inodes).tobytes())
+        self._recent.extend(inodes)
+        if len(self._recent) >= _REMEMBERED_AT_ONCE:
+            self._settle()
 
     def add(self, inode: int, place: int) -> None:
         """A further name of an object, whose number belongs at ``place``."""
@@ -78,6 +82,7 @@ class HardLinks:
 
     def resolve(self, records: Spool) -> int:
         """Write the numbers where they belong; gives how many."""
+        self._settle()
         count = self._links.length // _LINK.size
         for start in range(0, count, self._looked_up_at_once):
             data = self._links.read(start * _LINK.size, self._looked_up_at_once * _LINK.size)
@@ -91,6 +96,10 @@ class HardLinks:
         self._pages.clear()
         self._inodes.close()
         self._links.close()
+
+    def _settle(self) -> None:
+        self._inodes.append(self._recent.tobytes())
+        del self._recent[:]
 
     def _look_up(self, wanted: set[int]) -> dict[int, int]:
         """The first number of each inode number."""

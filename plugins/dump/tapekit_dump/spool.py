@@ -68,7 +68,7 @@ class Spool:
             self._flush()
         return offset
 
-    def patch(self, offset: int, data: bytes) -> None:
+    def patch(self, offset: int, data: bytes | bytearray) -> None:
         """Replace bytes that are there."""
         in_file = min(len(data), max(0, self._flushed - offset))
         if in_file:

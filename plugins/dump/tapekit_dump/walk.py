@@ -148,7 +148,8 @@ class Walk:
         except OSError as error:
             record.finish(self._lost(item, error), [])
             return
-        self._report.tell(f"Directory {readable(self._descent.path())}")
+        if self._report.is_verbose:
+            self._report.tell(f"Directory {readable(self._descent.path())}")
         if status.st_dev == self._device:
             self._list(_Place(item, fd, record))
         else:
@@ -190,13 +191,12 @@ class Walk:
     def _take(self, piece: list[os.DirEntry[str]], place: _Place) -> None:
         """Number a slice of a directory, files first."""
         regular = [entry for entry in piece if entry.is_file(follow_symlinks=False)]
+        self._number_files(StepKind.REGULAR, EntryType.REGULAR, regular, place)
         if len(regular) == len(piece):
-            rest = []
-        else:
-            rest = [entry for entry in piece if not entry.is_file(follow_symlinks=False)]
+            return
+        rest = [entry for entry in piece if not entry.is_file(follow_symlinks=False)]
         symlinks = [entry for entry in rest if entry.is_symlink()]
         directories = [entry for entry in rest if entry.is_dir(follow_symlinks=False)]
-        self._number_files(StepKind.REGULAR, EntryType.REGULAR, regular, place)
         self._number_files(StepKind.SYMLINK, EntryType.SYMLINK, symlinks, place)
         if len(symlinks) + len(directories) < len(rest):
             self._number_others(set(rest).difference(symlinks, directories), place)

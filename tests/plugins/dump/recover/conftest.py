@@ -112,16 +112,21 @@ class DumpStream:
         self.order = order
         self.new_format = new_format
         self.common = {"date": DATE, "magic": MAGIC, "volume": 1, **common}
-        self.data = b""
+        self._data = bytearray()
+
+    @property
+    def data(self) -> bytes:
+        """All records so far."""
+        return bytes(self._data)
 
     def header(self, kind: int, **values: Any) -> DumpStream:
         values = {"flags": 2 if self.new_format else 0, **self.common, **values}
-        number = len(self.data) // RECORD_BYTES
-        self.data += header_record(self.order, type=kind, record=number, **values)
+        number = len(self._data) // RECORD_BYTES
+        self._data += header_record(self.order, type=kind, record=number, **values)
         return self
 
     def raw(self, data: bytes) -> DumpStream:
-        self.data += data
+        self._data += data
         return self
 
     def records(self, data: bytes) -> DumpStream:
@@ -266,9 +271,14 @@ def restore_into(
     environment: Sequence[tuple[str, str]] = FILESYSTEM,
     *,
     options: RecoverOptions = DEFAULTS,
+    sync: bool = False,
     make: Callable[[int, bytes], DataSource] | None = None,
 ) -> Outcome:
-    """Restore a stream into a folder that stands for ``/vs1/vol1``."""
+    """Restore a stream into a folder that stands for ``/vs1/vol1``.
+
+    Without ``sync`` nobody waits for the disk that the folder is on.
+    """
+    options = options._replace(sync_at_end=sync)
     kernel = MemoryKernel(FolderStorage(folder))
     services = MemoryServices()
     ranges = MemoryRanges(data, make or (lambda _, part: MemorySource(part)))

@@ -106,6 +106,13 @@ def test_events_and_a_summary_tell_the_course(dump: Any, restore: Restore) -> No
 
 
 @pytest.mark.requirement("R128")
+def test_what_is_restored_can_be_on_disk_before_success_is_told(
+    dump: Any, restore: Restore, folder: Path
+) -> None:
+    assert restore(sample(dump), sync=True).error is None
+    assert content_of(folder) == WHOLE
+
+
 def test_verbose_tells_each_directory(dump: Any, restore: Restore) -> None:
     outcome = restore(sample(dump), environment=[("FILESYSTEM", "/vs1/vol1"), ("VERBOSE", "Y")])
     assert {"/", "/inner"} <= set(outcome.told(LogLevel.NORMAL))

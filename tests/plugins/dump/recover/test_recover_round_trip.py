@@ -84,7 +84,7 @@ def test_random_trees_come_back(
         outcome = restore_to(
             folder,
             backed_up(source),
-            options=RecoverOptions(threads=threads, names_in_memory=5, sync_at_end=False),
+            options=RecoverOptions(threads=threads, names_in_memory=5),
             make=lambda _, part: MemorySource(part, cuts=cuts),
         )
         assert outcome.error is None
