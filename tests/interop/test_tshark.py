@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 import subprocess
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,11 +16,14 @@ from running_stack import run_checked, served
 from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from running_stack import Stack
 
+
+DOUBTFUL = "_ws.malformed || (tcp.len > 0 && !ndmp && !tcp.segment && !tcp.analysis.retransmission)"
+"""What the dissector calls malformed, and new bytes that it does not take for NDMP."""
 
 NDMP_PORT = 10000
 """The one port on which the dissector looks for NDMP."""
@@ -32,34 +37,53 @@ def test_no_packet_of_a_session_is_malformed(tmp_path: Path, sessions: int) -> N
     host = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}.{sessions}"
     with served(tmp_path / "stack", host, NDMP_PORT) as stack:
         make_tree(stack.volume, files=30, seed=2, wide=50, deep=5, far=1 << 20)
-        with capturing(
-            tmp_path / "capture.pcapng", f"host {host} and tcp port {NDMP_PORT}"
-        ) as file:
+        file = tmp_path / "capture.pcapng"
+        with capturing(stack, file, f"host {host} and tcp port {NDMP_PORT}"):
             converse(stack, tmp_path, sessions)
     read = [program("tshark"), "-r", file]
     packets = run_checked([*read, "-Y", "ndmp"]).splitlines()
     assert len(packets) > 60
     for message in ("CONFIG_GET_FS_INFO", "FH_ADD_NODE", "NOTIFY_DATA_HALTED", "DATA_GET_ENV"):
         assert any(message in packet for packet in packets), message
-    doubted = run_checked([*read, "-Y", "_ws.malformed || (tcp.len > 0 && !ndmp && !tcp.segment)"])
+    doubted = run_checked([*read, "-Y", DOUBTFUL])
     assert [line for line in doubted.splitlines() if "Running as" not in line] == []
 
 
 @contextlib.contextmanager
-def capturing(file: Path, packets: str) -> Iterator[Path]:
-    """Capture on loopback while the block runs."""
-    tshark = subprocess.Popen(
-        [program("tshark"), "-i", "lo", "-f", packets, "-w", file],
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    with tshark:
-        assert tshark.stderr is not None
-        while "Capturing on" not in tshark.stderr.readline():
-            assert tshark.poll() is None
-        yield file
+def capturing(stack: Stack, file: Path, packets: str) -> Iterator[None]:
+    """Capture on loopback while the block runs, all of it: the capture is
+    known to run, and to have caught up, by a packet of our own.
+    """
+    command = [program("tshark"), "-i", "lo", "-f", packets, "-w", file, "-P", "-l"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ) as tshark:
+        assert tshark.stdout is not None
+        seen = threading.Thread(target=until_seen, args=(tshark.stdout, first := set()))
+        seen.start()
+        while not first:
+            first_port = knock(stack)
+            seen.join(0.2)
+        yield
+        last_port = knock(stack)
+        assert first_port != last_port
+        for line in tshark.stdout:
+            if f" {last_port} " in line:
+                break
         tshark.terminate()
-        tshark.stderr.read()
+
+
+def until_seen(lines: Iterable[str], seen: set[str]) -> None:
+    """Note the first packet that the capture shows."""
+    for line in lines:
+        seen.add(line)
+        return
+
+
+def knock(stack: Stack) -> int:
+    """Connect and hang up; gives the port that it was done from."""
+    with socket.create_connection((stack.host, stack.port)) as connection:
+        return int(connection.getsockname()[1])
 
 
 def converse(stack: Stack, directory: Path, sessions: int) -> None:

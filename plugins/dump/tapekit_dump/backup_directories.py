@@ -9,13 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tapekit_dump.headers import (
-    ADDRESS_COUNT,
-    RECORD_BYTES,
-    HeaderType,
-    rebase_header,
-    unpack_header,
-)
+from tapekit_dump.header_packing import rebase_header
+from tapekit_dump.headers import ADDRESS_COUNT, RECORD_BYTES, HeaderType, unpack_header
 
 if TYPE_CHECKING:
     from tapekit.streams import StreamWriter

@@ -27,7 +27,8 @@ from tapekit_dump.backup_history import HistoryBatches
 from tapekit_dump.backup_report import BackupReport
 from tapekit_dump.backup_stream import CtimeOf, ObjectStream
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderPacker
+from tapekit_dump.header_packing import HeaderPacker
+from tapekit_dump.headers import RECORD_BYTES, DumpLabel
 from tapekit_dump.maps import ROOT, dense_map, map_records
 from tapekit_dump.walk import Walk
 

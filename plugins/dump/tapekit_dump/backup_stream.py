@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from tapekit.streams import StreamWriter
     from tapekit_dump.backup_history import HistoryBatches
-    from tapekit_dump.headers import HeaderPacker, HeaderTemplate, Run
+    from tapekit_dump.header_packing import HeaderPacker, HeaderTemplate
+    from tapekit_dump.headers import Run
 
 __all__ = ["LOST", "CtimeOf", "ObjectStream"]
 

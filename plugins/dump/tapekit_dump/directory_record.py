@@ -17,7 +17,8 @@ from tapekit_dump.headers import RECORD_BYTES, RUNS, SPAN_BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from tapekit_dump.headers import HeaderPacker, HeaderTemplate, Inode, Run
+    from tapekit_dump.header_packing import HeaderPacker, HeaderTemplate
+    from tapekit_dump.headers import Inode, Run
     from tapekit_dump.spool import Spool
 
 __all__ = ["DirectoryRecord"]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import CtimeOf
-    from tapekit_dump.headers import HeaderPacker
+    from tapekit_dump.header_packing import HeaderPacker
     from tapekit_dump.spool import Spool, SpoolRoom
 
 __all__ = ["SLICE", "TreeIndex", "Walk"]

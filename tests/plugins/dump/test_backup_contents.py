@@ -15,14 +15,8 @@ from tapekit.testing import FailingSink, MemoryServices, MemorySink
 from tapekit_dump.backup_contents import ContentWriter, may_have_holes, read_fully
 from tapekit_dump.backup_report import BackupReport
 from tapekit_dump.backup_stream import ObjectStream
-from tapekit_dump.headers import (
-    RECORD_BYTES,
-    DumpLabel,
-    HeaderPacker,
-    HeaderType,
-    Inode,
-    unpack_header,
-)
+from tapekit_dump.header_packing import HeaderPacker
+from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderType, Inode, unpack_header
 
 if TYPE_CHECKING:
     from tapekit.segments import Batch

@@ -12,7 +12,8 @@ from tapekit_dump.backup_directories import write_directories
 from tapekit_dump.backup_history import HistoryBatches
 from tapekit_dump.directories import EntryType
 from tapekit_dump.directory_record import DirectoryRecord
-from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderPacker, Inode, unpack_header
+from tapekit_dump.header_packing import HeaderPacker
+from tapekit_dump.headers import RECORD_BYTES, DumpLabel, Inode, unpack_header
 from tapekit_dump.spool import Spool, SpoolRoom
 
 PACKER = HeaderPacker(DumpLabel(1_700_000_000, 0, b"/vs1/vol1", b"", b"node"))

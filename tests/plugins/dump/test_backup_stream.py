@@ -7,15 +7,8 @@ from tapekit.streams import StreamWriter
 from tapekit.testing import MemoryHistory, MemorySink
 from tapekit_dump.backup_history import HistoryBatches
 from tapekit_dump.backup_stream import LOST, ObjectStream
-from tapekit_dump.headers import (
-    RECORD_BYTES,
-    RUNS,
-    DumpLabel,
-    HeaderPacker,
-    HeaderType,
-    Inode,
-    unpack_header,
-)
+from tapekit_dump.header_packing import HeaderPacker
+from tapekit_dump.headers import RECORD_BYTES, RUNS, DumpLabel, HeaderType, Inode, unpack_header
 
 PACKER = HeaderPacker(DumpLabel(1_700_000_000, 0, b"/vs1/vol1", b"", b"node"))
 INODE = Inode(mode=0o120777, links=1, uid=1, gid=2, atime_us=3, mtime_us=4, ctime_s=5)

@@ -8,12 +8,12 @@ import pytest
 
 from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.directory_record import DirectoryRecord
+from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import (
     RECORD_BYTES,
     SPAN_BYTES,
     DumpLabel,
     Header,
-    HeaderPacker,
     HeaderType,
     Inode,
     unpack_header,

@@ -16,7 +16,8 @@ from tapekit_dump.backup_attributes import AttributeReader
 from tapekit_dump.backup_report import BackupReport
 from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.directory_record import DirectoryRecord
-from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderPacker, HeaderType, unpack_header
+from tapekit_dump.header_packing import HeaderPacker
+from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderType, unpack_header
 from tapekit_dump.maps import ROOT
 from tapekit_dump.plan import StepKind
 from tapekit_dump.spool import Pending, SpoolRoom

@@ -113,6 +113,8 @@ def test_what_is_restored_can_be_on_disk_before_success_is_told(
     assert content_of(folder) == WHOLE
 
 
+@pytest.mark.requirement("R128")
+@pytest.mark.requirement("R128")
 def test_verbose_tells_each_directory(dump: Any, restore: Restore) -> None:
     outcome = restore(sample(dump), environment=[("FILESYSTEM", "/vs1/vol1"), ("VERBOSE", "Y")])
     assert {"/", "/inner"} <= set(outcome.told(LogLevel.NORMAL))
