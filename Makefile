@@ -30,9 +30,9 @@ test: check ## Run check, then all tests that need nothing but Python
 
 interop: $(VENV)/.developing ## Test against programs that nobody here wrote; tells which are missing
 	@$(BIN)/python tests/interop/interop_peers.py
-	@$(BIN)/python -m pytest -q -m interop tests/interop $(ARGS)
+	@$(BIN)/python -m pytest -q -m interop $(ARGS)
 
-bench: $(VENV)/.running ## Measure against GNU tar, dump and ndmjob in the same run
+bench: $(VENV)/.running ## Measure against GNU tar in the same run
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
 
 clean: ## Remove what tests, tools and the demo leave behind; keeps .venv
