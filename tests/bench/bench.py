@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,11 +37,16 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "trees"))
 from tapekit_trees.making import make_large_files, make_small_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import AsyncIterator, Callable
+
+    from tapekit_ndmp_v4.client import BackupResult
+
+    Operation = Callable[["Case", int], None]
 
 TAPEKIT = (sys.executable, "-m", "tapekit")
 MIB = 1 << 20
 VOLUME = "/vs1/vol1"
+RECORD_BYTES = 262144
 DOCUMENT = Path(__file__).parents[2] / "docs" / "performance.md"
 MARK = "<!-- measured -->"
 
@@ -73,6 +79,7 @@ class Bench:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = int(probe.getsockname()[1])
+        self.backup: BackupResult | None = None
         self._server: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
@@ -107,76 +114,102 @@ class Bench:
         line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
         return int(line.split()[1])
 
-    # The two operations.
+    # One round of each operation.
 
-    async def tapekit_round(self, case: Case, *, history: bool) -> None:
-        """Back up and restore once; the restore goes to a fresh directory."""
-        watch = Watch(
-            on_state=lambda _state, took: case.state_seconds.append(took), poll_every_s=0.05
-        )
-        password = (self.site / "ndmp-password").read_bytes().strip()
-        label = "tapekit, history" if history else "tapekit"
-        async with NdmpClient.connect("127.0.0.1", self.port, clock=time.time) as client:
-            await client.open()
-            await client.authenticate(AuthType.MD5, "ndmp", password)
-            plan = BackupPlan(
-                tape=TapeAt("nrst0a"),
-                environment=(("FILESYSTEM", f"{VOLUME}/data"), ("HIST", "Y" if history else "N")),
-                filemarks=1,
-                record_size=262144,
-            )
-            self.reset_peak()
-            started = time.perf_counter()
-            backup = await run_backup(client, plan, watch=watch)
-            case.add(f"{label} backup, synced", time.perf_counter() - started)
-            case.add(f"{label} backup", backup.seconds)
-            if not history:
-                names = (Name(original_path="", destination_path=f"{VOLUME}/restored"),)
-                restore = RecoverPlan(
-                    parts=backup.parts,
-                    environment=backup.environment,
-                    names=names,
-                    record_size=plan.record_size,
-                )
-                started = time.perf_counter()
-                result = await run_recover(client, restore, watch=watch)
-                case.add("tapekit restore", result.seconds)
-            case.peak_kib = max(case.peak_kib, self.peak_kib())
-        shutil.rmtree(self.volume / "restored", ignore_errors=True)
-
-    def tar_round(self, case: Case) -> None:
-        archive = self.scratch / "tar.archive"
+    def tar_backup(self, case: Case, _number: int) -> None:
+        """GNU tar into a fresh archive, then until it is on disk."""
+        archive = self.scratch / "archive.tar"
         archive.unlink(missing_ok=True)
         started = time.perf_counter()
         run("tar", "-cf", str(archive), "-C", str(self.volume / "data"), ".")
         case.add("tar backup", time.perf_counter() - started)
         run("sync", "-d", str(archive))
         case.add("tar backup, synced", time.perf_counter() - started)
-        target = self.volume / "restored"
+
+    def tar_restore(self, case: Case, number: int) -> None:
+        """GNU tar out of the archive, then until all is on disk."""
+        target = self.volume / f"by-tar-{number}"
         target.mkdir()
         started = time.perf_counter()
-        run("tar", "-xf", str(archive), "-C", str(target))
+        run("tar", "-xf", str(self.scratch / "archive.tar"), "-C", str(target))
         case.add("tar restore", time.perf_counter() - started)
-        # tapekit's restore reports success when all is on disk.
         run("sync", "-f", str(target))
         case.add("tar restore, synced", time.perf_counter() - started)
-        archive.unlink()
-        shutil.rmtree(target)
+
+    def tapekit_backup(self, case: Case, _number: int) -> None:
+        """A backup without file history, to drive 0."""
+        self.backup = trio.run(self._back_up, case, "tapekit backup", "nrst0a", "N")
+
+    def tapekit_history(self, case: Case, _number: int) -> None:
+        """A backup with file history, to drive 1."""
+        trio.run(self._back_up, case, "tapekit, history backup", "nrst1a", "Y")
+
+    def tapekit_restore(self, case: Case, number: int) -> None:
+        """The restore of the last backup from drive 0, all on disk at its end."""
+        trio.run(self._restore, case, f"{VOLUME}/by-tapekit-{number}")
+
+    @asynccontextmanager
+    async def _client(self, case: Case) -> AsyncIterator[tuple[NdmpClient, Watch]]:
+        password = (self.site / "ndmp-password").read_bytes().strip()
+        watch = Watch(
+            on_state=lambda _state, took: case.state_seconds.append(took), poll_every_s=0.05
+        )
+        self.reset_peak()
+        async with NdmpClient.connect("127.0.0.1", self.port, clock=time.time) as client:
+            await client.open()
+            await client.authenticate(AuthType.MD5, "ndmp", password)
+            yield client, watch
+        case.peak_kib = max(case.peak_kib, self.peak_kib())
+
+    async def _back_up(self, case: Case, label: str, device: str, history: str) -> BackupResult:
+        plan = BackupPlan(
+            tape=TapeAt(device),
+            environment=(("FILESYSTEM", f"{VOLUME}/data"), ("HIST", history)),
+            filemarks=1,
+            record_size=RECORD_BYTES,
+        )
+        async with self._client(case) as (client, watch):
+            started = time.perf_counter()
+            result = await run_backup(client, plan, watch=watch)
+            case.add(f"{label}, synced", time.perf_counter() - started)
+            case.add(label, result.seconds)
+            return result
+
+    async def _restore(self, case: Case, destination: str) -> None:
+        assert self.backup is not None
+        plan = RecoverPlan(
+            parts=self.backup.parts,
+            environment=self.backup.environment,
+            names=(Name(original_path="", destination_path=destination),),
+            record_size=RECORD_BYTES,
+        )
+        async with self._client(case) as (client, watch):
+            result = await run_recover(client, plan, watch=watch)
+            case.add("tapekit restore", result.seconds)
 
     def measure(self, case: Case, rounds: int) -> None:
+        """All operations in turn, who comes first changing from round to
+        round. Nothing is deleted in between, since a file system goes on
+        with that for a while.
+        """
         data = self.volume / "data"
         case.make(data)
-        run("sync")
-        run("tar", "-cf", "/dev/null", "--no-recursion", str(data))
         subprocess.run(f"tar -cf - -C {data} . | cat >/dev/null", shell=True, check=True)
-        for _ in range(rounds):
-            self.tar_round(case)
-            run("sync")
-            trio.run(lambda: self.tapekit_round(case, history=False))
-            run("sync")
-            trio.run(lambda: self.tapekit_round(case, history=True))
-            run("sync")
-        shutil.rmtree(data)
+        backups = [self.tar_backup, self.tapekit_backup, self.tapekit_history]
+        restores = [self.tar_restore, self.tapekit_restore]
+        for number in range(rounds):
+            for operation in (*turned(backups, number), *turned(restores, number)):
+                run("sync")
+                operation(case, number)
+        for each in self.volume.iterdir():
+            shutil.rmtree(each)
+        run("sync")
+
+
+def turned(operations: list[Operation], by: int) -> list[Operation]:
+    """The operations from another one on, around to the one before."""
+    by %= len(operations)
+    return operations[by:] + operations[:by]
 
 
 def run(*command: str) -> None:

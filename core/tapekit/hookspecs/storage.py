@@ -175,10 +175,18 @@ class Storage(Protocol):
         """All volumes, in the order of the stack file."""
         ...
 
+    def check_backup(self, path: str) -> None:
+        """Tell at once whether :meth:`open_backup` could open ``path``, as
+        far as that can be seen without making a Snapshot copy.
+
+        :raises TapekitError: as :meth:`open_backup`.
+        """
+        ...
+
     def open_backup(self, path: str, holder: str) -> BackupTree:
         """Open ``path`` for reading, from a Snapshot copy where the volume
-        has a method; ``/vserver/volume/.snapshot/NAME[/path]`` reads an
-        existing copy.
+        has a method, which may take as long as copying the volume.
+        ``/vserver/volume/.snapshot/NAME[/path]`` reads an existing copy.
 
         :param holder: who holds it, for listings, such as ``session 7``.
         :raises TapekitError: no such path, not a directory, no copy possible.

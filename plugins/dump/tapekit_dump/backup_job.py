@@ -33,6 +33,8 @@ from tapekit_dump.maps import ROOT, dense_map, map_records
 from tapekit_dump.walk import Walk
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from tapekit.hookspecs.data_engine import JobServices, Pairs
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
@@ -42,18 +44,25 @@ if TYPE_CHECKING:
     from tapekit_dump.spool import SpoolRoom
     from tapekit_dump.walk import TreeIndex
 
-__all__ = ["BackupRequest", "DumpBackup"]
+__all__ = ["BackupAsked", "BackupRequest", "DumpBackup"]
 
 
-class BackupRequest(NamedTuple):
-    """A backup that has been checked."""
+class BackupAsked(NamedTuple):
+    """What a client asks for, as far as it is known before the run."""
 
     environment: Environment
-    tree: BackupTree
     path: str
     """``/vserver/volume[/path]`` without slashes at the end."""
     holder: str
     level: int
+
+
+class BackupRequest(NamedTuple):
+    """A backup whose tree is open."""
+
+    tree: BackupTree
+    path: str
+    """The volume's path and the one below it."""
     date: int
     token: int | None
     """The DUMP_DATE to return, if the client wants one."""
@@ -80,15 +89,31 @@ _ADDED: Final = frozenset({"ACL_START", "DUMP_DATE", "NDMP_VERSION", "PATHNAME_S
 
 @final
 class DumpBackup:
-    """A backup that has been checked and can run once."""
+    """A backup that has been checked and can run once.
 
-    def __init__(self, request: BackupRequest, kernel: Kernel, dates: DumpDates) -> None:
-        self._request: Final = request
+    Its tree is opened in the run, since making a Snapshot copy may take long.
+    """
+
+    def __init__(
+        self,
+        asked: BackupAsked,
+        open_request: Callable[[], BackupRequest],
+        kernel: Kernel,
+        dates: DumpDates,
+    ) -> None:
+        self._asked: Final = asked
+        self._open: Final = open_request
+        self._opened: BackupRequest | None = None
         self._kernel: Final = kernel
         self._dates: Final = dates
         self._stream: ObjectStream | None = None
         self._end: int | None = None
         self._closed = False
+
+    @property
+    def _request(self) -> BackupRequest:
+        assert self._opened is not None, "the run opens the tree first"
+        return self._opened
 
     @property
     def progress(self) -> JobProgress:
@@ -104,7 +129,7 @@ class DumpBackup:
         :raises ConnectionBroken: the stream's other end broke off.
         :raises TapekitError: the backup failed; the stream is incomplete.
         """
-        environment = self._request.environment
+        environment = self._asked.environment
         report = BackupReport(
             services, verbose=environment.switch("VERBOSE"), debug=environment.switch("DEBUG")
         )
@@ -113,10 +138,11 @@ class DumpBackup:
             history = HistoryBatches(services.history, ROOT)
         self._announce("backup-started")
         try:
+            self._opened = self._open()
             self._write(sink, report, history)
         except OSError as error:
             reason = error.strerror or str(error)
-            failed = CATALOGUE.error("backup-failed", path=self._request.path, reason=reason)
+            failed = CATALOGUE.error("backup-failed", path=self._asked.path, reason=reason)
             self._announce("backup-failed", reason=str(failed))
             raise failed from error
         except TapekitError as error:
@@ -126,20 +152,20 @@ class DumpBackup:
             self._announce("backup-failed", reason="the data connection broke off")
             raise
         if environment.switch("UPDATE"):
-            self._dates.succeeded(self._request.path, self._request.level, self._request.date)
+            self._dates.succeeded(self._request.path, self._asked.level, self._request.date)
 
     def environment(self) -> Pairs:
         """The request's variables and what a restore or the next backup
         needs (NDMP v4, DATA_GET_ENV).
         """
-        request = self._request
-        kept = [pair for pair in request.environment.pairs if pair[0] not in _ADDED]
+        asked, opened = self._asked, self._opened
+        kept = [pair for pair in asked.environment.pairs if pair[0] not in _ADDED]
         names = {name for name, _ in kept}
         kept += [("TYPE", "dump")] if "TYPE" not in names else []
-        kept += [("LEVEL", str(request.level))] if "LEVEL" not in names else []
+        kept += [("LEVEL", str(asked.level))] if "LEVEL" not in names else []
         kept += [("NDMP_VERSION", "4"), ("PATHNAME_SEPARATOR", "/")]
-        if request.token is not None:
-            kept.append(("DUMP_DATE", str(request.token)))
+        if opened is not None and opened.token is not None:
+            kept.append(("DUMP_DATE", str(opened.token)))
         if self._end is not None:
             kept.append(("ACL_START", str(self._end)))
         return kept
@@ -148,12 +174,13 @@ class DumpBackup:
         """Let go of the tree; later calls do nothing."""
         if not self._closed:
             self._closed = True
-            self._request.tree.close()
+            if self._opened is not None:
+                self._opened.tree.close()
 
     def _write(self, sink: DataSink, report: BackupReport, history: HistoryBatches | None) -> None:
         request = self._request
         packer = HeaderPacker(self._label())
-        with_acls = not request.environment.switch("NO_ACLS")
+        with_acls = not self._asked.environment.switch("NO_ACLS")
         attributes = AttributeReader(report, with_acls=with_acls)
         self._enter(_Phase.I, report)
         self._enter(_Phase.II, report)
@@ -227,7 +254,7 @@ class DumpBackup:
         source = request.tree.snapshot_name or request.tree.volume_path
         return DumpLabel(
             date=request.date,
-            level=request.level,
+            level=self._asked.level,
             filesystem=os.fsencode(request.path),
             device_name=os.fsencode(source),
             host=os.fsencode(self._kernel.node_name),
@@ -251,15 +278,15 @@ class DumpBackup:
         count = index.highest - ROOT + 1
         size = self.progress.bytes_processed
         lost = f", {report.losses} could not be backed up as they are" if report.losses else ""
-        report.say(f"Backup of {self._request.path}: {count} objects, {size} bytes{lost}")
+        report.say(f"Backup of {self._asked.path}: {count} objects, {size} bytes{lost}")
         self._announce("backup-finished", bytes=size, objects=count, losses=report.losses)
 
     def _announce(self, name: str, /, **facts: str | int) -> None:
-        request = self._request
+        asked = self._asked
         common: dict[str, str | int] = {
-            "path": request.path,
-            "holder": request.holder,
-            "level": request.level,
+            "path": asked.path,
+            "holder": asked.holder,
+            "level": asked.level,
         }
         event = Event(name=f"dump.{name}", facts={**common, **facts}, time_s=self._kernel.clock())
         self._kernel.announce(event)

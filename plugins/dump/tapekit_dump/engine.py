@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.environment import BadEnvironment, Environment
 from tapekit_dump import recover_job
-from tapekit_dump.backup_job import BackupRequest, DumpBackup
+from tapekit_dump.backup_job import BackupAsked, BackupRequest, DumpBackup
 from tapekit_dump.dates import DumpDates
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.spool import SpoolRoom
@@ -78,15 +78,21 @@ class DumpEngine:
         kernel, dates = self._met()
         read = Environment(kernel.variables(ENGINE), environment)
         path = _checked_path(read)
-        if kernel.storage is None:
+        storage = kernel.storage
+        if storage is None:
             raise CATALOGUE.error("no-storage")
-        tree = kernel.storage.open_backup(path, holder)
-        try:
-            request = self._request(read, tree, holder, kernel, dates)
-        except BaseException:
-            tree.close()
-            raise
-        return DumpBackup(request, kernel, dates)
+        storage.check_backup(path)
+
+        def open_request() -> BackupRequest:
+            tree = storage.open_backup(path, holder)
+            try:
+                return self._request(read, tree, kernel, dates)
+            except BaseException:
+                tree.close()
+                raise
+
+        asked = BackupAsked(environment=read, path=path.rstrip("/"), holder=holder, level=0)
+        return DumpBackup(asked, open_request, kernel, dates)
 
     def prepare_recover(
         self, environment: Pairs, selections: Sequence[Selection], holder: str
@@ -118,18 +124,15 @@ class DumpEngine:
         return SpoolRoom(directory, self._settings.spool_memory_bytes)
 
     def _request(
-        self, read: Environment, tree: BackupTree, holder: str, kernel: Kernel, dates: DumpDates
+        self, read: Environment, tree: BackupTree, kernel: Kernel, dates: DumpDates
     ) -> BackupRequest:
         path = f"{tree.volume_path}/{tree.subpath}".rstrip("/")
         date = dates.give(path, tree.taken_at_s)
         base = read.number("BASE_DATE")
         assert base is not None
         return BackupRequest(
-            environment=read,
             tree=tree,
             path=path,
-            holder=holder,
-            level=0,
             date=date,
             token=None if base == NO_BASE else _next_base(base, date),
             room=self._room(kernel),

@@ -102,6 +102,14 @@ class SnapshotKeeper:
         let_go = functools.partial(self._end_of_backup, volume, method, name, key, lock, holder)
         return HeldCopy(tree, name, moment_s, let_go)
 
+    def check(self, volume: Volume, name: str) -> None:
+        """Tell whether there is a copy to hold.
+
+        :raises TapekitError: there is none.
+        """
+        if name not in _method_of(volume).names(volume.snapshots):
+            raise CATALOGUE.error("unable-to-lock-snapshot", volume=volume.path)
+
     def hold(self, volume: Volume, name: str, holder: str) -> HeldCopy:
         """Hold an existing copy, which others may read as well.
 

@@ -74,6 +74,19 @@ class VolumeStorage:
         """All volumes, in the order of the stack file."""
         return [filesystem_info(volume) for volume in self._volumes.values()]
 
+    def check_backup(self, path: str) -> None:
+        """Tell whether a directory can be opened for reading, without making
+        a Snapshot copy of it.
+
+        :raises TapekitError: no such path or copy, or not a directory.
+        """
+        asked = parse_path(path)
+        volume = self.volume(asked.volume)
+        if asked.snapshot is not None:
+            self.keeper.check(volume, asked.snapshot)
+        else:
+            os.close(_open_live(volume, asked))
+
     def open_backup(self, path: str, holder: str) -> BackupTree:
         """Open a directory for reading; see ``Storage.open_backup``.
 

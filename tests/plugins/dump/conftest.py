@@ -61,6 +61,9 @@ class DirectoryStorage:
     def _below(self, path: str) -> Path:
         return self.directory / path.removeprefix(VOLUME).strip("/")
 
+    def check_backup(self, path: str) -> None:
+        """Every path can be tried."""
+
     def open_backup(self, path: str, holder: str) -> DirectoryTree:
         tree = DirectoryTree(self._below(path), path, self.snapshot_name, self.now_s)
         self.trees.append(tree)

@@ -207,20 +207,33 @@ def test_progress_follows_the_stream(site: Any) -> None:
     assert seen[-1] > 5_000_000
 
 
-def test_tree_is_let_go_once_whether_or_not_the_job_ran(site: Any) -> None:
+def test_tree_is_opened_by_the_run_and_let_go_once(site: Any) -> None:
     job = site.engine.prepare_backup(REQUEST, "a test")
+    assert site.storage.trees == []
+    job.run(MemorySink(), MemoryServices())
     job.close()
     job.close()
     assert [tree.is_closed for tree in site.storage.trees] == [True]
 
 
+def test_job_that_never_ran_has_nothing_to_let_go(site: Any) -> None:
+    site.engine.prepare_backup(REQUEST, "a test").close()
+    assert site.storage.trees == []
+
+
 def test_failed_tree_is_a_failed_backup(site: Any) -> None:
-    with closing(site.engine.prepare_backup(REQUEST, "a test")) as job:
-        tree = site.storage.trees[-1]
+    opened = site.storage.open_backup
+
+    def open_backup(path: str, holder: str) -> Any:
+        tree = opened(path, holder)
         os.close(tree.descriptor)
+        return tree
+
+    site.storage.open_backup = open_backup
+    with closing(site.engine.prepare_backup(REQUEST, "a test")) as job:
         with pytest.raises(TapekitError, match="The backup of /vs1/vol1 cannot go on") as failed:
             job.run(MemorySink(), MemoryServices())
-        tree.descriptor = os.open(site.volume, os.O_RDONLY)
+        site.storage.trees[-1].descriptor = os.open(site.volume, os.O_RDONLY)
     assert failed.value.id == "dump.backup-failed"
     assert site.events[-1].name == "dump.backup-failed"
     assert site.events[-1].facts["reason"] == str(failed.value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -11,6 +12,7 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.environment import BadEnvironment
 from tapekit.kernel.start_errors import StartErrors
+from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.dates import NAMESPACE
 from tapekit_dump.plugin import DumpPlugin
 
@@ -78,13 +80,16 @@ def test_stack_without_volumes_has_nothing_to_back_up(
     assert refused.value.id == "dump.no-storage"
 
 
-def test_tree_is_let_go_if_the_preparation_fails(site: Any) -> None:
+def test_tree_is_let_go_if_its_date_cannot_be_kept(site: Any) -> None:
     def refuse(*_: object) -> None:
         raise OSError("disk full")
 
     site.engine._dates._state.change = refuse
-    with pytest.raises(OSError, match="disk full"):
-        site.engine.prepare_backup(REQUEST, "a test")
+    with (
+        closing(site.engine.prepare_backup(REQUEST, "a test")) as job,
+        pytest.raises(TapekitError, match="disk full"),
+    ):
+        job.run(MemorySink(), MemoryServices())
     assert [tree.is_closed for tree in site.storage.trees] == [True]
 
 

@@ -48,7 +48,10 @@ class FolderTree:
 
 def backed_up(folder: Path, **variables: str) -> bytes:
     kernel: Any = SimpleNamespace(
-        storage=SimpleNamespace(open_backup=lambda path, holder: FolderTree(folder)),
+        storage=SimpleNamespace(
+            check_backup=lambda path: None,
+            open_backup=lambda path, holder: FolderTree(folder),
+        ),
         state=MemoryStateStore(),
         base_directory=folder,
         node_name="node",
