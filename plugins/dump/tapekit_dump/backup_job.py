@@ -191,6 +191,8 @@ class DumpBackup:
             attributes=attributes,
             ctime_of=self._ctime_of(),
             report=report,
+            # Nothing is sent yet, and an abort must not wait until it is.
+            keep_going=lambda: sink.recycle(sink.acquire()),
         )
         with contextlib.closing(walk.run()) as index:
             writer = StreamWriter(sink)

@@ -27,7 +27,7 @@ from tapekit_dump.plan import Plan, StepKind
 from tapekit_dump.spool import Pending, PendingStack
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
@@ -91,8 +91,13 @@ class Walk:
         attributes: AttributeReader,
         ctime_of: CtimeOf,
         report: BackupReport,
+        keep_going: Callable[[], object] | None = None,
     ) -> None:
+        """:param keep_going: called before each directory; raises when the
+        walk is to end.
+        """
         self._root: Final = root
+        self._keep_going: Final = keep_going
         self._packer: Final = packer
         self._attributes: Final = attributes
         self._ctime_of: Final = ctime_of
@@ -134,6 +139,8 @@ class Walk:
         self._next += 1
         self._pending.push(Pending(0, ROOT, ROOT, b""))
         while self._pending:
+            if self._keep_going is not None:
+                self._keep_going()
             self._visit(self._pending.pop())
 
     def _visit(self, item: Pending) -> None:

@@ -245,3 +245,28 @@ def test_broken_stream_is_announced_as_a_failure(site: Any) -> None:
         site.back_up(sink=FailingSink(0))
     assert site.events[-1].name == "dump.backup-failed"
     assert site.events[-1].facts["reason"] == "the data connection broke off"
+
+
+class BrokenWhileWaiting(MemorySink):
+    """A sink that is aborted before anything has been sent."""
+
+    def __init__(self, acquisitions: int) -> None:
+        super().__init__()
+        self.left = acquisitions
+
+    def acquire(self) -> memoryview:
+        self.left -= 1
+        if self.left < 0:
+            raise ConnectionBroken
+        return super().acquire()
+
+
+def test_abort_ends_the_walk_over_the_tree(site: Any) -> None:
+    for number in range(20):
+        (site.volume / f"directory {number}").mkdir()
+    sink = BrokenWhileWaiting(5)
+    with pytest.raises(ConnectionBroken):
+        site.back_up(sink=sink)
+    assert sink.length == 0
+    phases = [event.facts.get("phase") for event in site.events]
+    assert "III" not in phases
