@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from session_stack import clock
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client import NdmpClient
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     AddrType,
@@ -264,3 +266,25 @@ async def test_a_user_of_one_svm_may_not_touch_another(
         request = m.DataStartBackupRequest(butype_name="dump", env=environment)
         assert await refused(client.call(request)) == NdmpError.PERMISSION_ERR
         assert "ndmp may not use /vs1/vol1" in told[-1].entry
+
+
+async def test_data_connections_of_another_family_are_refused(
+    edited_stack: Callable[[Callable[[str], str]], Any],
+) -> None:
+    def over_ipv6(text: str) -> str:
+        return text.replace('"127.0.0.1:0"', '"[::1]:0"')
+
+    async with (
+        edited_stack(over_ipv6) as stack,
+        NdmpClient.connect("::1", stack.port, clock=clock) as client,
+    ):
+        told: list[m.LogMessagePost] = []
+        client.on_post(m.LogMessagePost, told.append)
+        await client.open()
+        await client.authenticate(AuthType.MD5, "ndmp", stack.password)
+        request = m.DataListenRequest(addr_type=AddrType.TCP)
+        assert await refused(client.call(request)) == NdmpError.ILLEGAL_ARGS_ERR
+        text = "Data connection type NDMP4_ADDR_TCP not supported for IPv6 control connections"
+        assert text in told[-1].entry
+        kinds = (await client.call(m.ConfigGetConnectionTypeRequest())).addr_types
+        assert kinds == (AddrType.LOCAL,)

@@ -123,8 +123,11 @@ class Session:
     @property
     def address_kinds(self) -> tuple[AddrType, ...]:
         """The kinds of data connection on offer."""
-        kinds = [AddrType.TCP] if AddrType.TCP.name in self.kernel.data_transports else []
-        if self.mover is not None and AddrType.LOCAL.name in self.kernel.data_transports:
+        transports = self.kernel.data_transports
+        kinds = []
+        if AddrType.TCP.name in transports and not self._is_over_ipv6:
+            kinds.append(AddrType.TCP)
+        if self.mover is not None and AddrType.LOCAL.name in transports:
             kinds.insert(0, AddrType.LOCAL)
         return tuple(kinds)
 
@@ -135,7 +138,21 @@ class Session:
         """
         if isinstance(value, AddrType) and value in self.address_kinds:
             return value
-        raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
+        error = None
+        if value == AddrType.TCP and self._is_over_ipv6:
+            error = CATALOGUE.error(
+                "data-connection-type-not-supported",
+                data_address_type="NDMP4_ADDR_TCP",
+                control_family="IPv6",
+            )
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+
+    @property
+    def _is_over_ipv6(self) -> bool:
+        """Whether our end has an IPv6 address, which an address of type TCP
+        cannot hold.
+        """
+        return ":" in self.link.local_host
 
     def join_locally(self) -> None:
         """Connect the data server and the mover, of which one listens and
