@@ -27,11 +27,11 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, RecoverPlan, TapeAt, Watch
+from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, RecoverPlan, TapeAt, Watch, tape
 from tapekit_ndmp_v4.client import back_up as run_backup
 from tapekit_ndmp_v4.client import recover as run_recover
 from tapekit_ndmp_v4.messages import Name
-from tapekit_ndmp_v4.numbers import AuthType
+from tapekit_ndmp_v4.numbers import AuthType, TapeOpenMode
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "trees"))
 from tapekit_trees.making import make_large_files, make_small_files
@@ -120,6 +120,7 @@ class Bench:
         """GNU tar into a fresh archive, then until it is on disk."""
         archive = self.scratch / "archive.tar"
         archive.unlink(missing_ok=True)
+        run("sync")
         started = time.perf_counter()
         run("tar", "-cf", str(archive), "-C", str(self.volume / "data"), ".")
         case.add("tar backup", time.perf_counter() - started)
@@ -169,6 +170,8 @@ class Bench:
             record_size=RECORD_BYTES,
         )
         async with self._client(case) as (client, watch):
+            await erase(client, device)
+            await trio.to_thread.run_sync(run, "sync")
             started = time.perf_counter()
             result = await run_backup(client, plan, watch=watch)
             case.add(f"{label}, synced", time.perf_counter() - started)
@@ -204,6 +207,14 @@ class Bench:
         for each in self.volume.iterdir():
             shutil.rmtree(each)
         run("sync")
+
+
+async def erase(client: NdmpClient, device: str) -> None:
+    """Make room on a tape, as removing the last archive does for tar."""
+    await tape.open_device(client, device, TapeOpenMode.RDWR)
+    await tape.rewind(client)
+    await tape.write_filemarks(client, 1)
+    await tape.close(client)
 
 
 def turned(operations: list[Operation], by: int) -> list[Operation]:
