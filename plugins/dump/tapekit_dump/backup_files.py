@@ -12,32 +12,28 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.data_engine import NodeEntry
-from tapekit.segments import BUFFER_BYTES
 from tapekit_dump.backup_contents import ContentWriter
 from tapekit_dump.backup_report import readable
+from tapekit_dump.backup_stream import STATUS_CTIME
 from tapekit_dump.descent import Descent
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import RECORD_BYTES, RUNS, Inode
+from tapekit_dump.headers import Inode
 from tapekit_dump.plan import StepKind
+from tapekit_dump.small_files import PlainReading, ReadingSite, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import CtimeOf, ObjectStream
     from tapekit_dump.plan import Plan, Step
+    from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["FileWriter"]
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _SMALL_BYTES: Final = 256 * 1024
-_SECOND_NS: Final = 1_000_000_000
-_ZEROS: Final = tuple(bytes(count) for count in range(RECORD_BYTES))
 _OTHERS: Final = frozenset({stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
 
 
@@ -54,6 +50,7 @@ class FileWriter:
         ctime_of: CtimeOf,
         report: BackupReport,
         extent_bytes: int,
+        loops: SmallFileLoops | None = None,
     ) -> None:
         self._stream: Final = stream
         self._writer: Final = stream.writer
@@ -62,9 +59,19 @@ class FileWriter:
         self._ctime_of: Final = ctime_of
         self._report: Final = report
         self._contents: Final = ContentWriter(stream, report, extent_bytes)
-        self._small: Final = min(_SMALL_BYTES, extent_bytes - 1)
         self._descent: Final = Descent(root)
         self._flags = _READ | os.O_NOATIME
+        self._site: Final = ReadingSite(
+            writer=stream.writer,
+            template=stream.packer.inode,
+            nodes=None if stream.history is None else stream.history.nodes,
+            small=min(_SMALL_BYTES, extent_bytes - 1),
+            ctime_of=ctime_of,
+        )
+        if ctime_of is not STATUS_CTIME:
+            # Another loop knows nothing of change times that a Snapshot copy lost.
+            loops = None
+        self._begin_reading: Final = PlainReading if loops is None else loops.reading
 
     def run(self, plan: Plan) -> None:
         """Append everything that the plan has names for.
@@ -99,65 +106,29 @@ class FileWriter:
                     self._lose(number, name, error)
 
     def _write_regular(self, step: Step, directory: int) -> None:
-        """Append regular files.
-
-        This is the loop that a backup of small files spends its time in, so
-        it calls the kernel and the packer directly and keeps what it can in
-        local variables. A small file costs an open, a status, a list of
-        attributes, a read and a close, and its bytes are copied once, into
-        the ring buffer. Whatever is unusual about a file, errors included,
-        is left to others, who begin it anew.
+        """Append regular files: the ordinary ones in a loop, the others one
+        by one.
         """
-        writer, small, flags = self._writer, self._small, self._flags
-        pack, ctime_of = self._stream.packer.inode.pack_regular, self._ctime_of
-        nodes = None if self._history is None else self._history.nodes
-        has_attributes = self._attributes.are_supported
-        names: Sequence[str] = ()
-        base, fd = writer.position - writer.end, -1
-        try:
-            for number, name in enumerate(step.names, step.first):
-                is_written = False
-                try:
-                    fd = os.open(name, flags, dir_fd=directory)
-                    status = os.fstat(fd)
-                    mode, _, _, links, uid, gid, size, _, _, _ = status
-                    if has_attributes:
-                        names = os.listxattr(fd)
-                    if size <= small and size <= status.st_blocks << 9 and S_ISREG(mode):
-                        run, at = RUNS[(size + 1023) >> 10], writer.end
-                        end = at + ((run.used + 1) << 10)
-                        if end > BUFFER_BYTES:
-                            self._turn()
-                            base, at, end = writer.position, 0, end - at
-                        buffer, data, ctime_s = writer.buffer, at + RECORD_BYTES, ctime_of(status)
-                        atime_ns, mtime_ns = status.st_atime_ns, status.st_mtime_ns
-                        pack(
-                            buffer, at, (base + at) >> 10, number, run, mode, links, uid, gid,
-                            size, atime_ns, mtime_ns, ctime_s,
-                        )  # fmt: skip
-                        is_written = os.preadv(fd, (buffer[data : data + size],), 0) == size
-                except OSError:
-                    # The careful way below meets the same error, or none.
-                    pass
-                if not is_written:
-                    given, fd = fd, -1
-                    self._write_carefully(number, name, directory, given)
-                    base = writer.position - writer.end
-                    continue
-                buffer[data + size : end] = _ZEROS[-size & 1023]
-                writer.end = end
-                if nodes is not None:
-                    times = mtime_ns // _SECOND_NS, atime_ns // _SECOND_NS, ctime_s
-                    entry = number, mode, size, *times, uid, gid, links, base + at
-                    nodes.append(tuple.__new__(NodeEntry, entry))
-                if names:
-                    self._write_sets(fd, number, name, status)
-                    base = writer.position - writer.end
-                os.close(fd)
-                fd = -1
-        finally:
-            if fd >= 0:
-                os.close(fd)
+        numbers = range(step.first, step.first + len(step.names))
+        reading = self._begin_reading(
+            self._site,
+            directory,
+            step.names,
+            numbers,
+            flags=self._flags,
+            with_attributes=self._attributes.are_supported,
+        )
+        while (stop := reading.append()) is not Stop.DONE:
+            if stop is Stop.FULL:
+                self._turn()
+            elif stop is Stop.ATTRIBUTES:
+                done = reading.taken - 1
+                self._write_sets(reading.descriptor, numbers[done], step.names[done])
+            else:
+                here = reading.taken
+                self._write_carefully(numbers[here], step.names[here], directory)
+                reading.flags = self._flags
+                reading.skip()
 
     def _turn(self) -> None:
         """Hand a full buffer over, with all that goes along."""
@@ -166,25 +137,27 @@ class FileWriter:
         if self._history is not None:
             self._history.settle()
 
-    def _write_sets(self, fd: int, number: int, name: bytes, status: os.stat_result) -> None:
-        sets = self._attributes.of_descriptor(fd, self._descent.path, name)
+    def _write_sets(self, fd: int, number: int, name: bytes) -> None:
+        """Append the attributes of the file before, and close it."""
+        try:
+            status = os.fstat(fd)
+            sets = self._attributes.of_descriptor(fd, self._descent.path, name)
+        finally:
+            os.close(fd)
         self._stream.sets(number, Inode.of(status, self._ctime_of(status)), sets)
 
-    def _write_carefully(self, number: int, name: bytes, directory: int, fd: int) -> None:
-        """Append a regular file that is large, has holes or gave an error.
-
-        :param fd: the file, to be closed here, or -1 if it could not be opened.
-        """
+    def _write_carefully(self, number: int, name: bytes, directory: int) -> None:
+        """Append a regular file that is large, has holes or gave an error."""
+        fd = -1
         try:
-            if fd < 0:
-                fd = self._open(name, directory)
+            fd = self._open(name, directory)
             status = os.fstat(fd)
         except OSError as error:
             self._lose(number, name, error)
             if fd >= 0:
                 os.close(fd)
             return
-        if not S_ISREG(status.st_mode):
+        if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             self._changed_type(number, name)
             return

@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import operator
 import os
-import stat
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit.errors import TapekitError
@@ -25,7 +23,7 @@ from tapekit_dump.backup_directories import write_directories
 from tapekit_dump.backup_files import FileWriter
 from tapekit_dump.backup_history import HistoryBatches
 from tapekit_dump.backup_report import BackupReport
-from tapekit_dump.backup_stream import CtimeOf, ObjectStream
+from tapekit_dump.backup_stream import STATUS_CTIME, CtimeOf, ObjectStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import RECORD_BYTES, DumpLabel
@@ -41,6 +39,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.storage import BackupTree
     from tapekit.segments import DataSink
     from tapekit_dump.dates import DumpDates
+    from tapekit_dump.small_files import SmallFileLoops
     from tapekit_dump.spool import SpoolRoom
     from tapekit_dump.walk import TreeIndex
 
@@ -68,6 +67,8 @@ class BackupRequest(NamedTuple):
     """The DUMP_DATE to return, if the client wants one."""
     room: SpoolRoom
     extent_bytes: int
+    loops: SmallFileLoops | None
+    """What reads small files, if not the engine itself."""
     records_per_block: int
 
 
@@ -83,7 +84,6 @@ class _Phase(enum.Enum):
     V = "ending the stream, ACLs having been written with their files"
 
 
-_CTIME: Final[CtimeOf] = operator.itemgetter(stat.ST_CTIME)
 _ADDED: Final = frozenset({"ACL_START", "DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR"})
 
 
@@ -224,6 +224,7 @@ class DumpBackup:
             ctime_of=self._ctime_of(),
             report=report,
             extent_bytes=self._request.extent_bytes,
+            loops=self._request.loops,
         )
         files.run(index.plan)
         if stream.history is not None:
@@ -269,7 +270,7 @@ class DumpBackup:
         """
         tree = self._request.tree
         if tree.snapshot_name is None:
-            return _CTIME
+            return STATUS_CTIME
         return lambda status: tree.origin(status).ctime_ns // 1_000_000_000
 
     def _enter(self, phase: _Phase, report: BackupReport) -> None:

@@ -7,6 +7,7 @@ records. The one rule: each header is followed by as many records as it says.
 
 from __future__ import annotations
 
+import operator
 import os
 import stat
 from collections.abc import Callable
@@ -22,10 +23,13 @@ if TYPE_CHECKING:
     from tapekit_dump.header_packing import HeaderPacker, HeaderTemplate
     from tapekit_dump.headers import Run
 
-__all__ = ["LOST", "CtimeOf", "ObjectStream"]
+__all__ = ["LOST", "STATUS_CTIME", "CtimeOf", "ObjectStream"]
 
 CtimeOf: TypeAlias = Callable[[os.stat_result], int]
 """Tells when an object was last changed, in seconds since 1970."""
+
+STATUS_CTIME: Final[CtimeOf] = operator.itemgetter(stat.ST_CTIME)
+"""Where a status is the object's own."""
 
 LOST: Final = Inode(mode=stat.S_IFREG, links=1, uid=0, gid=0, atime_us=0, mtime_us=0, ctime_s=0)
 """An object of which nothing is known but its number: empty, without rights."""

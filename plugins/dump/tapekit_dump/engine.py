@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.storage import BackupTree
     from tapekit_dump.settings import DumpSettings
+    from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DumpEngine"]
 
@@ -39,6 +40,7 @@ class DumpEngine:
         self._settings: Final = settings
         self._kernel: Kernel | None = None
         self._dates: DumpDates | None = None
+        self._loops: SmallFileLoops | None = None
 
     @property
     def name(self) -> str:
@@ -56,13 +58,15 @@ class DumpEngine:
             | Ability.BACKUP_FH_DIR
         )
 
-    def assembled(self, kernel: Kernel) -> None:
+    def assembled(self, kernel: Kernel, loops: SmallFileLoops | None = None) -> None:
         """Meet the stack that this engine works in.
 
+        :param loops: what reads and makes small files, if not the engine itself.
         :raises TapekitError: the spool directory does not exist.
         """
         self._kernel = kernel
         self._dates = DumpDates(kernel.state)
+        self._loops = loops
         directory = self._room(kernel).directory
         if directory is not None and not directory.is_dir():
             raise CATALOGUE.error("spool-directory-missing", directory=directory)
@@ -109,6 +113,7 @@ class DumpEngine:
         options = recover_job.RecoverOptions(
             room=self._room(kernel),
             threads=self._settings.restore_threads,
+            loops=self._loops,
             sync_at_end=self._settings.sync_at_end,
         )
         return recover_job.prepare(read, selections, holder, kernel, options)
@@ -137,6 +142,7 @@ class DumpEngine:
             token=None if base == NO_BASE else _next_base(base, date),
             room=self._room(kernel),
             extent_bytes=self._settings.extent_threshold_bytes,
+            loops=self._loops,
             records_per_block=self._settings.records_per_block,
         )
 

@@ -62,8 +62,10 @@ class HeaderTemplate:
         for name, value in values.items():
             field = _PLACES[name]
             struct.pack_into("<" + field.code, constant, field.offset, value)
-        self._constant: Final = bytes(constant)
-        self._sum: Final = CHECKSUM - sum(_WORDS.unpack(constant))
+        self.constant: Final = bytes(constant)
+        """A header without what differs from object to object."""
+        self.rest_of_sum: Final = CHECKSUM - sum(_WORDS.unpack(constant))
+        """What the words that differ must add up to, checksum included."""
 
     def pack_regular(
         self,
@@ -95,11 +97,11 @@ class HeaderTemplate:
         addresses, used, run_sum = run
         record &= _WORD
         checksum = (
-            self._sum
+            self.rest_of_sum
             - (record + number + kind + run_sum + size + (size >> 32) + atime_us + mtime_us)
             - (ids + uid + gid + atime_s + mtime_s + ctime_s)
         ) & _WORD
-        into[at : at + RECORD_BYTES] = self._constant
+        into[at : at + RECORD_BYTES] = self.constant
         try:
             _BODY.pack_into(
                 into, at + _BODY_OFFSET,
@@ -138,8 +140,8 @@ class HeaderTemplate:
             inode.gid,
         )
         place = (record & _WORD, number, MAGIC)
-        checksum = self._sum - record - number - sum(values) - (size >> 32) - run.sum
-        into[at : at + RECORD_BYTES] = self._constant
+        checksum = self.rest_of_sum - record - number - sum(values) - (size >> 32) - run.sum
+        into[at : at + RECORD_BYTES] = self.constant
         _BODY.pack_into(
             into, at + _BODY_OFFSET,
             *place, checksum & _WORD, *values, run.used, run.addresses,

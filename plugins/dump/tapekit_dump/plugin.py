@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Final, final
+from typing import TYPE_CHECKING, ClassVar, Final, cast, final
 
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
+from tapekit_dump import hookspecs
 from tapekit_dump.engine import DumpEngine
 from tapekit_dump.settings import DumpSettings
 from tapekit_dump.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import ModuleType
 
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.lifecycle import InitSite, Kernel
+    from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DumpPlugin"]
 
@@ -29,6 +32,8 @@ class DumpPlugin:
         summary="The dump engine: trees as BSD dump streams, and back",
         settings=DumpSettings,
     )
+
+    hookspecs: ClassVar[ModuleType] = hookspecs
 
     def __init__(self, settings: DumpSettings) -> None:
         self._engine: Final = DumpEngine(settings)
@@ -51,4 +56,6 @@ class DumpPlugin:
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Let the engine meet storage and state."""
-        self._engine.assembled(kernel)
+        offers = kernel.call_hook("tapekit_provide_small_file_loops")
+        loops = cast("SmallFileLoops", offers[0][1]) if offers else None
+        self._engine.assembled(kernel, loops)

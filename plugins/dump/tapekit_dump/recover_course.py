@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tapekit_dump.headers import Header
     from tapekit_dump.reading import Damage
     from tapekit_dump.recover_catalogue import Catalogue, Names, Place
+    from tapekit_dump.recover_crew import Hands
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_places import Places
 
@@ -43,7 +44,6 @@ _HAS_ATTRIBUTES: Final = int(HeaderFlag.EXTENDED_ATTRIBUTES)
 class Course:
     """One restore, which runs once.
 
-    :param threads: threads that make small files beside the calling one.
     :param enter: hears of each phase that begins.
     :param verbose: whether each directory is told.
     """
@@ -54,7 +54,7 @@ class Course:
         catalogue: Catalogue,
         places: Places,
         findings: Findings,
-        threads: int,
+        hands: Hands,
         enter: Callable[[str], None],
         *,
         verbose: bool,
@@ -64,7 +64,7 @@ class Course:
         self._catalogue: Final = catalogue
         self._places: Final = places
         self._findings: Final = findings
-        self._threads: Final = threads
+        self._hands: Final = hands
         self._enter: Final = enter
         self._verbose: Final = verbose
         self._setter: Final = AttributeSetter(findings.warn)
@@ -100,7 +100,7 @@ class Course:
     def _make_objects(self, header: Header | None, *, old_format: bool) -> None:
         stream, places, losses = self._records.stream, self._places, self._losses
         setter, findings = self._setter, self._findings
-        crew = Crew(places, losses, findings, self._threads, old_format=old_format)
+        crew = Crew(places, losses, findings, self._hands, old_format=old_format)
         files = FileMaker(stream, places, setter, losses, findings, old_format=old_format)
         objects = ObjectMaker(
             self._records, places, setter, findings, losses, files, crew, old_format=old_format

@@ -13,7 +13,7 @@ import os
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit_dump.recover_small import SmallFileMaker
 
@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_losses import Losses
     from tapekit_dump.recover_places import Places
-    from tapekit_dump.recover_small import Outcome, SmallFile
+    from tapekit_dump.recover_small import Outcome
+    from tapekit_dump.small_files import SmallFile, SmallFileLoops
 
-__all__ = ["Crew"]
+__all__ = ["Crew", "Hands"]
 
 _BATCH_BYTES: Final = 1 << 20
 _BATCH_FILES: Final = 256
@@ -36,11 +37,19 @@ _AHEAD: Final = 2
 _ALL_BITS: Final = 0o777
 
 
+class Hands(NamedTuple):
+    """What makes small files."""
+
+    threads: int
+    """Threads beside the one that reads the stream; may be 0."""
+    loops: SmallFileLoops | None = None
+    """What makes ordinary files, if not the engine itself."""
+
+
 @final
 class Crew:
     """Makes small files.
 
-    :param threads: threads beside the calling one; may be 0.
     :param old_format: whether users and groups have 16 bits.
     """
 
@@ -49,16 +58,17 @@ class Crew:
         places: Places,
         losses: Losses,
         findings: Findings,
-        threads: int,
+        hands: Hands,
         *,
         old_format: bool,
     ) -> None:
         self._places: Final = places
         self._losses: Final = losses
         self._findings: Final = findings
-        self._threads: Final = threads
+        self._threads: Final = hands.threads
+        self._loops: Final = hands.loops
         self._old_format: Final = old_format
-        self._executor: Final = ThreadPoolExecutor(threads) if threads else None
+        self._executor: Final = ThreadPoolExecutor(hands.threads) if hands.threads else None
         self._given: Final[deque[Future[tuple[list[Outcome], int]]]] = deque()
         self._batch: list[SmallFile] = []
         self._bytes = 0
@@ -132,6 +142,7 @@ class Crew:
             umask=self._umask,
             old_format=self._old_format,
             path_of=self._losses.path_of,
+            loops=self._loops,
         )
         try:
             return maker.make_all(batch), maker.made

@@ -17,6 +17,7 @@ from tapekit.streams import StreamReader
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.recover_catalogue import Catalogue
 from tapekit_dump.recover_course import Course
+from tapekit_dump.recover_crew import Hands
 from tapekit_dump.recover_destination import Destination
 from tapekit_dump.recover_findings import Findings
 from tapekit_dump.recover_places import Places
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit_dump.recover_selection import View
+    from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DEFAULTS", "RecoverJob", "RecoverOptions", "prepare"]
 
@@ -43,6 +45,8 @@ class RecoverOptions(NamedTuple):
     open_directories: int = 256
     threads: int = 1
     """Threads that make small files beside the one that reads."""
+    loops: SmallFileLoops | None = None
+    """What makes ordinary small files, if not the engine itself."""
     messages: int = 10_000
     """Messages of each kind; more are only counted."""
     sync_at_end: bool = True
@@ -142,8 +146,9 @@ class RecoverJob:
             branches(self._views), findings, options.room, options.names_in_memory
         )
         places = Places(catalogue.directories, tops, options.open_directories)
+        hands = Hands(options.threads, options.loops)
         course = Course(
-            reader, catalogue, places, findings, options.threads, self._enter, verbose=self._verbose
+            reader, catalogue, places, findings, hands, self._enter, verbose=self._verbose
         )
         try:
             course.run()

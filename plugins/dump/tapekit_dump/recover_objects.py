@@ -17,7 +17,7 @@ from tapekit_dump.recover_attributes import Attributes
 from tapekit_dump.recover_content import ObjectContent
 from tapekit_dump.recover_files import Copy
 from tapekit_dump.recover_names import SPECIAL_TYPES, new_special
-from tapekit_dump.recover_small import SmallFile
+from tapekit_dump.small_files import SmallFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ stay.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from tapekit_dump.recover_attributes import Attributes, AttributeSetter
 from tapekit_dump.recover_names import forget_acl, new_file, write_all
@@ -19,23 +19,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tapekit.errors import TapekitError
-    from tapekit_dump.headers import Header
     from tapekit_dump.recover_catalogue import Place
+    from tapekit_dump.small_files import SmallFile, SmallFileLoops
 
-__all__ = ["Outcome", "SmallFile", "SmallFileMaker"]
+__all__ = ["Outcome", "SmallFileMaker"]
 
 _PRIVATE: Final = 0o600
 _BEYOND_CREATION: Final = 0o7000
 """Bits that a file cannot be made with: giving it away would clear them."""
-
-
-class SmallFile(NamedTuple):
-    """A file with all that is to be known of it."""
-
-    place: Place
-    header: Header
-    content: bytes
-    sets: Sequence[bytes]
 
 
 Outcome: TypeAlias = "TapekitError | tuple[Place, OSError]"
@@ -50,6 +41,7 @@ class SmallFileMaker:
     :param inherits: whether new files in it get an ACL of its making.
     :param umask: mode bits that new files do not get.
     :param path_of: tells the path of a place, for messages.
+    :param loops: what makes ordinary files, if not this class.
     """
 
     def __init__(
@@ -60,8 +52,10 @@ class SmallFileMaker:
         umask: int,
         old_format: bool,
         path_of: Callable[[Place], str],
+        loops: SmallFileLoops | None = None,
     ) -> None:
         self._directory: Final = directory
+        self._loops: Final = loops
         self._inherits: Final = inherits
         self._chmod_for: Final = umask | _BEYOND_CREATION
         self._old_format: Final = old_format
@@ -74,16 +68,32 @@ class SmallFileMaker:
 
     def make_all(self, files: Sequence[SmallFile]) -> list[Outcome]:
         """Make files; gives what went wrong, in order."""
-        for file in files:
-            try:
-                if self._inherits or file.sets:
-                    self._make_carefully(file)
-                else:
-                    self._make(file)
-                self.made += 1
-            except OSError as error:
-                self._outcomes.append((file.place, error))
+        at = 0
+        while at < len(files):
+            if self._loops is not None and not self._inherits:
+                at += self._make_run(self._loops, files[at:])
+            if at < len(files):
+                self._make_one(files[at])
+                at += 1
         return self._outcomes
+
+    def _make_run(self, loops: SmallFileLoops, files: Sequence[SmallFile]) -> int:
+        """Have the ordinary files made that come first; how many they were."""
+        done = loops.make(
+            self._directory, files, old_format=self._old_format, chmod_for=self._chmod_for
+        )
+        self.made += done
+        return done
+
+    def _make_one(self, file: SmallFile) -> None:
+        try:
+            if self._inherits or file.sets:
+                self._make_carefully(file)
+            else:
+                self._make(file)
+            self.made += 1
+        except OSError as error:
+            self._outcomes.append((file.place, error))
 
     def _make(self, file: SmallFile) -> None:
         """Make a file in as few calls as it takes."""

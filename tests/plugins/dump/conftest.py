@@ -195,9 +195,11 @@ def volume(tmp_path: Path) -> Path:
 def make_site(
     assembled: Callable[..., Any], plugin: Callable[..., Any], volume: Path
 ) -> Callable[..., Site]:
-    """Makes a site; ``tables`` is the stack file's ``[dump]`` table."""
+    """Makes a site; ``tables`` is the stack file's ``[dump]`` table, others
+    are plugins beside.
+    """
 
-    def make(tables: str = "") -> Site:
+    def make(tables: str = "", *others: type) -> Site:
         storage, events = DirectoryStorage(volume), list[Any]()
         at_phase: dict[str, Callable[[], object]] = {}
 
@@ -211,7 +213,7 @@ def make_site(
             tapekit_provide_storage=lambda self: storage,
             tapekit_on_event=lambda self, event: hear(event),
         )
-        kernel = assembled(DumpPlugin, directories, tables=tables)
+        kernel = assembled(DumpPlugin, directories, *others, tables=tables)
         return Site(kernel.engines["dump"], storage, volume, events, at_phase)
 
     return make

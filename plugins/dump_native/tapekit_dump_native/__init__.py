@@ -1,0 +1,1 @@
+"""The dump engine's loops over small files in C, with the interpreter free meanwhile."""
