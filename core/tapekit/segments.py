@@ -34,6 +34,10 @@ BUFFER_BYTES: Final = 1 << 20
 ones make the hand-over between threads visible."""
 
 
+_UNREADABLE_BYTES: Final = 4096
+"""What is given up together where a file cannot be read."""
+
+
 class Extent(NamedTuple):
     """Bytes of an open file that have not been read.
 
@@ -44,6 +48,14 @@ class Extent(NamedTuple):
     fd: int
     offset: int
     length: int
+    lost: Callable[[int, int, OSError], None] | None = None
+    """Hears of bytes that cannot be read (offset in the file, length, why),
+    in the thread that meets them; the stream has zeros for them. Without it
+    an unreadable file ends the stream."""
+
+    def part(self, start: int, stop: int) -> Extent:
+        """The bytes ``start`` to ``stop`` of it."""
+        return Extent(self.fd, self.offset + start, stop - start, self.lost)
 
 
 Piece: TypeAlias = "memoryview | Extent"
@@ -58,18 +70,32 @@ def piece_length(piece: Piece) -> int:
 def slice_piece(piece: Piece, start: int, stop: int) -> Piece:
     """The bytes ``start`` to ``stop`` of a piece, without copying."""
     if isinstance(piece, Extent):
-        return Extent(piece.fd, piece.offset + start, stop - start)
+        return piece.part(start, stop)
     return piece[start:stop]
 
 
 def pread_exactly(extent: Extent, into: memoryview) -> None:
-    """Read a whole extent; bytes that the file no longer has become zeros.
+    """Read a whole extent; bytes that the file no longer has become zeros,
+    and so do those that cannot be read if ``extent.lost`` is to hear of them.
 
-    :raises OSError: the file cannot be read.
+    :raises OSError: the file cannot be read, and nobody hears of that.
     """
-    done = 0
+    done, most = 0, extent.length
     while done < extent.length:
-        count = os.preadv(extent.fd, [into[done : extent.length]], extent.offset + done)
+        stop = min(done + most, extent.length)
+        try:
+            count = os.preadv(extent.fd, [into[done:stop]], extent.offset + done)
+        except OSError as error:
+            if extent.lost is None:
+                raise
+            if stop - done > _UNREADABLE_BYTES:
+                # Somewhere in there: the rest goes in small pieces.
+                most = _UNREADABLE_BYTES
+                continue
+            extent.lost(extent.offset + done, stop - done, error)
+            into[done:stop] = bytes(stop - done)
+            done = stop
+            continue
         if count == 0:
             into[done : extent.length] = bytes(extent.length - done)
             return

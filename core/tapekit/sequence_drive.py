@@ -26,6 +26,7 @@ from tapekit.segments import Extent, piece_length, pread_exactly
 if TYPE_CHECKING:
     from collections.abc import MutableSequence, Sequence
 
+    from tapekit.scsi.door import CdbDoor
     from tapekit.segments import Piece
 
 __all__ = ["SequenceDrive"]
@@ -43,6 +44,7 @@ class SequenceDrive:
         self._at = 0
         self.is_loaded = True
         self.is_open = False
+        self.door: CdbDoor | None = None
 
     def status(self) -> DriveStatus:
         """See :meth:`TapeDrive.status`."""

@@ -24,7 +24,7 @@ from tapekit.segments import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["EndOfStream", "StreamReader", "StreamWriter"]
 
@@ -85,13 +85,20 @@ class StreamWriter:
             if not self.room:
                 self.turn()
 
-    def extent(self, fd: int, offset: int, length: int) -> None:
+    def extent(
+        self,
+        fd: int,
+        offset: int,
+        length: int,
+        lost: Callable[[int, int, OSError], None] | None = None,
+    ) -> None:
         """Append bytes of a file without reading them.
 
-        ``fd`` must stay open until :meth:`close_when_used`.
+        ``fd`` must stay open until :meth:`close_when_used`; ``lost`` is that
+        of :class:`Extent`.
         """
         self._cut()
-        self._pieces.append(Extent(fd, offset, length))
+        self._pieces.append(Extent(fd, offset, length, lost))
         self._pending += length
         if self._pending >= _BATCH_BYTES or not self.room:
             self.turn()
@@ -104,6 +111,14 @@ class StreamWriter:
         """Hand over what is there and take a free buffer."""
         self._hand_over()
         self.buffer = self._sink.acquire()
+
+    def drain(self) -> None:
+        """Hand over what is there and wait until it has been used.
+
+        :raises ConnectionBroken: the other end broke off.
+        """
+        self.turn()
+        self._sink.drain()
 
     def finish(self) -> None:
         """Hand over the rest and end the stream."""
@@ -247,17 +262,17 @@ class StreamReader:
         assert extent is not None
         self.position += count
         rest = extent.length - count
-        self._extent = Extent(extent.fd, extent.offset + count, rest) if rest else None
+        self._extent = extent.part(count, extent.length) if rest else None
 
     def _load_extent(self) -> None:
         extent = self._extent
         assert extent is not None
         here = min(extent.length, len(self._scratch))
-        pread_exactly(Extent(extent.fd, extent.offset, here), self._scratch)
+        pread_exactly(extent.part(0, here), self._scratch)
         self._view = self._scratch[:here]
         self._at = 0
         rest = extent.length - here
-        self._extent = Extent(extent.fd, extent.offset + here, rest) if rest else None
+        self._extent = extent.part(here, extent.length) if rest else None
 
     def _next_view(self) -> bool:
         """Make the next bytes available in memory; false at the end."""

@@ -5,6 +5,8 @@ connections with one fault each.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,19 +14,24 @@ import trio
 
 from tapekit.segments import Batch, ConnectionBroken, Extent
 from tapekit.testing import bytes_of, check_data_transport
+from tapekit_transport_tcp.families import IPV6
 from tapekit_transport_tcp.ring import LocalTransport
 from tapekit_transport_tcp.settings import TransportTcpSettings
 from tapekit_transport_tcp.tcp import TcpTransport
+from tapekit_transport_tls.data import TlsDataTransport
+from tapekit_transport_tls.settings import TransportTlsSettings
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.transport import DataConnection, DataTransport
 
 
-def tcp_pair(transport: DataTransport) -> tuple[DataConnection, DataConnection]:
+def tcp_pair(
+    transport: DataTransport, host: str = "127.0.0.1"
+) -> tuple[DataConnection, DataConnection]:
     """Two ends over loopback, the writer on the side that connects."""
 
     async def connect() -> tuple[DataConnection, DataConnection]:
-        listener = await transport.listen("127.0.0.1")
+        listener = await transport.listen(host)
         accepted: list[DataConnection] = []
         connected: list[DataConnection] = []
 
@@ -33,7 +40,7 @@ def tcp_pair(transport: DataTransport) -> tuple[DataConnection, DataConnection]:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(accept)
-            connected.append(await transport.connect(listener.endpoints[0]))
+            connected.append(await transport.connect(listener.endpoints[0], listener.credentials))
         return connected[0], accepted[0]
 
     return trio.run(connect)
@@ -59,6 +66,32 @@ def test_tcp_connections_keep_the_contract_in_both_directions() -> None:
     check_data_transport(backwards)
 
 
+def has_ipv6() -> bool:
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize("backwards", [False, True], ids=["connecting side", "listening side"])
+def test_private_connections_keep_the_contract(*, backwards: bool) -> None:
+    def pair() -> tuple[DataConnection, DataConnection]:
+        connected, accepted = tcp_pair(transport)
+        return (accepted, connected) if backwards else (connected, accepted)
+
+    # Files sent inside the kernel would not be encrypted.
+    below = TcpTransport(TransportTcpSettings(send_extents="sendfile"))
+    transport = TlsDataTransport(below, TransportTlsSettings(), lambda: dt.datetime.now(dt.UTC))
+    check_data_transport(pair)
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6 loopback")
+def test_tcp_connections_over_ipv6_keep_the_contract() -> None:
+    transport = TcpTransport(TransportTcpSettings(), IPV6)
+    check_data_transport(lambda: tcp_pair(transport, "::1"))
+
+
 class OneFault:
     """A right connection; the subclasses do one thing wrong."""
 
@@ -75,7 +108,7 @@ class OneFault:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        if name in {"abort", "close", "peer"}:
+        if name in {"abort", "close", "has_peer_left", "peer"}:
             return getattr(self._connection, name)
         return getattr(self._end, name)
 
@@ -116,9 +149,15 @@ class AbortIsSilent(OneFault):
         self._connection.abort()
 
 
+class LeavesUnseen(OneFault):
+    def has_peer_left(self) -> bool:
+        return False
+
+
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
+        (LeavesUnseen, "has_peer_left after the reader closed"),
         (ShortFilesAreShort, "extents"),
         (ReleasesNothing, "released once drained"),
         (ReleasesBeforeUse, "bytes"),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tapekit.hookspecs.tape_driver import Condition, ReadRun, TapeError
+from tapekit.scsi_devices.drive import CdbDrive
 from tapekit.segments import Extent
 from tapekit.testing import MemoryTape, MemoryTapeDrive, bytes_of, check_tape_drive
 from tapekit.testing.tape_script import expect_condition, record
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tapekit.errors import Fault
+    from tapekit.scsi.door import CdbDoor, CdbReply
     from tapekit.segments import Piece
 
 SMALL = {"capacity": 2_000_000, "early_warning": 200_000}
@@ -86,6 +88,58 @@ def test_virtual_drives_keep_the_contract(tmp_path: Path, durability: Any) -> No
         protected_tape=protected,
         empty_drive=lambda: new_driver(cartridges=0).open_drive("0"),
     )
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_a_drive_behind_a_raw_door_keeps_the_contract(tmp_path: Path, is_cut: bool) -> None:
+    """Virtual drives behind their doors, once over a transport that loses
+    what it knows about lengths.
+    """
+    folders = (tmp_path / f"library{n}" for n in itertools.count())
+    drivers: list[VtapeDriver] = []
+
+    def opened() -> CdbDrive:
+        drive = drivers[-1].open_drive("0")
+        assert drive.door is not None
+        door = Padding(drive.door) if is_cut else drive.door
+        return CdbDrive(door, "v.0", drive.close)
+
+    def fresh(*, is_protected: bool = False, cartridges: int = 1, **sizes: int) -> CdbDrive:
+        settings = VtapeSettings(
+            directory=str(next(folders)), drives=1, slots=1, durability="none", **sizes
+        )
+        drivers.append(VtapeDriver(settings))
+        drivers[-1].library.create("S1", ["T00001"][:cartridges])
+        if is_protected:
+            cartridge = drivers[-1].library.open_cartridge("T00001", shared=False)
+            cartridge.set_protected(is_protected=True)
+            cartridge.close()
+        return opened()
+
+    check_tape_drive(
+        fresh,
+        reopen=opened,
+        small_tape=lambda: fresh(
+            capacity_bytes=SMALL["capacity"], early_warning_bytes=SMALL["early_warning"]
+        ),
+        protected_tape=lambda: fresh(is_protected=True),
+        empty_drive=lambda: fresh(cartridges=0),
+    )
+
+
+class Padding:
+    """A door that always delivers as many bytes as there is room for."""
+
+    def __init__(self, door: CdbDoor) -> None:
+        self._door = door
+        self.address = door.address
+        self.reset = door.reset
+
+    def execute(
+        self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0, timeout_s: float | None = None
+    ) -> CdbReply:
+        reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
+        return reply._replace(data=reply.data.ljust(data_in, b"?"))
 
 
 def reads_over_marks(drive: MemoryTapeDrive, size: int) -> bytes:

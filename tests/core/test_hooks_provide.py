@@ -7,13 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import Authenticator
 from tapekit.hookspecs.mover import MoverFactory
+from tapekit.hookspecs.operations import Feed, Management, NoReply, NoRequest, Operation
 from tapekit.hookspecs.state import StateStore
 from tapekit.hookspecs.storage import Storage
 from tapekit.hookspecs.tape_driver import TapeInventory
 from tapekit.kernel import StackKernel, StartErrors
 from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit.kernel.no_management import NoManagement
 from tapekit.kernel.offers import members
 
 if TYPE_CHECKING:
@@ -27,8 +30,11 @@ CASES = {
     "tapekit_provide_storage": (Storage, lambda kernel: kernel.storage),
     "tapekit_provide_movers": (MoverFactory, lambda kernel: kernel.movers),
     "tapekit_provide_tape_inventory": (TapeInventory, lambda kernel: kernel.tape_inventory),
+    "tapekit_provide_management": (Management, lambda kernel: kernel.management),
     "tapekit_provide_state_store": (StateStore, lambda kernel: kernel.state),
 }
+
+SUBSTITUTES: dict[type, type] = {StateStore: MemoryStateStore, Management: NoManagement}
 
 each_hook = pytest.mark.parametrize(
     ("hook", "interface", "provided"),
@@ -93,14 +99,27 @@ def test_an_error_stops_the_start(
 
 
 @each_hook
-def test_without_an_answer_there_is_none_but_for_state(
+def test_without_an_answer_there_is_none_or_a_substitute(
     hook: str, interface: type, provided: Any, plugin: MakePlugin, assembled: Assemble
 ) -> None:
     found = provided(assembled(plugin("idle")))
-    if interface is StateStore:
-        assert isinstance(found, MemoryStateStore)
+    if interface in SUBSTITUTES:
+        assert isinstance(found, SUBSTITUTES[interface])
     else:
         assert found is None
+
+
+def test_without_management_every_call_says_what_to_enable(
+    plugin: MakePlugin, assembled: Assemble
+) -> None:
+    kernel = assembled(plugin("idle"))
+    query = Operation(name="a.b", summary="", request=NoRequest, reply=NoReply)
+    with pytest.raises(TapekitError, match=r"no way to reach its running server, which a\.b") as no:
+        kernel.management.call(query, NoRequest())
+    assert no.value.id == "core.no-management"
+    feed = Feed(name="a.c", summary="", request=NoRequest, reply=NoReply)
+    with pytest.raises(TapekitError, match=r"which a\.c needs"):
+        kernel.management.follow(feed, NoRequest())
 
 
 def test_forgetful_state_is_warned_of(

@@ -9,6 +9,8 @@ import pytest
 
 from tapekit.hookspecs.data_engine import DataEngine
 from tapekit.hookspecs.environment import Kind, Variable
+from tapekit.hookspecs.media_changer import ChangerDriver
+from tapekit.hookspecs.operations import NoReply, NoRequest, OfferedOperation, Operation
 from tapekit.hookspecs.storage import SnapshotMethod
 from tapekit.hookspecs.tape_driver import TapeDriver
 from tapekit.hookspecs.transport import ControlTransport, DataTransport
@@ -29,6 +31,15 @@ def thing(interface: type, naming: str, name: str) -> SimpleNamespace:
 
 def variable(name: str) -> Variable:
     return Variable(name=name, engine="dump", kind=Kind.TEXT, summary="for a test")
+
+
+def operation(name: str) -> OfferedOperation:
+    query = Operation(name=name, summary="for a test", request=NoRequest, reply=NoReply)
+
+    async def perform(_request: NoRequest) -> NoReply:
+        return NoReply()
+
+    return query.performed_by(perform)
 
 
 class Case(NamedTuple):
@@ -72,6 +83,18 @@ CASES = (
         lambda name: thing(TapeDriver, "scheme", name),
         lambda kernel: kernel.tape_drivers,
         "tape driver",
+    ),
+    Case(
+        "tapekit_register_operations",
+        operation,
+        lambda kernel: kernel.operations,
+        "offered operation",
+    ),
+    Case(
+        "tapekit_register_changer_drivers",
+        lambda name: thing(ChangerDriver, "scheme", name),
+        lambda kernel: kernel.changer_drivers,
+        "changer driver",
     ),
     Case(
         "tapekit_register_environment_variables",

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import ctypes
+import errno
+import mmap
 import os
 from typing import TYPE_CHECKING
 
@@ -70,3 +73,50 @@ def test_a_batch_without_buffers_can_be_released() -> None:
     batch = Batch.of([memoryview(b"abc")])
     batch.release()
     assert [bytes(piece) for piece in batch.pieces if isinstance(piece, memoryview)] == [b"abc"]
+
+
+@pytest.fixture
+def holey() -> Iterator[int]:
+    """A descriptor of this process's memory: reading where nothing is mapped
+    gives EIO, as a bad block of a disk does.
+    """
+    fd = os.open("/proc/self/mem", os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def test_bytes_that_cannot_be_read_are_zeros_where_somebody_hears_of_them(holey: int) -> None:
+    lost: list[tuple[int, int, int | None]] = []
+    extent = Extent(holey, 0, 10_000, lambda *what: lost.append((*what[:2], what[2].errno)))
+    into = memoryview(bytearray(b"x" * 10_000))
+    pread_exactly(extent, into)
+    assert bytes(into) == bytes(10_000)
+    assert lost == [(0, 4096, errno.EIO), (4096, 4096, errno.EIO), (8192, 1808, errno.EIO)]
+
+
+def test_what_can_be_read_before_them_is_kept(holey: int) -> None:
+    page = mmap.PAGESIZE
+    fd = os.memfd_create("short")
+    os.write(fd, b"m" * 4 * page)
+    area = mmap.mmap(fd, 4 * page)
+    start = ctypes.addressof(ctypes.c_char.from_buffer(area))
+    # The pages of a mapping behind the file's end cannot be read.
+    os.ftruncate(fd, 2 * page)
+    os.close(fd)
+    lost: list[int] = []
+    into = memoryview(bytearray(4 * page))
+    pread_exactly(Extent(holey, start, 4 * page, lambda at, *_: lost.append(at - start)), into)
+    assert lost == [2 * page, 3 * page]
+    assert bytes(into) == b"m" * 2 * page + bytes(2 * page)
+
+
+def test_an_unreadable_file_raises_where_nobody_hears_of_it(holey: int) -> None:
+    with pytest.raises(OSError, match="Input/output error"):
+        pread_exactly(Extent(holey, 0, 4096), memoryview(bytearray(4096)))
+
+
+def test_a_part_of_an_extent_keeps_who_hears_of_losses() -> None:
+    def lost(_offset: int, _length: int, _error: OSError) -> None:
+        raise AssertionError
+
+    assert Extent(9, 100, 50, lost).part(10, 30) == Extent(9, 110, 20, lost)

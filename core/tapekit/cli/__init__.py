@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 
+from tapekit.cli.clients import find_client
 from tapekit.cli.commands import app
-from tapekit.cli.groups import find_group, group_command, split_line
+from tapekit.cli.groups import find_groups, group_command, split_line
 from tapekit.cli.shell import Shell, WrongUse
 from tapekit.errors import TapekitError
 from tapekit.kernel import StartErrors, installed
@@ -58,13 +59,17 @@ def _dispatch(arguments: Sequence[str], shell: Shell) -> int:
     line = split_line(arguments)
     if line.word is None or line.word in own:
         return _run(app, arguments, shell)
-    group = find_group(shell, line.stack, line.word, own)
-    return _run(group_command(group), [line.word, *line.rest], shell)
+    # Before the stack file is looked for: a client's arguments may end in .toml.
+    client = find_client(shell, arguments[0], arguments[1:])
+    if client is not None:
+        return _run(client, arguments[1:], shell, f"{_PROGRAM} {arguments[0]}")
+    groups = find_groups(shell, line.stack, line.word, own)
+    return _run(group_command(groups), [line.word, *line.rest], shell)
 
 
-def _run(root: typer.Typer, arguments: Sequence[str], shell: Shell) -> int:
+def _run(root: typer.Typer, arguments: Sequence[str], shell: Shell, program: str = _PROGRAM) -> int:
     try:
-        typer.main.get_command(root).main(list(arguments), prog_name=_PROGRAM, obj=shell)
+        typer.main.get_command(root).main(list(arguments), prog_name=program, obj=shell)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     return 0

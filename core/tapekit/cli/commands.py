@@ -29,7 +29,8 @@ app = typer.Typer(
     name="tapekit",
     help="An open NDMP v4 backup stack of plugins.",
     epilog="Plugins add commands: tapekit GROUP ... [STACK.toml] runs those of the stack file "
-    "on the line, else of the file that TAPEKIT_STACK names, else of ./tapekit.toml.",
+    "on the line, else of the file that TAPEKIT_STACK names, else of ./tapekit.toml. "
+    "Clients need no stack file: tapekit PLUGIN ...",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

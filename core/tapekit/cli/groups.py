@@ -1,8 +1,9 @@
 """``tapekit GROUP ...``: the commands of a stack's plugins.
 
 The word that is none of the shell's own is looked up among the command
-groups of an assembled kernel that does not run. The stack file may stand
-anywhere on the line; what remains belongs to the group.
+groups of an assembled kernel that does not run; groups whose names begin
+with the same word make one tree. The stack file may stand anywhere on the
+line; what remains belongs to the group.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from tapekit.cli.shell import Shell
     from tapekit.hookspecs.commands import CommandGroup
 
-__all__ = ["GroupLine", "find_group", "group_command", "split_line"]
+__all__ = ["GroupLine", "find_groups", "group_command", "split_line"]
 
 
 class GroupLine(NamedTuple):
@@ -68,8 +69,10 @@ def _is_stack_file(argument: str) -> bool:
     return argument.endswith(".toml") and not argument.startswith("-")
 
 
-def find_group(shell: Shell, given: Path | None, word: str, own: Collection[str]) -> CommandGroup:
-    """The group that a word stands for in the stack.
+def find_groups(
+    shell: Shell, given: Path | None, word: str, own: Collection[str]
+) -> Sequence[CommandGroup]:
+    """The groups of the stack whose names begin with a word.
 
     :param given: the stack file, if the command line names one.
     :param own: the shell's own commands.
@@ -87,22 +90,38 @@ def find_group(shell: Shell, given: Path | None, word: str, own: Collection[str]
         )
     kernel = assemble(file, shell.available, clock=shell.clock)
     groups = kernel.command_groups(dict.fromkeys(own, "tapekit itself"))
-    if word in groups:
-        return groups[word]
+    found = [group for name, group in groups.items() if name.split()[0] == word]
+    if found:
+        return found
     if word in shell.plugin_names and word not in kernel.plugin_names:
         raise CORE.raised_as(WrongUse, "command-of-disabled-plugin", file=file, word=word)
+    first_words = {name.split()[0] for name in groups}
     raise CORE.raised_as(
         WrongUse,
         "unknown-command",
         file=file,
         word=word,
-        known=", ".join(sorted(groups)) or "none",
-        similar=similar(word, {*groups, *own}),
+        known=", ".join(sorted(first_words)) or "none",
+        similar=similar(word, {*first_words, *own}),
     )
 
 
-def group_command(group: CommandGroup) -> typer.Typer:
-    """A shell that has this group alone."""
+def group_command(groups: Sequence[CommandGroup]) -> typer.Typer:
+    """A shell that has these groups alone, each below the words of its name."""
     root = typer.Typer(add_completion=False, rich_markup_mode=None)
-    root.add_typer(group.app, name=group.name, help=group.summary)
+    places: dict[tuple[str, ...], typer.Typer] = {(): root}
+    for group in sorted(groups, key=lambda group: len(group.name.split())):
+        words = tuple(group.name.split())
+        place = _place(places, words[:-1])
+        place.add_typer(group.app, name=words[-1], help=group.summary)
+        places[words] = group.app
     return root
+
+
+def _place(places: dict[tuple[str, ...], typer.Typer], words: tuple[str, ...]) -> typer.Typer:
+    """The commands below some words, made where no group has brought them."""
+    if words not in places:
+        places[words] = typer.Typer(no_args_is_help=True)
+        summary = f"Commands of {' '.join(words)}."
+        _place(places, words[:-1]).add_typer(places[words], name=words[-1], help=summary)
+    return places[words]

@@ -18,7 +18,9 @@ from tapekit.hookspecs import (
     environment,
     events,
     lifecycle,
+    media_changer,
     mover,
+    operations,
     state,
     storage,
     tape_driver,
@@ -39,9 +41,11 @@ SUBJECTS: Final[tuple[ModuleType, ...]] = (
     data_engine,
     mover,
     tape_driver,
+    media_changer,
     environment,
     events,
     commands,
+    operations,
     state,
 )
 """One module a subject, in the order in which a reader meets them."""

@@ -2,7 +2,9 @@
 
 ``tapekit GROUP ...`` builds the kernel of a stack file without running it
 and looks GROUP up among the enabled plugins' groups. So commands see the
-same settings as the server, and a disabled plugin is never imported.
+same settings as the server, and a disabled plugin is never imported. A group
+may stand under several words; groups of all plugins under one first word,
+such as ``system``, make one tree.
 """
 
 from __future__ import annotations
@@ -22,9 +24,10 @@ __all__ = ["CommandGroup", "tapekit_register_command_groups"]
 
 
 class CommandGroup(msgspec.Struct, frozen=True):
-    """Commands under one word, such as ``tapekit vtape list``."""
+    """Commands under one word, such as ``tapekit vtape list``, or several."""
 
     name: str
+    """Words with a blank between them: ``vtape``, ``system services ndmp``."""
     summary: str
     app: typer.Typer
 
@@ -34,7 +37,7 @@ def tapekit_register_command_groups() -> Sequence[CommandGroup]:
     """Offer command groups.
 
     Called once on an assembled kernel that will not run. All results are
-    joined; a name that is offered twice, or is the shell's own, stops the
-    command with ``core.duplicate-name``.
+    joined; a name that is offered twice, or whose first word is the shell's
+    own, stops the command with ``core.duplicate-name``.
     """
     ...

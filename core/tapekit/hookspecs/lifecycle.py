@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.media_changer import ChangerDriver
     from tapekit.hookspecs.mover import MoverFactory
+    from tapekit.hookspecs.operations import Management, OfferedOperation
     from tapekit.hookspecs.state import StateStore
     from tapekit.hookspecs.storage import SnapshotMethod, Storage
     from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -93,7 +95,7 @@ class InitPart(msgspec.Struct, frozen=True):
 class Plugin(Protocol):
     """The shape of a plugin class; hook implementations come on top.
 
-    The constructor gets the decoded settings struct of the manifest. Two
+    The constructor gets the decoded settings struct of the manifest. Three
     more class attributes are optional:
 
     ``hookspecs: ClassVar[ModuleType]``
@@ -106,6 +108,14 @@ class Plugin(Protocol):
         what is there, and raises TapekitError if it cannot. A plugin
         without it, or that answers ``None``, is left out of the new stack
         unless another one requires it.
+
+    ``client_commands(cls) -> typer.Typer`` (a class method)
+        What ``tapekit NAME ...`` runs, NAME being the plugin's, for a plugin
+        that is a client of other machines, or works on files: it is found
+        wherever the plugin is installed, without a stack file, and gets the
+        line as it is. An application of one command and no callback is that
+        command itself; commands that one of several lacks are looked for
+        among the command groups of the stack.
     """
 
     manifest: ClassVar[Manifest]
@@ -164,6 +174,11 @@ class Kernel(Protocol):
         ...
 
     @property
+    def changer_drivers(self) -> Mapping[str, ChangerDriver]:
+        """Drivers of media changers by device scheme."""
+        ...
+
+    @property
     def tape_inventory(self) -> TapeInventory | None:
         """Tape devices by name; without it there is no tape service."""
         ...
@@ -181,6 +196,18 @@ class Kernel(Protocol):
     @property
     def state(self) -> StateStore:
         """What is remembered over restarts; in memory if no plugin keeps it."""
+        ...
+
+    @property
+    def operations(self) -> Mapping[str, OfferedOperation]:
+        """What an administrator may ask of the running stack, by name."""
+        ...
+
+    @property
+    def management(self) -> Management:
+        """How a command reaches the running stack; without a plugin that
+        offers a way, every call raises ``core.no-management``.
+        """
         ...
 
     def variables(self, engine: str) -> Sequence[Variable]:

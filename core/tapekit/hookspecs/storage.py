@@ -6,7 +6,7 @@ descriptor and stay below it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import msgspec
 
@@ -14,20 +14,30 @@ from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = [
     "BackupTree",
     "FilesystemInfo",
+    "KeepGoing",
     "Origin",
     "RestoreTree",
     "SnapshotMethod",
     "SnapshotTree",
     "Storage",
+    "for_ever",
     "tapekit_provide_storage",
     "tapekit_register_snapshot_methods",
 ]
+
+
+KeepGoing: TypeAlias = "Callable[[], None]"
+"""Called now and then by what takes long, from its thread: raises to end it."""
+
+
+def for_ever() -> None:
+    """A :data:`KeepGoing` that ends nothing."""
 
 
 class FilesystemInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,12 +93,16 @@ class SnapshotMethod(Protocol):
         """The name that a volume's settings choose it by."""
         ...
 
-    def create(self, volume: Path, snapshots: Path, name: str) -> SnapshotTree:
+    def create(
+        self, volume: Path, snapshots: Path, name: str, keep_going: KeepGoing
+    ) -> SnapshotTree:
         """Make the copy ``name`` of the volume; blocking.
 
         Either the copy is whole on return or nothing of it is left.
 
         :param snapshots: the folder that this volume's copies live in.
+        :param keep_going: called several times a second if it takes longer;
+            what it raises ends the making, and is passed on.
         :raises TapekitError: it cannot be made; says what to do.
         """
         ...
@@ -175,20 +189,23 @@ class Storage(Protocol):
         """All volumes, in the order of the stack file."""
         ...
 
-    def check_backup(self, path: str) -> None:
+    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
         """Tell at once whether :meth:`open_backup` could open ``path``, as
         far as that can be seen without making a Snapshot copy.
 
+        :param may_be_file: whether anything but a directory will do as well.
         :raises TapekitError: as :meth:`open_backup`.
         """
         ...
 
-    def open_backup(self, path: str, holder: str) -> BackupTree:
+    def open_backup(self, path: str, holder: str, keep_going: KeepGoing = for_ever) -> BackupTree:
         """Open ``path`` for reading, from a Snapshot copy where the volume
         has a method, which may take as long as copying the volume.
         ``/vserver/volume/.snapshot/NAME[/path]`` reads an existing copy.
 
         :param holder: who holds it, for listings, such as ``session 7``.
+        :param keep_going: called while a copy is made; what it raises ends
+            that, and is passed on.
         :raises TapekitError: no such path, not a directory, no copy possible.
         """
         ...

@@ -19,6 +19,8 @@ from tapekit.errors import Fault, TapekitError
 from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
+    from tapekit.hookspecs.media_changer import ChangerRow, OpenChanger
+    from tapekit.scsi.door import CdbDoor
     from tapekit.segments import Piece
 
 __all__ = [
@@ -59,6 +61,9 @@ class Condition(enum.Enum):
     NO_DEVICE = "no such device"
     BUSY = "device in use"
     NOT_PERMITTED = "not opened for writing"
+    TIMEOUT = "no answer in time"
+    SOURCE_EMPTY = "medium source element empty"
+    DESTINATION_FULL = "medium destination element full"
 
 
 class TapeError(TapekitError):
@@ -111,6 +116,13 @@ class TapeDrive(Protocol):
     raises; :attr:`DriveStatus.position` is then where the next operation
     starts. Records are of any length (variable block mode).
     """
+
+    @property
+    def door(self) -> CdbDoor | None:
+        """The raw door for commands of a client's own, where the drive has
+        one. A command that moves the tape moves this drive's position.
+        """
+        ...
 
     def status(self) -> DriveStatus:
         """The drive's state now.
@@ -306,6 +318,17 @@ class TapeInventory(Protocol):
 
         :raises TapeError: ``NO_DEVICE``; ``BUSY`` with the holder's name;
             ``NO_TAPE`` and ``WRITE_PROTECTED`` as the mode demands.
+        """
+        ...
+
+    def changers(self) -> Sequence[ChangerRow]:
+        """All media changers in the order of their numbers."""
+        ...
+
+    def open_changer(self, name: str, holder: str) -> OpenChanger:
+        """Open a media changer for one holder.
+
+        :raises TapeError: ``NO_DEVICE``; ``BUSY`` with the holder's name.
         """
         ...
 

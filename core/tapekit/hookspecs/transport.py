@@ -7,7 +7,7 @@ since they live in worker threads, and aborting an end wakes the thread.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import msgspec
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ControlStream",
     "ControlTransport",
+    "Credentials",
     "DataConnection",
     "DataListener",
     "DataTransport",
@@ -30,6 +31,10 @@ __all__ = [
     "tapekit_register_control_transports",
     "tapekit_register_data_transports",
 ]
+
+
+Credentials: TypeAlias = "Sequence[tuple[str, str]]"
+"""Names and values that go with an address (NDMP v4, addr_env)."""
 
 
 class Endpoint(msgspec.Struct, frozen=True):
@@ -59,6 +64,13 @@ class ControlStream(Protocol):
     @property
     def is_private(self) -> bool:
         """Whether the bytes cannot be read on the way (loopback, TLS)."""
+        ...
+
+    @property
+    def svms(self) -> frozenset[str]:
+        """The storage virtual machines to which the connection leads; empty
+        means all.
+        """
         ...
 
     async def receive_some(self) -> bytes:
@@ -119,6 +131,14 @@ class DataConnection(Protocol):
         """The reading end."""
         ...
 
+    def has_peer_left(self) -> bool:
+        """Whether the other side, which only reads, has gone.
+
+        For a writer with nothing to write, who would hear of it nowhere
+        else. Never waits; callable from any thread.
+        """
+        ...
+
     def abort(self) -> None:
         """Break the connection at once and wake whoever blocks on it.
 
@@ -139,8 +159,18 @@ class DataListener(Protocol):
         """Where the peer may connect, best first."""
         ...
 
+    @property
+    def credentials(self) -> Credentials:
+        """What the peer must bring besides the address; empty if whoever
+        connects first is the peer. They serve for this one connection.
+        """
+        ...
+
     async def accept(self) -> DataConnection:
         """Wait for the one peer, then stop listening.
+
+        Who comes without the credentials is turned away and keeps nobody
+        waiting.
 
         :raises OSError: listening broke.
         """
@@ -167,16 +197,20 @@ class DataTransport(Protocol):
         ...
 
     async def listen(self, host: str) -> DataListener:
-        """Listen on a port of ``host``.
+        """Listen on a port of ``host``, the server's address on the control
+        connection, or of another address that the settings prefer.
 
         :raises TapekitError: the address cannot be bound or the kind has none.
         """
         ...
 
-    async def connect(self, endpoint: Endpoint) -> DataConnection:
+    async def connect(self, endpoint: Endpoint, credentials: Credentials = ()) -> DataConnection:
         """Connect within the transport's time limit.
 
-        :raises TapekitError: nobody answered, or the kind has no addresses.
+        :param credentials: what came with the address. A kind that knows
+            none passes over them; one that needs them refuses to go without.
+        :raises TapekitError: nobody answered, the kind has no addresses, or
+            the peer is not the one that the credentials are of.
         """
         ...
 

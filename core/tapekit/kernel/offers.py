@@ -19,7 +19,9 @@ from tapekit.hookspecs.authentication import Authenticator
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.data_engine import DataEngine
 from tapekit.hookspecs.environment import Variable
+from tapekit.hookspecs.media_changer import ChangerDriver
 from tapekit.hookspecs.mover import MoverFactory
+from tapekit.hookspecs.operations import Management, OfferedOperation
 from tapekit.hookspecs.state import StateStore
 from tapekit.hookspecs.storage import SnapshotMethod, Storage
 from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -60,6 +62,9 @@ class Offers:
         self.tape_drivers: Final[Mapping[str, TapeDriver]] = register(
             "tapekit_register_tape_drivers", TapeDriver, lambda one: one.scheme
         )
+        self.changer_drivers: Final[Mapping[str, ChangerDriver]] = register(
+            "tapekit_register_changer_drivers", ChangerDriver, lambda one: one.scheme
+        )
         self.tape_inventory: Final[TapeInventory | None] = provide(
             "tapekit_provide_tape_inventory", TapeInventory
         )
@@ -67,6 +72,12 @@ class Offers:
             "tapekit_register_environment_variables",
             Variable,
             lambda one: f"{one.engine} {one.name}",
+        )
+        self.operations: Final[Mapping[str, OfferedOperation]] = register(
+            "tapekit_register_operations", OfferedOperation, lambda one: one.name
+        )
+        self.management: Final[Management | None] = provide(
+            "tapekit_provide_management", Management
         )
         self.state: Final[StateStore | None] = provide("tapekit_provide_state_store", StateStore)
 
@@ -107,19 +118,21 @@ class _Asking:
         taken: Mapping[str, str] | None = None,
     ) -> Mapping[str, Any]:
         """Join the answers of a ``register`` hook into a table by name."""
-        owners = dict(taken or {})
+        reserved = taken or {}
+        owners: dict[str, str] = {}
         table = {}
         for plugin, offer in self._offers(hook):
             if not self._is_complete(plugin, offer, kind):
                 continue
             name = name_of(offer)
-            if name in owners:
+            owner = owners.get(name) or reserved.get(name.partition(" ")[0])
+            if owner is not None:
                 self.errors.append(
                     CORE.error(
                         "duplicate-name",
                         kind=_in_words(kind),
                         name=name,
-                        first=owners[name],
+                        first=owner,
                         second=plugin,
                     )
                 )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit.kernel.no_management import NoManagement
 from tapekit.kernel.offers import collect_command_groups
 from tapekit.kernel.start_errors import StartErrors
 
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.media_changer import ChangerDriver
     from tapekit.hookspecs.mover import MoverFactory
+    from tapekit.hookspecs.operations import Management, OfferedOperation
     from tapekit.hookspecs.state import StateStore
     from tapekit.hookspecs.storage import SnapshotMethod, Storage
     from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -63,6 +66,7 @@ class StackKernel:
         self._report: Callable[[str], None] | None = None
         self._nursery: trio.Nursery | None = None
         self._state: Final = offers.state or MemoryStateStore()
+        self._management: Final = offers.management or NoManagement(stack.path)
 
     def __repr__(self) -> str:
         return f"<kernel of {self._stack.path}>"
@@ -132,6 +136,11 @@ class StackKernel:
         return self._offers.tape_drivers
 
     @property
+    def changer_drivers(self) -> Mapping[str, ChangerDriver]:
+        """Drivers of media changers by device scheme."""
+        return self._offers.changer_drivers
+
+    @property
     def tape_inventory(self) -> TapeInventory | None:
         """Tape devices by name."""
         return self._offers.tape_inventory
@@ -150,6 +159,16 @@ class StackKernel:
     def state(self) -> StateStore:
         """What is remembered over restarts."""
         return self._state
+
+    @property
+    def operations(self) -> Mapping[str, OfferedOperation]:
+        """What an administrator may ask of the running stack, by name."""
+        return self._offers.operations
+
+    @property
+    def management(self) -> Management:
+        """How a command reaches the running stack."""
+        return self._management
 
     def variables(self, engine: str) -> Sequence[Variable]:
         """The environment variables that plugins declare for an engine."""

@@ -7,8 +7,10 @@ what it saw. tapekit runs them over its own plugins; run them over yours.
 """
 
 from tapekit.testing.authenticator_checks import check_authenticator as check_authenticator
+from tapekit.testing.changer_checks import check_media_changer as check_media_changer
 from tapekit.testing.engine_checks import EngineTrial as EngineTrial
 from tapekit.testing.engine_checks import check_data_engine as check_data_engine
+from tapekit.testing.memory_changer import MemoryChanger as MemoryChanger
 from tapekit.testing.memory_connection import FailingSink as FailingSink
 from tapekit.testing.memory_connection import FailingSource as FailingSource
 from tapekit.testing.memory_connection import MemoryRanges as MemoryRanges
@@ -27,6 +29,7 @@ __all__ = [
     "EngineTrial",
     "FailingSink",
     "FailingSource",
+    "MemoryChanger",
     "MemoryHistory",
     "MemoryRanges",
     "MemoryServices",
@@ -38,6 +41,7 @@ __all__ = [
     "check_authenticator",
     "check_data_engine",
     "check_data_transport",
+    "check_media_changer",
     "check_state_store",
     "check_tape_drive",
 ]

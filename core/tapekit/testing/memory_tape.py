@@ -25,6 +25,7 @@ from tapekit.testing.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tapekit.scsi.door import CdbDoor
     from tapekit.segments import Piece
 
 __all__ = ["MemoryTape", "MemoryTapeDrive", "bytes_of"]
@@ -94,6 +95,7 @@ class MemoryTapeDrive:
         self._is_loaded = tape is not None
         self._at = 0
         self._has_warned = False
+        self.door: CdbDoor | None = None
 
     def status(self) -> DriveStatus:
         """See :meth:`TapeDrive.status`; works without a tape."""

@@ -10,7 +10,9 @@ a test that hangs.
 from __future__ import annotations
 
 import hashlib
+import os
 import tempfile
+import time
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
@@ -236,6 +238,17 @@ def _peer_close_breaks_writer(pair: _Pair) -> None:
     expect_raises(ConnectionBroken, sending.result, "put after the reader closed")
 
 
+def _a_writer_sees_that_its_reader_left(pair: _Pair) -> None:
+    """A writer that writes nothing can see whether its reader is still there."""
+    pair.writer.sink()
+    expect(not pair.writer.has_peer_left(), "has_peer_left while the reader is there")
+    pair.reader.close()
+    end = time.monotonic() + pair.patience_s
+    while not (has_left := pair.writer.has_peer_left()) and time.monotonic() < end:
+        os.sched_yield()
+    expect(has_left, "has_peer_left after the reader closed")
+
+
 def _close_before_finish_is_no_end(pair: _Pair) -> None:
     """A stream that was not finished must not look as if it had been."""
     sink = pair.writer.sink()
@@ -294,6 +307,7 @@ _CHECKS: Final[tuple[Callable[[_Pair], None], ...]] = (
     _abort_wakes_writer,
     _peer_abort_wakes_writer,
     _peer_close_breaks_writer,
+    _a_writer_sees_that_its_reader_left,
     _close_before_finish_is_no_end,
     _ends_are_final,
     _abort_releases,

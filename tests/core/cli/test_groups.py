@@ -186,3 +186,48 @@ def test_a_group_cannot_take_a_word_of_the_shell(
     outcome = tapekit("tapes", plugins=(thief,))
     assert outcome.status == 2
     assert 'command group "serve" is offered by both tapekit itself and a' in outcome.err
+
+
+def commands_of(name: str, *commands: str) -> CommandGroup:
+    """A group whose commands say who they are."""
+    app = typer.Typer()
+    app.callback()(lambda: None)
+    for command in commands:
+        app.command(command)(lambda command=command: typer.echo(f"{name}: {command}"))
+    return CommandGroup(name, f"Group {name}", app)
+
+
+def test_groups_of_several_plugins_under_one_word_make_a_tree(
+    tapekit: Tapekit, plugin: MakePlugin, stack_file: WriteStack
+) -> None:
+    def offering(name: str, *offered: str) -> Any:
+        return plugin(
+            name,
+            tapekit_register_command_groups=lambda self: [
+                commands_of(one, "show") for one in offered
+            ],
+        )
+
+    stack_file('plugins = ["a", "b"]\n')
+    plugins = (
+        offering("a", "system services ndmp contexts", "system node"),
+        offering("b", "system services ndmp", "vserver"),
+    )
+    for words in ("system services ndmp", "system services ndmp contexts", "system node"):
+        outcome = tapekit(*words.split(), "show", plugins=plugins)
+        assert (outcome.status, outcome.out) == (0, f"{words}: show\n")
+    outcome = tapekit("system", "services", "--help", plugins=plugins)
+    assert "Commands of system services." in tapekit("system", "--help", plugins=plugins).out
+    assert "Group system services ndmp" in outcome.out
+    assert "they have: system, vserver" in tapekit("systm", plugins=plugins).err
+
+
+def test_a_tree_cannot_begin_with_a_word_of_the_shell(
+    tapekit: Tapekit, plugin: MakePlugin, stack_file: WriteStack
+) -> None:
+    stack_file('plugins = ["a"]\n')
+    thief = plugin(
+        "a", tapekit_register_command_groups=lambda self: (commands_of("serve all", "show"),)
+    )
+    outcome = tapekit("tapes", plugins=(thief,))
+    assert 'command group "serve all" is offered by both tapekit itself and a' in outcome.err

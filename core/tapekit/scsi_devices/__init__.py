@@ -1,0 +1,1 @@
+"""Devices behind a raw door: SCSI turned into the contracts of drivers."""

@@ -1,0 +1,126 @@
+"""Commands to a device behind its door, one after the other.
+
+It finds commands by name, reads sense data, and makes errors that name the
+device and the command. The one rule: a command is sent again only when a
+unit attention says that it was not carried out, and only where the caller
+allows it, because after a reset a tape may stand elsewhere.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, TypeVar, final
+
+from tapekit.errors import CORE
+from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.scsi.malformed import Malformed
+from tapekit.scsi.sense import SenseKey
+from tapekit.scsi_devices.conditions import condition_of, sense_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from tapekit.scsi.cdb import Command
+    from tapekit.scsi.door import CdbDoor
+    from tapekit.scsi.sense import Sense
+
+__all__ = ["ASK_S", "Conversation"]
+
+ASK_S: Final = 60.0
+"""How long a device may think about what it knows, in seconds."""
+
+_ATTENTIONS: Final = 8
+"""As many unit attentions as a device may have in store for one command."""
+
+T = TypeVar("T")
+
+
+@final
+class Conversation:
+    """What a driver says to one device, and what it hears."""
+
+    def __init__(self, door: CdbDoor, device: str, commands: Mapping[int, Command]) -> None:
+        """:param device: the device's physical path name, for messages.
+        :param commands: what the device may be sent, by operation code.
+        """
+        self._door: Final = door
+        self._device: Final = device
+        self._commands: Final = {command.name: command for command in commands.values()}
+        self.attentions = 0
+        """How many unit attentions have come."""
+
+    def send(
+        self,
+        name: str,
+        data: bytes = b"",
+        *,
+        room: int = 0,
+        timeout_s: float = ASK_S,
+        **values: int,
+    ) -> tuple[bytes, Sense | None]:
+        """Send a command once.
+
+        :param data: what goes with it.
+        :param room: how many bytes may come back.
+        :param values: its fields; see :mod:`tapekit.scsi.cdb`.
+        :returns: what came back, and the sense data unless it simply succeeded.
+        :raises TapeError: the device gave no answer, or none that can be read.
+        """
+        reply = self._door.execute(
+            self._commands[name].build(**values), data_out=data, data_in=room, timeout_s=timeout_s
+        )
+        sense = sense_of(reply, self._device, name)
+        if sense is not None and sense.key == SenseKey.UNIT_ATTENTION:
+            self.attentions += 1
+        return reply.data, sense
+
+    def run(
+        self,
+        name: str,
+        data: bytes = b"",
+        *,
+        room: int = 0,
+        timeout_s: float = ASK_S,
+        **values: int,
+    ) -> bytes:
+        """Send a command until it is carried out; what came back. For what
+        means the same after a reset and with another tape.
+
+        :raises TapeError: it was not carried out.
+        """
+        for _ in range(_ATTENTIONS):
+            before = self.attentions
+            answer, sense = self.send(name, data, room=room, timeout_s=timeout_s, **values)
+            if self.attentions == before:
+                break
+        condition = condition_of(sense) if sense else None
+        if condition is not None:
+            raise self.error(name, sense, condition)
+        return answer
+
+    def decoded(self, name: str, decode: Callable[[], T]) -> T:
+        """Read what a command answered.
+
+        :raises TapeError: ``HARDWARE_ERROR``, it cannot be read.
+        """
+        try:
+            return decode()
+        except Malformed as error:
+            raise CORE.raised_as(
+                TapeError,
+                "scsi-unreadable",
+                condition=Condition.HARDWARE_ERROR,
+                device=self._device,
+                command=name,
+                reason=str(error),
+            ) from error
+
+    def error(self, name: str, sense: Sense | None, condition: Condition) -> TapeError:
+        """The error of a command that was not carried out in full."""
+        return CORE.raised_as(
+            TapeError,
+            "scsi-refused",
+            condition=condition,
+            device=self._device,
+            command=name,
+            sense=sense,
+        )

@@ -1,0 +1,390 @@
+"""A tape drive over its raw door, whatever carries the commands.
+
+Each record is a command (SSC, variable block mode), and what sense data says
+about it becomes what :class:`TapeDrive` promises. Where the head is, the
+drive is asked, as long as it knows. The one rule: after a unit
+attention, or any answer that leaves the head's place in doubt, nothing that
+depends on the place is sent again.
+"""
+
+from __future__ import annotations
+
+from itertools import repeat
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.hookspecs.tape_driver import (
+    Condition,
+    DriveStatus,
+    ReadRun,
+    TapeError,
+    TapePosition,
+)
+from tapekit.scsi.cdb import TAPE_COMMANDS
+from tapekit.scsi.malformed import at_least, number
+from tapekit.scsi.mode import BlockDescriptor, ModeData, decode_mode, encode_mode
+from tapekit.scsi.position import LONG, POSITION_BYTES, SHORT, decode_position
+from tapekit.scsi_devices.capacity import capacity_of
+from tapekit.scsi_devices.conditions import condition_of
+from tapekit.scsi_devices.conversation import Conversation
+from tapekit.scsi_devices.head import AskedHead, CountedHead
+from tapekit.scsi_devices.raw_door import RawDoor
+from tapekit.scsi_devices.record_bytes import records_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tapekit.scsi.door import CdbDoor
+    from tapekit.scsi.position import Position
+    from tapekit.scsi.sense import Sense
+    from tapekit.scsi_devices.head import Head
+    from tapekit.segments import Piece
+
+__all__ = ["CdbDrive"]
+
+_TRANSFER_S: Final = 25 * 60.0
+"""How long one record may take."""
+
+_MOTION_S: Final = 2 * 60 * 60.0
+"""How long the tape may move; some drives spend two hours on a new cartridge."""
+
+_BLOCKS, _FILEMARKS = 0, 1
+_LIMITS_BYTES: Final = 6
+_ANSWER_BYTES: Final = 0xFF
+
+_NO_TAPE: Final = frozenset({Condition.NO_TAPE, Condition.NOT_READY})
+_LONGEST_TRANSFER: Final = 0xFF_FFFF
+_SPACE_6_LIMIT: Final = 1 << 23
+
+
+@final
+class CdbDrive:
+    """A :class:`tapekit.hookspecs.tape_driver.TapeDrive` over a door."""
+
+    def __init__(self, door: CdbDoor, device: str, let_go: Callable[[], object]) -> None:
+        """:param device: the drive's physical path name, for messages.
+        :param let_go: closes whatever is behind the door.
+        :raises TapeError: the drive does not answer.
+        """
+        self.door: Final[CdbDoor | None] = RawDoor(door, self._give_mark_back)
+        self._talk: Final = Conversation(door, device, TAPE_COMMANDS)
+        self._let_go: Final = let_go
+        self._attentions_heard = 0
+        self._longest = 0
+        """Bytes of the longest record that the drive takes; 0 until it is known."""
+        self._head: Head = AskedHead(self._position)
+        self._mark: Sense | None = None
+        """Of a filemark that a read has met: the drive is behind it, its user
+        before it. Most go on behind it, and a tape is slow to turn round."""
+        self._due: TapeError | None = None
+        """What the next write has to tell."""
+        self._has_warned = False
+        self._is_dirty = False
+        self._is_ready()
+
+    def status(self) -> DriveStatus:
+        """See :meth:`TapeDrive.status`."""
+        has_tape = self._is_ready()
+        if self._head.is_known:
+            self._give_mark_back()
+        modes = self._modes()
+        remaining, total = capacity_of(self._talk) if has_tape else (None, None)
+        return DriveStatus(
+            has_tape=has_tape,
+            write_protected=has_tape and modes.is_protected,
+            position=self._head.position() if has_tape else TapePosition(0, 0),
+            block_size=modes.descriptor.block_length if modes.descriptor else 0,
+            soft_errors=0,
+            total_bytes=total,
+            remaining_bytes=remaining,
+        )
+
+    # Writing.
+
+    def write_records(self, pieces: Sequence[Piece], record_size: int) -> int:
+        """See :meth:`TapeDrive.write_records`.
+
+        :raises OSError: the file of an extent cannot be read.
+        """
+        self._tell_what_is_due()
+        self._begin_writing()
+        taken = 0
+        for record in records_of(pieces, record_size):
+            error = self._write(record)
+            if error is None:
+                taken += 1
+                continue
+            if error.condition is Condition.EARLY_WARNING:
+                # The drive has taken this record and tells that it is the
+                # first one behind the mark; the contract tells it before the next.
+                taken += 1
+                if self._has_warned:
+                    continue
+            if not taken:
+                raise error
+            self._due = error
+            break
+        self._head.passed_records(taken)
+        return taken
+
+    def _write(self, record: bytes) -> TapeError | None:
+        name = "WRITE(6)"
+        _, sense = self._talk.send(name, record, timeout_s=_TRANSFER_S, count=len(record))
+        condition = condition_of(sense) if sense else None
+        return None if condition is None else self._talk.error(name, sense, condition)
+
+    def _tell_what_is_due(self) -> None:
+        due, self._due = self._due, None
+        if due is not None:
+            self._has_warned = True
+            raise due
+
+    def _begin_writing(self) -> None:
+        """What lies behind the head is lost, and so is what was known of it."""
+        if not self._is_dirty:
+            self._give_mark_back()
+            self._head.begin_writing()
+            self._is_dirty = True
+
+    def write_filemarks(self, count: int) -> None:
+        """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
+        if self._due is not None and self._due.condition is not Condition.EARLY_WARNING:
+            self._tell_what_is_due()
+        if count:
+            self._begin_writing()
+        name = "WRITE FILEMARKS(6)"
+        _, sense = self._talk.send(name, timeout_s=_MOTION_S, count=count)
+        condition = condition_of(sense) if sense else None
+        if condition is not None and condition is not Condition.EARLY_WARNING:
+            raise self._talk.error(name, sense, condition)
+        self._is_dirty = False
+        self._head.passed_filemarks(count)
+
+    # Reading.
+
+    def read_records(self, into: memoryview, limit: int, record_size: int) -> ReadRun:
+        """See :meth:`TapeDrive.read_records`; a run is in ``into``, or one record."""
+        filled = records = 0
+        while not records or filled + record_size <= min(limit, len(into)):
+            try:
+                record = self._read(record_size, is_rest_lost=False)
+            except TapeError as error:
+                ends_run = error.condition in (
+                    Condition.FILEMARK,
+                    Condition.END_OF_DATA,
+                    Condition.RECORD_TOO_LONG,
+                )
+                if not records or not ends_run:
+                    raise
+                break
+            into[filled : filled + len(record)] = record
+            filled, records = filled + len(record), records + 1
+            if len(record) < record_size:
+                break
+        return ReadRun((into[:filled],), records, filled)
+
+    def read_record(self, size: int) -> bytes:
+        """See :meth:`TapeDrive.read_record`."""
+        return self._read(max(size, 1), is_rest_lost=True)[:size]
+
+    def _read(self, size: int, *, is_rest_lost: bool) -> bytes:
+        """Read a record; the head is before it if this raises."""
+        self._settle()
+        name = "READ(6)"
+        if self._mark is not None:
+            raise self._talk.error(name, self._mark, Condition.FILEMARK)
+        count = min(size, self._longest or size)
+        data, sense = self._talk.send(name, room=count, timeout_s=_TRANSFER_S, count=count)
+        condition = condition_of(sense) if sense else None
+        if condition is None or (condition is Condition.RECORD_TOO_LONG and is_rest_lost):
+            data = self._complete(data, count, sense)
+            self._head.passed_records(1)
+            return data
+        if condition is Condition.FILEMARK:
+            self._mark = sense
+        elif condition is Condition.RECORD_TOO_LONG:
+            self._space(_BLOCKS, -1)
+        raise self._talk.error(name, sense, condition)
+
+    def _complete(self, data: bytes, count: int, sense: Sense | None) -> bytes:
+        """At most ``count`` bytes of the record that was just read. The sense
+        data is right about its length, the transport may not be: some devices
+        send too little of a record whose length is not the one asked for.
+        """
+        if sense is None or not sense.wrong_length or sense.information is None:
+            return data[:count]
+        length = count - sense.information
+        if len(data) < min(length, count):
+            self._space(_BLOCKS, -1)
+            data = self._talk.run("READ(6)", room=length, timeout_s=_TRANSFER_S, count=length)
+            self._talk.decoded("READ(6)", lambda: at_least(data, length, "the record"))
+        return data[: min(length, count)]
+
+    def _give_mark_back(self) -> None:
+        """Bring the head to where the user of the drive believes it."""
+        if self._mark is not None:
+            self._mark = None
+            self._space(_FILEMARKS, -1)
+
+    # Motion.
+
+    def space_records(self, count: int) -> int:
+        """See :meth:`TapeDrive.space_records`."""
+        self._settle()
+        if self._mark is not None and count >= 0:
+            return 0
+        self._give_mark_back()
+        passed, condition = self._travel(_BLOCKS, count)
+        self._head.passed_records(passed if count > 0 else -passed)
+        if condition is Condition.FILEMARK:
+            # The drive is on the far side of the mark.
+            self._space(_FILEMARKS, -1 if count > 0 else 1)
+            if count < 0:
+                self._head.passed_filemarks(-1)
+                self._head.passed_filemarks(1)
+        self._note_beginning(condition)
+        return passed
+
+    def space_filemarks(self, count: int) -> int:
+        """See :meth:`TapeDrive.space_filemarks`."""
+        self._settle()
+        if self._mark is not None and count > 0:
+            self._mark = None
+            self._head.passed_filemarks(1)
+            return 1 + (self.space_filemarks(count - 1) if count > 1 else 0)
+        if count < 0:
+            self._give_mark_back()
+        passed, condition = self._travel(_FILEMARKS, count)
+        if condition is Condition.END_OF_DATA:
+            self._head.at_end_of_data(passed)
+        else:
+            self._head.passed_filemarks(passed if count > 0 else -passed)
+        self._note_beginning(condition)
+        return passed
+
+    def _travel(self, code: int, count: int) -> tuple[int, Condition | None]:
+        """How many were passed, and what stopped it."""
+        # A drive that does not know its place may not say either how far it came.
+        direction = 1 if count > 0 else -1
+        steps = (count,) if self._head.is_known else repeat(direction, abs(count))
+        passed, condition = 0, None
+        for step in steps:
+            left, condition = self._space(code, step)
+            passed += abs(step) - left
+            if condition is not None:
+                break
+        return passed, condition
+
+    def _note_beginning(self, condition: Condition | None) -> None:
+        if condition is Condition.BEGINNING_OF_MEDIUM:
+            self._head.at_beginning()
+
+    def _space(self, code: int, count: int) -> tuple[int, Condition | None]:
+        """Move; how many were not passed, and what stopped it."""
+        name = "SPACE(6)" if abs(count) < _SPACE_6_LIMIT else "SPACE(16)"
+        _, sense = self._talk.send(name, timeout_s=_MOTION_S, code=code, count=count)
+        condition = condition_of(sense) if sense else None
+        if sense is None or condition is None:
+            return 0, None
+        is_an_end = condition in (
+            Condition.FILEMARK,
+            Condition.END_OF_DATA,
+            Condition.BEGINNING_OF_MEDIUM,
+        )
+        left = sense.information
+        if left is None and abs(count) == 1:
+            left = 1
+        if not is_an_end or left is None:
+            raise self._talk.error(name, sense, condition)
+        return left, condition
+
+    def rewind(self) -> None:
+        """See :meth:`TapeDrive.rewind`."""
+        self._settle()
+        self._mark = None
+        self._talk.run("REWIND", timeout_s=_MOTION_S)
+        self._head.at_beginning()
+
+    def unload(self) -> None:
+        """See :meth:`TapeDrive.unload`."""
+        self._settle()
+        self._mark = None
+        self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S)
+        # The next tape is another one.
+        self._longest = 0
+
+    def load(self) -> None:
+        """See :meth:`TapeDrive.load`."""
+        self._settle()
+        self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S, load=1)
+        self._talk.run("TEST UNIT READY")
+        self._prepare()
+        self._head.at_beginning()
+
+    def close(self) -> None:
+        """See :meth:`TapeDrive.close`."""
+        try:
+            self._give_mark_back()
+            if self._is_dirty:
+                self.write_filemarks(0)
+        finally:
+            self._let_go()
+
+    def _settle(self) -> None:
+        """What was written has ended here."""
+        self._due = None
+        self._has_warned = False
+        self._is_dirty = False
+
+    # What the drive knows.
+
+    def _is_ready(self) -> bool:
+        """Whether a tape is loaded; hears unit attentions, and prepares what
+        they made unsure.
+        """
+        try:
+            self._talk.run("TEST UNIT READY")
+        except TapeError as error:
+            if error.condition not in _NO_TAPE:
+                raise
+            return False
+        if self._talk.attentions != self._attentions_heard or not self._longest:
+            self._prepare()
+        return True
+
+    def _prepare(self) -> None:
+        """Records of any length, from a tape of which nothing is known."""
+        self._attentions_heard = self._talk.attentions
+        self._mark = None
+        self._settle()
+        name = "READ BLOCK LIMITS"
+        limits = self._talk.run(name, room=_LIMITS_BYTES)
+        self._longest = self._talk.decoded(name, lambda: _longest(limits))
+        modes = self._modes()
+        if modes.descriptor is not None and modes.descriptor.block_length:
+            wanted = ModeData(
+                buffered_mode=modes.buffered_mode,
+                descriptor=BlockDescriptor(modes.descriptor.density, 0),
+            )
+            data = b"\0" + encode_mode(wanted, is_long=False)[1:]
+            self._talk.run("MODE SELECT(6)", data, page_format=1, list_length=len(data))
+        place = self._position(SHORT)
+        is_known = place.object_id is not None
+        self._head = (
+            AskedHead(self._position) if is_known else CountedHead(is_beginning=place.is_beginning)
+        )
+
+    def _modes(self) -> ModeData:
+        name = "MODE SENSE(6)"
+        data = self._talk.run(name, room=_ANSWER_BYTES, allocation=_ANSWER_BYTES)
+        return self._talk.decoded(name, lambda: decode_mode(data, is_long=False))
+
+    def _position(self, form: int = LONG) -> Position:
+        name = "READ POSITION"
+        data = self._talk.run(name, room=POSITION_BYTES[form], service_action=form)
+        return self._talk.decoded(name, lambda: decode_position(data, form))
+
+
+def _longest(limits: bytes) -> int:
+    """The longest record (SSC, READ BLOCK LIMITS)."""
+    at_least(limits, _LIMITS_BYTES, "READ BLOCK LIMITS data")
+    return number(limits, 1, 3) or _LONGEST_TRANSFER

@@ -1,0 +1,146 @@
+"""Where the head of a drive stands, as tape file and record.
+
+A drive that knows its place is asked whenever somebody wants to know; all
+that is kept is where tape files begin. A drive that says that it does not
+know, as some emulations and old drives do, is counted along with. The one
+rule: a number that nobody can vouch for is ``None``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Protocol, final
+
+from tapekit.hookspecs.tape_driver import TapePosition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapekit.scsi.position import Position
+
+__all__ = ["AskedHead", "CountedHead", "Head"]
+
+
+class Head(Protocol):
+    """The place of a head, told of everything that moves it."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the drive itself knows its place."""
+        ...
+
+    def position(self) -> TapePosition:
+        """Where the head stands.
+
+        :raises TapeError: the drive does not answer.
+        """
+        ...
+
+    def begin_writing(self) -> None:
+        """What lies behind the head is about to be lost."""
+        ...
+
+    def passed_records(self, count: int) -> None:
+        """So many records were passed or written, backwards if negative."""
+        ...
+
+    def passed_filemarks(self, count: int) -> None:
+        """So many filemarks were passed or written, backwards if negative."""
+        ...
+
+    def at_beginning(self) -> None:
+        """The head has come to the beginning of the tape."""
+        ...
+
+    def at_end_of_data(self, filemarks: int) -> None:
+        """The head has come to the end of data, over so many filemarks."""
+        ...
+
+
+@final
+class AskedHead:
+    """The head of a drive that tells objects and filemarks before it."""
+
+    is_known: Final = True
+
+    def __init__(self, ask: Callable[[], Position]) -> None:
+        """:param ask: READ POSITION in its long form."""
+        self._ask: Final = ask
+        self._starts = {0: 0}
+        """Objects before each tape file, as far as they have been seen."""
+
+    def position(self) -> TapePosition:
+        """See :meth:`Head.position`."""
+        place = self._ask()
+        file = place.file_id or 0
+        start = self._starts.get(file)
+        if start is None or place.object_id is None:
+            return TapePosition(file, None)
+        return TapePosition(file, place.object_id - start)
+
+    def begin_writing(self) -> None:
+        """See :meth:`Head.begin_writing`."""
+        file = self._ask().file_id or 0
+        self._starts = {n: start for n, start in self._starts.items() if n <= file}
+
+    def passed_records(self, _count: int) -> None:
+        """See :meth:`Head.passed_records`; the drive counts."""
+
+    def passed_filemarks(self, count: int) -> None:
+        """See :meth:`Head.passed_filemarks`; a tape file begins behind the last."""
+        if count <= 0:
+            return
+        place = self._ask()
+        if place.object_id is not None and place.file_id is not None:
+            self._starts[place.file_id] = place.object_id
+
+    def at_beginning(self) -> None:
+        """See :meth:`Head.at_beginning`; the drive knows."""
+
+    def at_end_of_data(self, _filemarks: int) -> None:
+        """See :meth:`Head.at_end_of_data`; the drive knows."""
+
+
+@final
+class CountedHead:
+    """The head of a drive that does not know.
+
+    Tape files are counted from where the tape stood when counting began,
+    until the head comes to the beginning of the tape.
+    """
+
+    is_known: Final = False
+
+    def __init__(self, *, is_beginning: bool) -> None:
+        """:param is_beginning: the tape is known to stand at its beginning."""
+        self._place = TapePosition(0, 0 if is_beginning else None)
+
+    def position(self) -> TapePosition:
+        """See :meth:`Head.position`."""
+        return self._place
+
+    def begin_writing(self) -> None:
+        """See :meth:`Head.begin_writing`; what lies behind is not counted."""
+
+    def passed_records(self, count: int) -> None:
+        """See :meth:`Head.passed_records`."""
+        file, record = self._place
+        if record is not None:
+            # More records backwards than were counted: the tape file began earlier.
+            record = record + count if record + count >= 0 else None
+        self._place = TapePosition(file, record)
+
+    def passed_filemarks(self, count: int) -> None:
+        """See :meth:`Head.passed_filemarks`; backwards, the length of the
+        tape file that is entered at its end is not known.
+        """
+        if count:
+            file = max(self._place.file + count, 0)
+            self._place = TapePosition(file, 0 if count > 0 else None)
+
+    def at_beginning(self) -> None:
+        """See :meth:`Head.at_beginning`."""
+        self._place = TapePosition(0, 0)
+
+    def at_end_of_data(self, filemarks: int) -> None:
+        """See :meth:`Head.at_end_of_data`; the last tape file is of any length."""
+        self._place = TapePosition(self._place.file + filemarks, None)

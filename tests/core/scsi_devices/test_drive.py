@@ -1,0 +1,285 @@
+"""The drive over its door copes with what real drives do; that it keeps the
+contract is shown in tests/conformance.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tapekit.hookspecs.tape_driver import Condition, TapeError, TapePosition
+from tapekit.scsi.log import CAPACITY_PAGE, LogParameter, encode_log
+from tapekit.scsi.position import Position
+from tapekit.scsi.sense import Sense
+from tapekit.scsi_devices.drive import CdbDrive
+
+ATTENTION = Sense(6, 0x29, 0)
+WARNED = Sense(0, 0, 2, end_of_medium=True, information=0)
+FULL = Sense(0xD, 0, 2, end_of_medium=True, information=4)
+PIECES = (memoryview(b"aaaabbbbcccc"),)
+
+
+@pytest.fixture
+def drive(door: Any) -> CdbDrive:
+    made = CdbDrive(door, "v.0", lambda: None)
+    door.ran.clear()
+    return made
+
+
+def condition_of(work: Any) -> Condition:
+    with pytest.raises(TapeError) as caught:
+        work()
+    return caught.value.condition
+
+
+def test_a_drive_with_fixed_blocks_is_set_to_records_of_any_length(door: Any) -> None:
+    door.usual["MODE SENSE(6)"] = bytes.fromhex("0b 68 10 08 5a 000000 00 000200")
+    CdbDrive(door, "v.0", lambda: None)
+    sent = [data for name, _, data in door.ran if name == "MODE SELECT(6)"]
+    assert sent == [bytes.fromhex("00 00 10 08 5a 000000 00 000000")]
+
+
+def test_a_drive_without_a_tape_is_prepared_when_one_comes(door: Any) -> None:
+    door.next["TEST UNIT READY"] = [Sense(2, 0x3A, 0)]
+    drive = CdbDrive(door, "v.0", lambda: None)
+    assert door.names == ["TEST UNIT READY"]
+    assert drive.status().has_tape
+    assert "READ BLOCK LIMITS" in door.names
+
+
+def test_a_write_is_never_sent_twice(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [ATTENTION]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.NOT_READY
+    assert door.names.count("WRITE(6)") == 1
+
+
+def test_after_a_reset_the_drive_is_prepared_anew(door: Any, drive: CdbDrive) -> None:
+    door.next["READ(6)"] = [ATTENTION]
+    assert condition_of(lambda: drive.read_record(4)) is Condition.NOT_READY
+    door.ran.clear()
+    drive.status()
+    assert "READ BLOCK LIMITS" in door.names
+    door.ran.clear()
+    drive.status()
+    assert "READ BLOCK LIMITS" not in door.names
+
+
+def test_a_warning_is_told_before_the_next_write(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [b"", WARNED]
+    assert drive.write_records(PIECES, 4) == 2
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.EARLY_WARNING
+    door.next["WRITE(6)"] = [WARNED] * 3
+    assert drive.write_records(PIECES, 4) == 3
+    assert [data for name, _, data in door.ran if name == "WRITE(6)"] == [
+        b"aaaa",
+        b"bbbb",
+        b"aaaa",
+        b"bbbb",
+        b"cccc",
+    ]
+
+
+def test_the_end_of_the_medium_is_told_for_what_was_not_written(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [b"", FULL]
+    assert drive.write_records(PIECES, 4) == 1
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.END_OF_MEDIUM
+
+
+def test_a_failed_write_is_told_by_a_filemark_too(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [b"", Sense(3, 0x0C, 0)]
+    assert drive.write_records(PIECES, 4) == 1
+    assert condition_of(lambda: drive.write_filemarks(1)) is Condition.MEDIUM_ERROR
+    assert "WRITE FILEMARKS(6)" not in door.names
+
+
+def test_filemarks_never_warn(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE FILEMARKS(6)"] = [WARNED]
+    drive.write_filemarks(2)
+    door.next["WRITE FILEMARKS(6)"] = [Sense(7, 0x27, 0)]
+    assert condition_of(lambda: drive.write_filemarks(1)) is Condition.WRITE_PROTECTED
+
+
+MARK = Sense(0, 0, 1, filemark=True, information=8)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda drive: drive.space_records(-1),
+        lambda drive: drive.space_filemarks(-1),
+        lambda drive: drive.write_records(PIECES, 4),
+        lambda drive: drive.write_filemarks(1),
+        lambda drive: drive.status(),
+        lambda drive: drive.door.execute(bytes(6), timeout_s=1),
+        lambda drive: drive.close(),
+    ],
+)
+def test_a_filemark_that_stopped_a_read_is_given_back(
+    door: Any, drive: CdbDrive, work: Any
+) -> None:
+    door.next["READ(6)"] = [MARK]
+    assert condition_of(lambda: drive.read_record(8)) is Condition.FILEMARK
+    door.ran.clear()
+    work(drive)
+    moved = [
+        (name, values["code"], values["count"]) for name, values, _ in door.ran if "code" in values
+    ]
+    assert moved[0] == ("SPACE(6)", 1, -1)
+    door.ran.clear()
+    drive.status()
+    assert "SPACE(6)" not in door.names
+
+
+def test_a_filemark_that_is_passed_after_it_stopped_a_read_moves_nothing(
+    door: Any, drive: CdbDrive
+) -> None:
+    door.next["READ(6)"] = [MARK]
+    for _ in range(2):
+        assert condition_of(lambda: drive.read_record(8)) is Condition.FILEMARK
+    assert drive.space_records(3) == 0
+    assert drive.space_filemarks(1) == 1
+    assert door.names == ["READ(6)", "READ POSITION"]
+    assert drive.space_filemarks(2) == 2
+    assert door.ran[-2][1]["count"] == 2
+
+
+@pytest.mark.parametrize("work", ["rewind", "load", "unload"])
+def test_a_filemark_is_forgotten_where_the_tape_goes_to_its_start(
+    door: Any, drive: CdbDrive, work: str
+) -> None:
+    door.next["READ(6)"] = [MARK]
+    assert condition_of(lambda: drive.read_record(8)) is Condition.FILEMARK
+    getattr(drive, work)()
+    drive.status()
+    assert "SPACE(6)" not in door.names
+
+
+@pytest.mark.parametrize(("size", "information", "wanted"), [(8, 3, b"abcde"), (3, -2, b"abc")])
+def test_a_record_of_which_too_little_came_is_read_again(
+    door: Any, drive: CdbDrive, size: int, information: int, wanted: bytes
+) -> None:
+    door.next["READ(6)"] = [Sense(0, wrong_length=True, information=information), b"abcde"]
+    assert drive.read_record(size) == wanted
+    assert [(name, values["count"]) for name, values, _ in door.ran] == [
+        ("READ(6)", size),
+        ("SPACE(6)", -1),
+        ("READ(6)", 5),
+    ]
+
+
+def test_a_record_that_never_comes_whole_is_an_error(door: Any, drive: CdbDrive) -> None:
+    door.next["READ(6)"] = [Sense(0, wrong_length=True, information=3), b"abc"]
+    with pytest.raises(TapeError, match="the record has 3 bytes, fewer than 5"):
+        drive.read_record(8)
+
+
+def test_no_more_is_asked_for_than_the_drive_has(door: Any, drive: CdbDrive) -> None:
+    door.next["READ(6)"] = [bytes(1024)]
+    assert drive.read_record(5000) == bytes(1024)
+    assert door.ran[-1][1]["count"] == 0x400
+
+
+def test_far_motion_has_a_command_of_its_own(door: Any, drive: CdbDrive) -> None:
+    assert drive.space_records(1 << 30) == 1 << 30
+    assert door.names == ["SPACE(16)"]
+
+
+def test_motion_that_does_not_say_how_far_is_an_error(door: Any, drive: CdbDrive) -> None:
+    door.next["SPACE(6)"] = [Sense(8, 0, 5), Sense(3, 0x14, 3)]
+    assert condition_of(lambda: drive.space_records(3)) is Condition.END_OF_DATA
+    assert condition_of(lambda: drive.space_filemarks(3)) is Condition.MEDIUM_ERROR
+
+
+def test_the_record_is_known_where_the_file_began_in_sight(door: Any, drive: CdbDrive) -> None:
+    door.position = Position(7, 0)
+    assert drive.status().position == TapePosition(0, 7)
+    door.position = Position(12, 2)
+    assert drive.status().position == TapePosition(2, None)
+    drive.space_filemarks(1)
+    door.position = Position(15, 2)
+    assert drive.status().position == TapePosition(2, 3)
+
+
+def test_a_drive_that_has_lost_its_place_says_so(door: Any, drive: CdbDrive) -> None:
+    door.position = Position(None, 0)
+    assert drive.status().position == TapePosition(0, None)
+
+
+def test_capacity_is_told_if_there_is_a_tape(door: Any, drive: CdbDrive) -> None:
+    rows = [LogParameter(1, (3).to_bytes(4, "big")), LogParameter(3, (9).to_bytes(4, "big"))]
+    door.usual["LOG SENSE"] = encode_log(CAPACITY_PAGE, rows)
+    status = drive.status()
+    assert (status.remaining_bytes, status.total_bytes) == (3 << 20, 9 << 20)
+    door.next["TEST UNIT READY"] = [Sense(2, 0x3A, 0)]
+    assert drive.status().total_bytes is None
+
+
+def test_closing_brings_what_was_written_to_the_tape(door: Any) -> None:
+    closed: list[str] = []
+    drive = CdbDrive(door, "v.0", lambda: closed.append("x"))
+    drive.write_records(PIECES, 4)
+    door.ran.clear()
+    drive.close()
+    assert door.names == ["WRITE FILEMARKS(6)"]
+    assert door.ran[0][1]["count"] == 0
+    assert closed == ["x"]
+
+
+def test_a_drive_that_fails_while_it_is_closed_is_let_go(door: Any) -> None:
+    closed: list[str] = []
+    drive = CdbDrive(door, "v.0", lambda: closed.append("x"))
+    drive.write_records(PIECES, 4)
+    door.next["WRITE FILEMARKS(6)"] = [Sense(3, 0x0C, 0)]
+    assert condition_of(drive.close) is Condition.MEDIUM_ERROR
+    assert closed == ["x"]
+
+
+@pytest.fixture
+def counted(door: Any) -> CdbDrive:
+    """A drive that does not know where it stands."""
+    door.position = Position(None, 0)
+    made = CdbDrive(door, "v.0", lambda: None)
+    made.rewind()
+    door.ran.clear()
+    return made
+
+
+def test_a_drive_that_does_not_know_its_place_is_counted(door: Any, counted: CdbDrive) -> None:
+    counted.write_records(PIECES, 4)
+    counted.write_filemarks(1)
+    door.next["READ(6)"] = [b"abcd"]
+    counted.read_record(4)
+    assert counted.status().position == TapePosition(1, 1)
+    assert counted.space_records(-1) == 1
+    assert counted.status().position == TapePosition(1, 0)
+    assert counted.space_filemarks(-1) == 1
+    assert counted.status().position == TapePosition(0, None)
+    assert "READ POSITION" not in door.names
+
+
+def test_such_a_drive_moves_in_single_steps(door: Any, counted: CdbDrive) -> None:
+    door.next["SPACE(6)"] = [b"", b"", Sense(0, 0, 5)]
+    assert counted.space_filemarks(9) == 2
+    assert counted.status().position == TapePosition(2, None)
+    assert door.names.count("SPACE(6)") == 3
+    door.next["SPACE(6)"] = [b"", Sense(0, 0, 4)]
+    assert counted.space_records(-9) == 1
+    assert counted.status().position == TapePosition(0, 0)
+
+
+def test_a_mark_that_stopped_a_read_is_not_given_back_for_a_look(
+    door: Any, counted: CdbDrive
+) -> None:
+    door.next["READ(6)"] = [b"abcd", MARK]
+    counted.read_record(4)
+    assert condition_of(lambda: counted.read_record(8)) is Condition.FILEMARK
+    assert counted.status().position == TapePosition(0, 1)
+    assert "SPACE(6)" not in door.names
+
+
+def test_after_an_unload_nothing_is_known_of_the_next_tape(door: Any, drive: CdbDrive) -> None:
+    drive.unload()
+    door.ran.clear()
+    drive.status()
+    assert "READ BLOCK LIMITS" in door.names
