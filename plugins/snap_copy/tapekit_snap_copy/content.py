@@ -13,8 +13,12 @@ import fcntl
 import os
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.hookspecs.storage import for_ever
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from tapekit.hookspecs.storage import KeepGoing
 
 __all__ = ["ContentCopier"]
 
@@ -31,14 +35,16 @@ _NOT_IN_KERNEL: Final = frozenset(
 
 _THROUGH_MEMORY: Final = 64 * 1024
 _PIECE: Final = 1 << 20
-_LONGEST_RANGE: Final = 1 << 30
+_LONGEST_RANGE: Final = 64 << 20
+"""What is copied before anybody may end it."""
 
 
 @final
 class ContentCopier:
     """Copies contents between two file systems, whose abilities it learns."""
 
-    def __init__(self) -> None:
+    def __init__(self, keep_going: KeepGoing = for_ever) -> None:
+        self._keep_going: Final = keep_going
         self._shares = True
         self._copies_in_kernel = True
 
@@ -74,6 +80,7 @@ class ContentCopier:
         if stop - start > _THROUGH_MEMORY and self._copies_in_kernel:
             start = self._range_in_kernel(source, target, start, stop)
         while start < stop:
+            self._keep_going()
             piece = os.pread(source, min(_PIECE, stop - start), start)
             if not piece:
                 return
@@ -84,6 +91,7 @@ class ContentCopier:
         """Copy without reading, and tell how far that went."""
         try:
             while start < stop:
+                self._keep_going()
                 length = min(_LONGEST_RANGE, stop - start)
                 count = os.copy_file_range(source, target, length, start, start)
                 if count == 0:

@@ -16,6 +16,7 @@ import os
 from typing import TYPE_CHECKING, Final, NoReturn, final
 
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.storage import for_ever
 from tapekit_snap_copy.attributes import AttributeNotKept
 from tapekit_snap_copy.errors import CATALOGUE
 from tapekit_snap_copy.origins import OriginsDamaged, OriginsFile, OriginsWriter
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import BinaryIO
 
-    from tapekit.hookspecs.storage import Origin
+    from tapekit.hookspecs.storage import KeepGoing, Origin
 
 __all__ = ["CopyMethod", "CopyTree"]
 
@@ -72,14 +73,18 @@ class CopyMethod:
         """The name in settings: ``copy``."""
         return "copy"
 
-    def create(self, volume: Path, snapshots: Path, name: str) -> CopyTree:
+    def create(
+        self, volume: Path, snapshots: Path, name: str, keep_going: KeepGoing = for_ever
+    ) -> CopyTree:
         """Copy the volume while it is in use.
 
         Takes as long as reading and writing all of it. The copy is no
         moment's picture: what changes meanwhile is in it as it was met, or
         as it was after the change, and has a change time that tells.
 
-        :raises TapekitError: it cannot be made; nothing is left of it.
+        :param keep_going: called for each file, and every 64 MiB of one.
+        :raises TapekitError: it cannot be made; nothing is left of it, nor
+            is when ``keep_going`` raises.
         """
         snapshots.mkdir(mode=0o700, exist_ok=True)
         with _opened(snapshots) as folder:
@@ -87,7 +92,7 @@ class CopyMethod:
                 raise CATALOGUE.error("copy-exists", name=name, folder=snapshots)
             self._remove(snapshots, folder, name)
             try:
-                _make(volume, snapshots, folder, name)
+                _make(volume, snapshots, folder, name, keep_going)
             except BaseException:
                 self._remove_after_failure(snapshots, folder, name)
                 raise
@@ -153,10 +158,10 @@ class CopyMethod:
             _LOG.warning("%s", error.explained)
 
 
-def _make(volume: Path, snapshots: Path, folder: int, name: str) -> None:
+def _make(volume: Path, snapshots: Path, folder: int, name: str, keep_going: KeepGoing) -> None:
     """Copy the volume beside its future name, then give it that name."""
     try:
-        _copy(volume, folder, name)
+        _copy(volume, folder, name, keep_going)
         remove_tree(folder, _links(name))
         os.rename(_partial(name), name, src_dir_fd=folder, dst_dir_fd=folder)
     except CopyStopped as stopped:
@@ -165,7 +170,7 @@ def _make(volume: Path, snapshots: Path, folder: int, name: str) -> None:
         _refuse(name, snapshots, volume, error)
 
 
-def _copy(volume: Path, folder: int, name: str) -> None:
+def _copy(volume: Path, folder: int, name: str, keep_going: KeepGoing) -> None:
     with contextlib.ExitStack() as opened:
         target = _make_root(_partial(name), folder)
         opened.callback(os.close, target)
@@ -175,7 +180,7 @@ def _copy(volume: Path, folder: int, name: str) -> None:
         opened.callback(os.close, source)
         scratch = opened.enter_context(_new_file("runs", links))
         origins = OriginsWriter(scratch)
-        TreeCopier(source, target, links, origins).copy()
+        TreeCopier(source, target, links, origins, keep_going).copy()
         with _new_file(_origins(name), folder) as file:
             origins.write(file)
 

@@ -16,11 +16,13 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.hookspecs.storage import for_ever
 from tapekit_snap_copy.attributes import AttributeNotKept, AttributeSetter
 from tapekit_snap_copy.content import ContentCopier
 from tapekit_snap_copy.directory_stack import DirectoryStack
 
 if TYPE_CHECKING:
+    from tapekit.hookspecs.storage import KeepGoing
     from tapekit_snap_copy.origins import OriginsWriter
 
 __all__ = ["CopyStopped", "TreeCopier", "readable"]
@@ -67,14 +69,23 @@ class TreeCopier:
     :param target: open, empty directory of the copy.
     :param links: open, empty directory on the same file system as the copy.
     :param origins: gets a record of every object of the copy.
+    :param keep_going: called for each entry; what it raises ends the copy.
     """
 
-    def __init__(self, source: int, target: int, links: int, origins: OriginsWriter) -> None:
+    def __init__(
+        self,
+        source: int,
+        target: int,
+        links: int,
+        origins: OriginsWriter,
+        keep_going: KeepGoing = for_ever,
+    ) -> None:
         self._source: Final = DirectoryStack(os.dup(source))
         self._target: Final = DirectoryStack(os.dup(target))
         self._links: Final = links
         self._origins: Final = origins
-        self._contents: Final = ContentCopier()
+        self._contents: Final = ContentCopier(keep_going)
+        self._keep_going: Final = keep_going
         self._attributes: Final = AttributeSetter(self._lost)
         root = os.fstat(source)
         self._device: Final = root.st_dev
@@ -154,6 +165,7 @@ class TreeCopier:
         directories = self._levels[-1].directories
         with os.scandir(self._source.top) as entries:
             for entry in entries:
+                self._keep_going()
                 self._name = entry.name
                 if entry.is_dir(follow_symlinks=False):
                     directories.append(entry.name)

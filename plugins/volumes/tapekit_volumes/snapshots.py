@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.events import Event
+from tapekit.hookspecs.storage import for_ever
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.file_lock import FileLock, lock_path
 from tapekit_volumes.lock_records import LockRecord, LockRecords
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.storage import SnapshotMethod, SnapshotTree
+    from tapekit.hookspecs.storage import KeepGoing, SnapshotMethod, SnapshotTree
     from tapekit_volumes.table import Volume
 
 __all__ = ["CopyRow", "HeldCopy", "SnapshotKeeper"]
@@ -83,9 +84,16 @@ class SnapshotKeeper:
         """A second that has ended for everything that changes from now on."""
         return math.floor(self._clock() - _STAMP_DELAY_S)
 
-    def make_for_backup(self, volume: Volume, method: SnapshotMethod, holder: str) -> HeldCopy:
+    def make_for_backup(
+        self,
+        volume: Volume,
+        method: SnapshotMethod,
+        holder: str,
+        keep_going: KeepGoing = for_ever,
+    ) -> HeldCopy:
         """Make a copy that goes when it is let go.
 
+        :param keep_going: called meanwhile; what it raises is passed on.
         :raises TapekitError: the method, the folder or the state refuses.
         """
         with contextlib.ExitStack() as undo:
@@ -96,7 +104,7 @@ class SnapshotKeeper:
             key = self._records.add(_record(volume, method, name, holder, temporary=True))
             undo.callback(self._forget, key)
             self._records.begun(volume.path, name, moment_s)
-            tree = method.create(volume.directory, volume.snapshots, name)
+            tree = method.create(volume.directory, volume.snapshots, name, keep_going)
             undo.pop_all()
         self._tell("volumes.snapshot-created", volume.path, name, holder)
         let_go = functools.partial(self._end_of_backup, volume, method, name, key, lock, holder)
@@ -144,7 +152,7 @@ class SnapshotKeeper:
             raise CATALOGUE.error("bad-copy-name", name=name, reserved=_FOR_BACKUP)
         with self._alone(volume, name):
             moment_s = self.now_s()
-            method.create(volume.directory, volume.snapshots, name).close()
+            method.create(volume.directory, volume.snapshots, name, for_ever).close()
             self._records.begun(volume.path, name, moment_s)
         self._tell("volumes.snapshot-created", volume.path, name, "administrator")
 

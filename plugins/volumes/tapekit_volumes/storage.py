@@ -11,9 +11,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.storage import Origin
+from tapekit.hookspecs.storage import Origin, for_ever
 from tapekit_volumes.descent import make_below, open_below
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.filesystems import filesystem_info, is_writable
@@ -22,7 +23,7 @@ from tapekit_volumes.paths import SNAPSHOT_FOLDER, VolumePath, parse_path
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from tapekit.hookspecs.storage import BackupTree, FilesystemInfo, RestoreTree
+    from tapekit.hookspecs.storage import BackupTree, FilesystemInfo, KeepGoing, RestoreTree
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
     from tapekit_volumes.table import Volume
 
@@ -74,20 +75,22 @@ class VolumeStorage:
         """All volumes, in the order of the stack file."""
         return [filesystem_info(volume) for volume in self._volumes.values()]
 
-    def check_backup(self, path: str) -> None:
+    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
         """Tell whether a directory can be opened for reading, without making
         a Snapshot copy of it.
 
+        :param may_be_file: whether anything else will do as well, which is
+            not opened.
         :raises TapekitError: no such path or copy, or not a directory.
         """
         asked = parse_path(path)
         volume = self.volume(asked.volume)
         if asked.snapshot is not None:
             self.keeper.check(volume, asked.snapshot)
-        else:
+        elif not (may_be_file and asked.parts and _is_file(volume, asked)):
             os.close(_open_live(volume, asked))
 
-    def open_backup(self, path: str, holder: str) -> BackupTree:
+    def open_backup(self, path: str, holder: str, keep_going: KeepGoing = for_ever) -> BackupTree:
         """Open a directory for reading; see ``Storage.open_backup``.
 
         :raises TapekitError: no such path, not a directory, no copy possible.
@@ -102,7 +105,8 @@ class VolumeStorage:
         if volume.method is None:
             return VolumeBackupTree(asked, descriptor, moment_s, None)
         os.close(descriptor)
-        return _tree_of_copy(asked, self.keeper.make_for_backup(volume, volume.method, holder))
+        copy = self.keeper.make_for_backup(volume, volume.method, holder, keep_going)
+        return _tree_of_copy(asked, copy)
 
     def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - a restore holds nothing
         """Open a directory for writing; see ``Storage.open_restore``.
@@ -233,6 +237,22 @@ def _open_live(volume: Volume, asked: VolumePath) -> int:
         return open_below(top, asked.parts, volume.path)
     finally:
         os.close(top)
+
+
+def _is_file(volume: Volume, asked: VolumePath) -> bool:
+    """Whether a path leads to something that is not a directory.
+
+    :raises TapekitError: one of the directories on the way is none.
+    """
+    *above, name = asked.parts
+    directory = _open_live(volume, asked._replace(parts=tuple(above)))
+    try:
+        return not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode)
+    except OSError:
+        # Who opens it as a directory says what is wrong with it.
+        return False
+    finally:
+        os.close(directory)
 
 
 def _tree_of_copy(asked: VolumePath, copy: HeldCopy) -> VolumeBackupTree:

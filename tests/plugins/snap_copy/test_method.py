@@ -59,6 +59,39 @@ def everything_in(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
+class EnoughError(Exception):
+    """Nobody wants the copy any more."""
+
+
+@pytest.mark.parametrize("calls", [0, 1, 5, 20])
+def test_a_copy_that_nobody_wants_any_more_leaves_nothing(
+    method: CopyMethod, tmp_path: Path, snapshots: Path, calls: int
+) -> None:
+    make_tree(tmp_path / "all", files=20, wide=20, deep=5)
+    left = iter(range(calls))
+
+    def keep_going() -> None:
+        if next(left, None) is None:
+            raise EnoughError
+
+    with pytest.raises(EnoughError):
+        method.create(tmp_path / "all", snapshots, "one", keep_going)
+    assert everything_in(snapshots) == set()
+    assert method.names(snapshots) == ()
+
+
+def test_a_large_file_can_be_ended_on_the_way(
+    method: CopyMethod, tmp_path: Path, snapshots: Path
+) -> None:
+    (tmp_path / "volume").mkdir()
+    with (tmp_path / "volume" / "large").open("wb") as file:
+        for _ in range(200):
+            file.write(bytes(1 << 20))
+    calls: list[int] = []
+    method.create(tmp_path / "volume", snapshots, "one", lambda: calls.append(1))
+    assert len(calls) >= 200 // 64
+
+
 def test_a_copy_equals_the_volume_and_can_be_opened_again(
     method: CopyMethod, tmp_path: Path, snapshots: Path
 ) -> None:

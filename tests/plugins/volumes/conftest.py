@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     import trio
 
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.storage import KeepGoing
 
 ROWS = Catalogue(
     "test", {"broken": Fault(id="test.broken", message="broken", cause="Cue.", action="Wait.")}
@@ -51,7 +52,8 @@ class MemoryMethod:
         self.fail_delete = False
         self.during_create: Callable[[], object] = lambda: None
 
-    def create(self, volume: Path, snapshots: Path, name: str) -> MemoryTree:
+    def create(self, volume: Path, snapshots: Path, name: str, keep_going: KeepGoing) -> MemoryTree:
+        keep_going()
         if self.fail_create:
             raise ROWS.error("broken")
         shutil.copytree(volume, snapshots / f".{name}.new", symlinks=True)

@@ -213,3 +213,15 @@ def test_a_copy_cannot_be_restored_to(site: Site) -> None:
 
 def test_filesystems_come_in_the_order_of_the_stack_file(site: Site) -> None:
     assert [info.path for info in site.storage.filesystems()] == ["/vs1/vol1", "/vs1/live"]
+
+
+def test_a_file_can_be_tried_where_it_may_be_one(site: Site) -> None:
+    site.storage.check_backup("/vs1/live/inner", may_be_file=True)
+    (site.folder / "live" / "file").touch()
+    site.storage.check_backup("/vs1/live/file", may_be_file=True)
+    with pytest.raises(TapekitError, match="is not a directory"):
+        site.storage.check_backup("/vs1/live/file")
+    with pytest.raises(TapekitError):
+        site.storage.check_backup("/vs1/live/missing", may_be_file=True)
+    with pytest.raises(TapekitError, match="is not a directory"):
+        site.storage.check_backup("/vs1/live/file/below", may_be_file=True)
