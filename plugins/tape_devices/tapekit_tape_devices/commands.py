@@ -13,22 +13,19 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from tapekit.hookspecs.media_changer import ChangerRow
     from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow, TapeInventory
 
-__all__ = ["command_app", "listing"]
+__all__ = ["changer_listing", "command_app", "listing"]
 
 
 def command_app(inventory: Callable[[], TapeInventory]) -> typer.Typer:
     """The commands; ``inventory`` is asked when one of them runs."""
-    app = typer.Typer(no_args_is_help=True, help="Tape devices and their drives.")
-    # With one command typer would do without its name.
-    app.callback()(_explain)
-    app.command()(_Commands(inventory).list)
+    app = typer.Typer(no_args_is_help=True, help="Tape drives, media changers and their names.")
+    commands = _Commands(inventory)
+    app.command()(commands.list)
+    app.command()(commands.changers)
     return app
-
-
-def _explain() -> None:
-    """Tape devices and their drives."""
 
 
 @final
@@ -50,6 +47,18 @@ class _Commands:
         for line in listing(drives):
             _say(line)
 
+    def changers(
+        self,
+        json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+    ) -> None:
+        """List media changers and their names."""
+        rows = self._inventory().changers()
+        if json:
+            _say(msgspec.json.format(msgspec.json.encode(rows)).decode())
+            return
+        for line in changer_listing(rows):
+            _say(line)
+
 
 def listing(drives: Iterable[DriveRow]) -> Iterator[str]:
     """The lines of a listing: a heading a drive, then a line a device."""
@@ -59,6 +68,14 @@ def listing(drives: Iterable[DriveRow]) -> Iterator[str]:
         for device in drive.devices:
             meaning = found.formats.get(device.compression, "unknown")
             yield f"{device.name:<6} -  {_kind(device) + ',':<30}format is: {meaning}"
+
+
+def changer_listing(changers: Iterable[ChangerRow]) -> Iterator[str]:
+    """The lines of a listing: a heading and a line a changer."""
+    for changer in changers:
+        found = changer.description
+        yield f"          Media changer ({found.physical_path})  {found.vendor:<8} {found.product}"
+        yield f"{changer.name:<6} -  medium changer device,       serial number: {found.serial}"
 
 
 def _kind(device: DeviceRow) -> str:

@@ -23,19 +23,23 @@ class HeldTape:
         let_go: Callable[[], object],
         *,
         is_writable: bool,
+        reload: Callable[[], object],
     ) -> None:
-        """:param let_go: called once, when the drive has been closed."""
+        """:param let_go: called once, when the drive has been closed.
+        :param reload: changes the tape of a device that unloads.
+        """
         self.device: Final = device
         self.drive: Final = drive
         self.is_writable: Final = is_writable
         self._let_go: Final = let_go
+        self._reload: Final = reload
         self._is_closed = False
 
     def close(self) -> None:
         """See :meth:`OpenTape.close`; later calls do nothing.
 
-        :raises TapeError: rewinding, unloading or closing failed; the
-            device is free all the same.
+        :raises TapeError: rewinding, unloading, changing the tape or closing
+            failed; the device is free all the same.
         """
         if self._is_closed:
             return
@@ -49,9 +53,13 @@ class HeldTape:
             self._let_go()
 
     def _leave_tape(self) -> None:
-        if not (self.device.rewinds or self.device.unloads) or not self.drive.status().has_tape:
+        if not (self.device.rewinds or self.device.unloads):
             return
+        has_tape = self.drive.status().has_tape
         if self.device.unloads:
-            self.drive.unload()
-        else:
+            if has_tape:
+                self.drive.unload()
+            # Also if somebody has unloaded the tape before.
+            self._reload()
+        elif has_tape:
             self.drive.rewind()

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Any, final
 
 import pytest
 
+from tapekit.hookspecs.media_changer import ChangerDescription
 from tapekit.hookspecs.tape_driver import DriveDescription
-from tapekit.testing import MemoryTape, MemoryTapeDrive
+from tapekit.testing import MemoryChanger, MemoryTape, MemoryTapeDrive
 from tapekit_tape_devices.inventory import Inventory
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @final
@@ -60,6 +61,40 @@ class _Drive:
         return getattr(self._drive, name)
 
 
+@final
+class MemoryChangers:
+    """Changers in memory; ``made`` makes what is opened."""
+
+    def __init__(self, scheme: str, changers: int) -> None:
+        self.scheme = scheme
+        self.looked = 0
+        self.made: Callable[[], Any] = MemoryChanger
+        self._changers = changers
+
+    def discover_changers(self) -> list[ChangerDescription]:
+        self.looked += 1
+        return [
+            ChangerDescription(
+                address=str(number),
+                physical_path=f"{self.scheme}.{number}",
+                vendor="ACME",
+                product="MEMORY-LIBRARY",
+                revision="1",
+                serial=f"{self.scheme}L{number}",
+            )
+            for number in range(self._changers)
+        ]
+
+    def open_changer(self, address: str) -> Any:
+        assert int(address) < self._changers
+        return self.made()
+
+
+@pytest.fixture
+def changers_of() -> type[MemoryChangers]:
+    return MemoryChangers
+
+
 @pytest.fixture
 def driver_of() -> type[MemoryDriver]:
     return MemoryDriver
@@ -67,9 +102,12 @@ def driver_of() -> type[MemoryDriver]:
 
 @pytest.fixture
 def inventory_of() -> Callable[..., Inventory]:
-    def make(*drivers: MemoryDriver) -> Inventory:
+    def make(*drivers: MemoryDriver, changers: Sequence[Any] = ()) -> Inventory:
         inventory = Inventory()
-        inventory.settle({driver.scheme: driver for driver in drivers})
+        inventory.settle(
+            {driver.scheme: driver for driver in drivers},
+            {driver.scheme: driver for driver in changers},
+        )
         return inventory
 
     return make

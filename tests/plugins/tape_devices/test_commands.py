@@ -42,7 +42,7 @@ def drive_row() -> DriveRow:
             formats={"l": plain, "m": plain, "h": plain, "a": "HP (400GB w/comp)"},
         ),
         scheme="sg",
-        devices=device_rows(0),
+        devices=device_rows("st0"),
         holder=None,
     )
 
@@ -74,3 +74,17 @@ def test_the_command_prints_lines_and_json(driver_of: Any, inventory_of: Any) ->
 def test_a_stack_without_drives_lists_nothing(inventory_of: Any) -> None:
     result = CliRunner().invoke(command_app(inventory_of), ["list"])
     assert (result.exit_code, result.output) == (0, "")
+
+
+def test_changers_are_listed_in_lines_and_in_json(changers_of: Any, inventory_of: Any) -> None:
+    inventory = inventory_of(changers=[changers_of("m", 1)])
+    app = command_app(lambda: inventory)
+    result = CliRunner().invoke(app, ["changers"])
+    assert result.output.splitlines() == [
+        "          Media changer (m.0)  ACME     MEMORY-LIBRARY",
+        "mc0    -  medium changer device,       serial number: mL0",
+    ]
+    inventory.open_changer("mc0", "session 1")
+    (row,) = json.loads(CliRunner().invoke(app, ["changers", "--json"]).output)
+    assert (row["name"], row["scheme"], row["holder"]) == ("mc0", "m", "session 1")
+    assert row["description"]["serial"] == "mL0"

@@ -45,7 +45,7 @@ def test_the_sixty_fifth_drive_has_no_name(
     error = refused(inventory, "nrst64a")
     assert error.condition is Condition.NO_DEVICE
     assert "at most 64 tape drives" in str(error)
-    assert "the numbers 0 to 63" in str(refused(inventory, "nrst65a"))
+    assert "the drives are st0 to st63" in str(refused(inventory, "nrst65a"))
 
 
 @pytest.mark.parametrize("device", ["bogus", "nrst1a", "nrst00a", ""])
@@ -54,7 +54,7 @@ def test_an_unknown_device_is_named_with_what_there_is(
 ) -> None:
     error = refused(inventory_of(driver_of("m", MemoryTape())), device)
     assert error.condition is Condition.NO_DEVICE
-    assert str(error) == f'there is no tape device "{device}"; the drive has the number 0'
+    assert str(error) == f'there is no tape device "{device}"; the drive is st0'
 
 
 def test_a_stack_without_drives_says_so(inventory_of: Any) -> None:

@@ -36,7 +36,13 @@ class RecordingDrive:
 def closed(rewind_type: str, drive: RecordingDrive) -> list[str]:
     freed: list[str] = []
     device = DeviceName(rewind_type, 0, "a").row
-    tape = HeldTape(device, drive, lambda: freed.append("free"), is_writable=True)  # type: ignore[arg-type] # answers everything
+    tape = HeldTape(
+        device,
+        drive,  # type: ignore[arg-type] # answers everything
+        lambda: freed.append("free"),
+        is_writable=True,
+        reload=lambda: drive.calls.append("reload"),
+    )
     try:
         tape.close()
     finally:
@@ -57,16 +63,19 @@ def test_a_no_rewind_device_leaves_the_tape_where_it_is() -> None:
 
 @pytest.mark.requirement("R061")
 def test_an_unload_device_unloads() -> None:
-    assert closed("ur", RecordingDrive(MemoryTape())) == ["status", "unload", "close"]
+    assert closed("ur", RecordingDrive(MemoryTape())) == ["status", "unload", "reload", "close"]
 
 
-@pytest.mark.parametrize("rewind_type", ["r", "ur"])
-def test_a_drive_without_a_tape_has_nothing_to_rewind(rewind_type: str) -> None:
-    assert closed(rewind_type, RecordingDrive(None)) == ["status", "close"]
+def test_a_drive_without_a_tape_has_nothing_to_rewind() -> None:
+    assert closed("r", RecordingDrive(None)) == ["status", "close"]
+
+
+def test_a_tape_that_was_unloaded_before_is_followed_by_the_next_one() -> None:
+    assert closed("ur", RecordingDrive(None)) == ["status", "reload", "close"]
 
 
 @pytest.mark.parametrize(
-    ("rewind_type", "fails"), [("r", "rewind"), ("r", "close"), ("nr", "close")]
+    ("rewind_type", "fails"), [("r", "rewind"), ("r", "close"), ("nr", "close"), ("ur", "unload")]
 )
 def test_a_device_is_free_also_when_closing_fails(rewind_type: str, fails: str) -> None:
     drive = RecordingDrive(MemoryTape(), fails)

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 def assembled_plugin(*drivers: Any) -> Any:
     """The plugin when it has met these drivers."""
     plugin = TapeDevicesPlugin(NoSettings())
-    kernel: Any = SimpleNamespace(tape_drivers={driver.scheme: driver for driver in drivers})
+    kernel: Any = SimpleNamespace(
+        tape_drivers={driver.scheme: driver for driver in drivers},
+        changer_drivers={},
+        call_hook=lambda hook: [],
+    )
     plugin.tapekit_on_assembled(kernel)
     return plugin
 

@@ -1,0 +1,1 @@
+"""Aliases: lasting names of tape drives and media changers."""

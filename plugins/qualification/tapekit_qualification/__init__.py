@@ -1,0 +1,1 @@
+"""Qualification: which tape drives may be used, by tape configuration files."""

@@ -1,0 +1,105 @@
+"""Finds tape configuration files: those that come with tapekit, and those of
+an administrator.
+
+Every file of a folder is read before anything is said, so that an
+administrator hears of all mistakes at once. The one rule: what is in a
+folder either qualifies its drives as it stands, or stops the start.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import TYPE_CHECKING, Final
+
+from tapekit_qualification.errors import CATALOGUE
+from tapekit_qualification.parsing import read_configuration
+from tapekit_qualification.table import Standing, TableEntry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from importlib.resources.abc import Traversable
+    from pathlib import Path
+
+    from tapekit.errors import TapekitError
+
+__all__ = ["SUFFIX", "administrators_entries", "shipped_entries"]
+
+SUFFIX: Final = ".tcf"
+"""How the names of tape configuration files end, in any case of letters."""
+
+
+def shipped_entries() -> list[TableEntry]:
+    """The drives that come qualified.
+
+    :raises TapekitError: the installation is damaged.
+    """
+    folder = resources.files("tapekit_qualification").joinpath("drives")
+    return _entries(folder, Standing.QUALIFIED)
+
+
+def administrators_entries(folder: Path) -> list[TableEntry]:
+    """The drives that the files of a folder qualify; none without a folder.
+
+    :raises TapekitError: a file has a mistake or cannot be read, or two files
+        qualify the same drive.
+    """
+    return _entries(folder, Standing.DYNAMICALLY_QUALIFIED) if folder.exists() else []
+
+
+def _entries(folder: Traversable, standing: Standing) -> list[TableEntry]:
+    entries: list[TableEntry] = []
+    mistakes: list[TapekitError] = []
+    for file, text in _texts(folder, mistakes):
+        configuration, found = read_configuration(text, file)
+        mistakes += found
+        if configuration is not None:
+            entries.append(TableEntry(configuration, standing, file))
+    mistakes += _repetitions(entries)
+    if len(mistakes) == 1:
+        raise mistakes[0]
+    if mistakes:
+        raise CATALOGUE.error(
+            "several-mistakes",
+            count=len(mistakes),
+            mistakes="".join(f"\n  {mistake.advice}" for mistake in mistakes),
+            directory=folder,
+        )
+    return entries
+
+
+def _texts(folder: Traversable, mistakes: list[TapekitError]) -> Iterator[tuple[str, str]]:
+    """The names and texts of the files; those that have none are mistakes."""
+    for file in _files(folder):
+        try:
+            yield str(file), file.read_bytes().decode("ascii")
+        except OSError as error:
+            mistakes.append(CATALOGUE.error("unreadable", file=file, reason=error.strerror))
+        except UnicodeDecodeError as error:
+            mistakes.append(CATALOGUE.error("not-text", file=file, offset=error.start))
+
+
+def _files(folder: Traversable) -> list[Traversable]:
+    """The tape configuration files of a folder, by name.
+
+    :raises TapekitError: the folder cannot be read.
+    """
+    try:
+        found = [file for file in folder.iterdir() if file.name.lower().endswith(SUFFIX)]
+    except OSError as error:
+        raise CATALOGUE.error("unreadable", file=folder, reason=error.strerror) from error
+    return sorted(found, key=lambda file: file.name)
+
+
+def _repetitions(entries: Iterable[TableEntry]) -> Iterator[TapekitError]:
+    first: dict[tuple[str, str], TableEntry] = {}
+    for entry in entries:
+        other = first.setdefault(entry.configuration.key, entry)
+        if other is not entry:
+            vendor, product = entry.configuration.key
+            yield CATALOGUE.error(
+                "same-drive-twice",
+                file=entry.file,
+                other=other.file,
+                vendor=vendor,
+                product=product.rstrip(),
+            )

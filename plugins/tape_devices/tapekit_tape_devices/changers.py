@@ -1,0 +1,222 @@
+"""All media changers of a stack, numbered, named, each held by one at a time.
+
+Changers get their numbers as drives do: once, in the order of schemes and of
+each driver; they are called by these, unless something else names them. The
+one rule: a changer's place in the table of holders is taken before the
+changer is touched and given back after it was closed.
+"""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit.hookspecs.media_changer import ChangerRow
+from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit_tape_devices.errors import CATALOGUE
+from tapekit_tape_devices.holds import Holds
+from tapekit_tape_devices.names import changer_name, known, number_in
+from tapekit_tape_devices.operations import DeviceLine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tapekit.hookspecs.media_changer import (
+        ChangerDescription,
+        ChangerDriver,
+        MediaChanger,
+        OpenChanger,
+    )
+    from tapekit_tape_devices.hookspecs import DeviceNames
+
+__all__ = ["MOST_CHANGERS", "Changers", "HeldChanger"]
+
+_LOG: Final = logging.getLogger("tapekit.tape_devices")
+
+MOST_CHANGERS: Final = 16
+"""Media changers that one node may have, however they are attached."""
+
+
+class _Changer(NamedTuple):
+    """A changer under its number."""
+
+    number: int
+    driver: ChangerDriver
+    description: ChangerDescription
+
+
+@final
+class HeldChanger:
+    """A :class:`tapekit.hookspecs.media_changer.OpenChanger` of the inventory."""
+
+    def __init__(self, name: str, changer: MediaChanger, let_go: Callable[[], object]) -> None:
+        """:param let_go: called once, when the changer has been closed."""
+        self.name: Final = name
+        self.changer: Final = changer
+        self._let_go: Final = let_go
+        self._is_closed = False
+
+    def close(self) -> None:
+        """See :meth:`OpenChanger.close`; later calls do nothing.
+
+        :raises TapeError: closing failed; the changer is free all the same.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        try:
+            self.changer.close()
+        finally:
+            self._let_go()
+
+
+@final
+class Changers:
+    """The changers of all drivers. Calls may come from several threads at once."""
+
+    def __init__(self) -> None:
+        self._drivers: Mapping[str, ChangerDriver] = {}
+        self._naming: DeviceNames | None = None
+        self._found: Sequence[_Changer] | None = None
+        self._connected = 0
+        self._holds: Final = Holds()
+
+    def settle(self, drivers: Mapping[str, ChangerDriver], naming: DeviceNames | None) -> None:
+        """Take the stack's drivers, by scheme, and what names changers;
+        called once, before all else.
+        """
+        self._drivers = drivers
+        self._naming = naming
+
+    def discover(self) -> Sequence[ChangerDescription]:
+        """Find and number the changers, unless that has been done.
+
+        :raises TapekitError: a driver cannot look; nothing is numbered.
+        """
+        return [changer.description for changer in self._changers()]
+
+    def rows(self) -> Sequence[ChangerRow]:
+        """See :meth:`TapeInventory.changers`: a row a name.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return [
+            ChangerRow(
+                name=name,
+                description=changer.description,
+                scheme=changer.driver.scheme,
+                holder=self._holds.holder(changer.number),
+            )
+            for changer in self._changers()
+            for name in self._names(changer)
+        ]
+
+    def lines(self) -> tuple[DeviceLine, ...]:
+        """The changers as administrators see them, named or not.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return tuple(self._line(changer) for changer in self._changers())
+
+    def _line(self, changer: _Changer) -> DeviceLine:
+        found, names = changer.description, tuple(self._names(changer))
+        return DeviceLine(
+            physical_path=found.physical_path,
+            description=f"{found.vendor} {found.product}",
+            aliases=names,
+            device_names=names,
+            serial=found.serial,
+            revision=found.revision,
+            holder=self._holds.holder(changer.number),
+        )
+
+    def openers(self, holder: str) -> Sequence[Callable[[], OpenChanger]]:
+        """For each changer, named or not, what opens it.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return [partial(self._open, found, None, holder) for found in self._changers()]
+
+    def open(self, name: str, holder: str) -> OpenChanger:
+        """See :meth:`TapeInventory.open_changer`.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return self._open(self._named(name), name, holder)
+
+    def _open(self, found: _Changer, name: str | None, holder: str) -> OpenChanger:
+        number, path = found.number, found.description.physical_path
+        present = self._holds.take(number, holder)
+        if present is not None:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "changer-in-use",
+                condition=Condition.BUSY,
+                changer=path,
+                holder=present,
+            )
+        try:
+            opened = found.driver.open_changer(found.description.address)
+        except BaseException:
+            self._holds.give_back(number)
+            raise
+        return HeldChanger(name or path, opened, lambda: self._holds.give_back(number))
+
+    def _named(self, name: str) -> _Changer:
+        changers = self._changers()
+        for changer in changers:
+            if name in self._names(changer):
+                return changer
+        number = number_in(name) if name.startswith("mc") else None
+        if number is not None and MOST_CHANGERS <= number < self._connected:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "changer-beyond-limit",
+                condition=Condition.NO_DEVICE,
+                device=name,
+                number=number,
+                limit=MOST_CHANGERS,
+            )
+        raise CATALOGUE.raised_as(
+            TapeError,
+            "no-such-changer",
+            condition=Condition.NO_DEVICE,
+            device=name,
+            known=self._known(changers),
+        )
+
+    def _names(self, changer: _Changer) -> Sequence[str]:
+        if self._naming is None:
+            return (changer_name(changer.number),)
+        return self._naming.names(changer.description)
+
+    def _known(self, changers: Sequence[_Changer]) -> str:
+        """The names that there are, for a message."""
+        if not changers:
+            return "no media changer is connected"
+        return known([name for changer in changers for name in self._names(changer)], "changer")
+
+    def _changers(self) -> Sequence[_Changer]:
+        found = self._found
+        if found is None:
+            changers = _look(self._drivers)
+            self._connected = len(changers)
+            if len(changers) > MOST_CHANGERS:
+                _LOG.warning(
+                    "%d media changers are connected; those beyond %d have no names",
+                    len(changers),
+                    MOST_CHANGERS,
+                )
+            # Two threads that come first find the same; either may win.
+            found = self._found = changers[:MOST_CHANGERS]
+        return found
+
+
+def _look(drivers: Mapping[str, ChangerDriver]) -> Sequence[_Changer]:
+    found = (
+        (driver, description)
+        for _, driver in sorted(drivers.items())
+        for description in driver.discover_changers()
+    )
+    return [_Changer(number, *pair) for number, pair in enumerate(found)]

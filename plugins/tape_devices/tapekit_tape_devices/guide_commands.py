@@ -1,0 +1,128 @@
+"""``tapekit storage tape show`` and its kin, the commands of the guide.
+
+They ask the running server, which alone knows who has which device.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
+
+import typer
+
+from tapekit.hookspecs.operations import NoRequest
+from tapekit_tape_devices.errors import CATALOGUE
+from tapekit_tape_devices.operations import DEVICES
+from tapekit_tape_devices.printing import columns, lone_command, say, say_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from tapekit.hookspecs.commands import CommandGroup
+    from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit_tape_devices.operations import DeviceLine, Devices
+
+__all__ = ["device_table", "guide_groups", "overview"]
+
+_DRIVE: Final = "tape drive"
+_CHANGER: Final = "media changer"
+
+_Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
+_Node: TypeAlias = Annotated[
+    str | None, typer.Option("--node", "-node", help="This node, or local.")
+]
+
+
+def guide_groups(kernel: Callable[[], Kernel]) -> Sequence[CommandGroup]:
+    """The commands; ``kernel`` is asked when one of them runs."""
+    commands = _Commands(kernel)
+    return (
+        lone_command("storage tape show", "Tape drives and media changers", commands.show),
+        lone_command("storage tape show-tape-drive", "Tape drives", commands.drives),
+        lone_command("storage tape show-media-changer", "Media changers", commands.changers),
+        lone_command("system node hardware tape drive show", "Tape drives", commands.drives),
+        lone_command("system node hardware tape library show", "Media changers", commands.changers),
+    )
+
+
+@final
+class _Commands:
+    """One method a command; the docstring is its help."""
+
+    def __init__(self, kernel: Callable[[], Kernel]) -> None:
+        self._kernel: Final = kernel
+
+    def _devices(self, node: str | None) -> Devices:
+        devices = self._kernel().management.call(DEVICES, NoRequest())
+        if node not in {None, "local", devices.node}:
+            raise CATALOGUE.error("other-node", node=node, present=devices.node)
+        return devices
+
+    def show(
+        self,
+        device_names: Annotated[
+            bool, typer.Option("--device-names", "-device-names", help="Show device names too.")
+        ] = False,
+        node: _Node = None,
+        as_json: _Json = False,
+    ) -> None:
+        """List tape drives and media changers."""
+        devices = self._devices(node)
+        if as_json:
+            say_json(devices)
+        else:
+            say(overview(devices, with_names=device_names))
+
+    def drives(self, node: _Node = None, as_json: _Json = False) -> None:
+        """List tape drives with their aliases and serial numbers."""
+        devices = self._devices(node)
+        self._list(devices, devices.drives, as_json=as_json)
+
+    def changers(self, node: _Node = None, as_json: _Json = False) -> None:
+        """List media changers with their aliases and serial numbers."""
+        devices = self._devices(node)
+        self._list(devices, devices.changers, as_json=as_json)
+
+    def _list(self, devices: Devices, lines: Sequence[DeviceLine], *, as_json: bool) -> None:
+        if as_json:
+            say_json(lines)
+        else:
+            say(device_table(devices.node, lines))
+
+
+def overview(devices: Devices, *, with_names: bool) -> Iterator[str]:
+    """The lines of a listing of all devices: what they are, and whether they
+    are in use.
+    """
+    yield f"Node: {devices.node}"
+    kinds = ((_DRIVE, devices.drives), (_CHANGER, devices.changers))
+    yield from columns(
+        ("Device ID", "Device Type", "Description", "Status"),
+        [
+            (one.physical_path, kind, one.description, "in use" if one.holder else "free")
+            for kind, lines in kinds
+            for one in lines
+        ],
+    )
+    for one in (*devices.drives, *devices.changers) if with_names else ():
+        yield ""
+        yield f"{one.description} ({one.physical_path})"
+        yield from (f"    {name}" for name in one.device_names)
+
+
+def device_table(node: str, lines: Sequence[DeviceLine]) -> Iterator[str]:
+    """The lines of a listing of devices of one kind."""
+    yield f"Node: {node}"
+    yield from columns(
+        ("Device ID", "Alias", "Serial Number", "Description", "Revision", "Used By"),
+        [
+            (
+                one.physical_path,
+                ", ".join(one.aliases) or "-",
+                one.serial,
+                one.description,
+                one.revision,
+                one.holder or "-",
+            )
+            for one in lines
+        ],
+    )
