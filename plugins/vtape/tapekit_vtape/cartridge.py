@@ -163,12 +163,27 @@ class Cartridge:
         self._has_tail = False
         tape.append(length, count)
 
+    def tear(self, position: int, pieces: Sequence[Piece]) -> None:
+        """Write what power lost in the middle of a write leaves: bytes that
+        the index does not know of. The cartridge is let go of as it is.
+        """
+        try:
+            self._make_end(position)
+            write_pieces(self._payload, pieces, self.tape.end, memoryview(bytearray(SCRATCH_BYTES)))
+        finally:
+            self._let_go()
+
     def write_filemarks(self, position: int, count: int) -> None:
         """Write filemarks at a position; all data before them is durable."""
         self._make_end(position)
         self.sync()
         self._append(Entry(EntryKind.FILEMARKS, 0, count, self.tape.end))
         self.tape.append(FILEMARK, count)
+        self.sync()
+
+    def cut(self, position: int) -> None:
+        """Make a position the end of the data, durably."""
+        self._make_end(position)
         self.sync()
 
     def read(self, offset: int, length: int) -> bytes:
@@ -216,9 +231,12 @@ class Cartridge:
             self.sync()
             self._compact()
         finally:
-            for file in (self._index, self._payload, self._reader):
-                file.close()
-            os.close(self._lock)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for file in (self._index, self._payload, self._reader):
+            file.close()
+        os.close(self._lock)
 
     # The journal.
 

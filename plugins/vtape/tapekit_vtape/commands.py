@@ -16,13 +16,16 @@ from rich.console import Console
 from rich.text import Text
 
 from tapekit_vtape.errors import CATALOGUE
-from tapekit_vtape.listing import listings, table
+from tapekit_vtape.fault_commands import fault_app
+from tapekit_vtape.listing import inventory_table, listings, table
 from tapekit_vtape.tape_map import TapeFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from tapekit.hookspecs.operations import Management
     from tapekit_vtape.cartridge import Cartridge
+    from tapekit_vtape.changer import VtapeChanger
     from tapekit_vtape.library import Library
 
 __all__ = ["barcodes", "command_app", "new_serial"]
@@ -43,13 +46,18 @@ def new_serial() -> str:
     return secrets.token_hex(4).upper()
 
 
-def command_app(library: Callable[[], Library]) -> typer.Typer:
-    """The commands; ``library`` is asked when one of them runs."""
+def command_app(
+    library: Callable[[], Library],
+    changer: Callable[[], VtapeChanger],
+    management: Callable[[], Management],
+) -> typer.Typer:
+    """The commands; what they work on is asked for when one of them runs."""
     app = typer.Typer(no_args_is_help=True, help="Virtual drives, slots and cartridges.")
-    commands = _Commands(library)
+    commands = _Commands(library, changer)
     for command in (
         commands.init,
         commands.list,
+        commands.inventory,
         commands.create,
         commands.load,
         commands.unload,
@@ -60,6 +68,7 @@ def command_app(library: Callable[[], Library]) -> typer.Typer:
         commands.verify,
     ):
         app.command()(command)
+    app.add_typer(fault_app(management), name="fault")
     return app
 
 
@@ -67,8 +76,9 @@ def command_app(library: Callable[[], Library]) -> typer.Typer:
 class _Commands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, library: Callable[[], Library]) -> None:
+    def __init__(self, library: Callable[[], Library], changer: Callable[[], VtapeChanger]) -> None:
         self._library: Final = library
+        self._changer: Final = changer
 
     def init(
         self,
@@ -91,6 +101,17 @@ class _Commands:
             _say(msgspec.json.format(msgspec.json.encode(listings(rows))).decode())
         else:
             _console().print(table(rows))
+
+    def inventory(
+        self,
+        json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+    ) -> None:
+        """Show the library as its changer tells it: every element and what is in it."""
+        elements = self._changer().elements()
+        if json:
+            _say(msgspec.json.format(msgspec.json.encode(elements)).decode())
+        else:
+            _console().print(inventory_table(elements))
 
     def create(
         self,

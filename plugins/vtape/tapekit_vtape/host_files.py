@@ -159,10 +159,10 @@ def _gathered(pieces: Sequence[Piece], scratch: memoryview) -> Iterator[list[mem
             rest = piece
             while rest.length:
                 part = room[: rest.length]
-                pread_exactly(Extent(rest.fd, rest.offset, len(part)), part)
+                pread_exactly(rest.part(0, len(part)), part)
                 group.append(part)
                 room = room[len(part) :]
-                rest = Extent(rest.fd, rest.offset + len(part), rest.length - len(part))
+                rest = rest.part(len(part), rest.length)
                 if not room:
                     yield group
                     group, room = [], scratch

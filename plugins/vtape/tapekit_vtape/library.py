@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
 
-from tapekit.hookspecs.tape_driver import TapeError
+from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit_vtape.cartridge import (
     Cartridge,
     create_cartridge,
@@ -35,6 +35,7 @@ from tapekit_vtape.library_state import (
     read_state,
     write_state,
 )
+from tapekit_vtape.robot import exchanged, moved, occupant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from tapekit.errors import TapekitError
     from tapekit_vtape.replay import Replayed
+    from tapekit_vtape.robot import Spot
     from tapekit_vtape.settings import VtapeSettings
 
 __all__ = ["CartridgeRow", "Library", "Taken"]
@@ -73,6 +75,11 @@ class Library:
         self.directory: Final = directory
         self._settings: Final = settings
         self._durable: Final = settings.durability != "none"
+
+    @property
+    def _all_slots(self) -> int:
+        """Slots and mail slots, which are numbered behind them."""
+        return self._settings.slots + self._settings.mail_slots
 
     @property
     def exists(self) -> bool:
@@ -128,7 +135,7 @@ class Library:
         with changing(self.directory) as state:
             if self.folder(barcode).exists():
                 raise CATALOGUE.error("barcode-taken", barcode=barcode)
-            place = Place(slot=self._usable_slot(state, slot))
+            place = self._place_by_hand(state, slot)
             create_cartridge(self.folder(barcode), header)
             self._write(state.with_place(barcode, place))
         return place
@@ -246,9 +253,54 @@ class Library:
             place = state.cartridges.get(barcode)
             if place is not None and place.drive is not None:
                 raise CATALOGUE.error("in-drive", barcode=barcode, drive=place.drive)
-            target = None if slot is None else Place(slot=self._usable_slot(state, slot))
+            target = None if slot is None else self._place_by_hand(state, slot)
             with self._free_cartridge(barcode):
                 self._write(state.with_place(barcode, target))
+
+    def transfer(self, source: Spot, destination: Spot) -> None:
+        """Let the robot move a cartridge; see :func:`moved`.
+
+        :raises TapeError: and ``BUSY``, a drive has the cartridge loaded.
+        """
+        with changing(self.directory) as state:
+            self._replace(state, moved(state, source, destination), (source,))
+
+    def exchange(self, source: Spot, destination: Spot, second: Spot) -> None:
+        """Let the robot exchange two cartridges; see :func:`exchanged`.
+
+        :raises TapeError: and ``BUSY``, a drive has one of them loaded.
+        """
+        with changing(self.directory) as state:
+            after = exchanged(state, source, destination, second)
+            self._replace(state, after, (source, destination))
+
+    def _replace(self, state: LibraryState, after: LibraryState, spots: Sequence[Spot]) -> None:
+        """Write a state in which what lies in some spots has gone elsewhere."""
+        with ExitStack() as free:
+            for spot in spots:
+                barcode = occupant(state, spot)
+                assert barcode is not None
+                free.enter_context(self._free_cartridge(barcode))
+            self._write(after)
+
+    def survey(self) -> tuple[LibraryState, frozenset[str]]:
+        """Where everything is, and which of the cartridges in drives somebody
+        uses at this moment.
+
+        :raises TapeError: the library is missing or unreadable.
+        """
+        # Trying a lock must not come in the way of a drive that takes its tape.
+        with changing(self.directory) as state:
+            inserted = (code for code, place in state.cartridges.items() if place.drive is not None)
+            return state, frozenset(code for code in inserted if self._is_used(code))
+
+    def _is_used(self, barcode: str) -> bool:
+        try:
+            with self._free_cartridge(barcode):
+                return False
+        except TapeError as error:
+            # What else is wrong with a cartridge, the drive tells that loads it.
+            return error.condition is Condition.BUSY
 
     def take(self, drive: int, *, also_ejected: bool) -> Taken | None:
         """Open the cartridge in a drive, for the drive; see :class:`Bay`."""
@@ -303,8 +355,12 @@ class Library:
             raise CATALOGUE.error("no-drive", drive=drive, drives=self._settings.drives)
 
     def _check_slot(self, slot: int) -> None:
-        if not 0 <= slot < self._settings.slots:
-            raise CATALOGUE.error("no-slot", slot=slot, slots=self._settings.slots)
+        if not 0 <= slot < self._all_slots:
+            raise CATALOGUE.error("no-slot", slot=slot, slots=self._all_slots)
+
+    def _place_by_hand(self, state: LibraryState, slot: int | None) -> Place:
+        usable = self._usable_slot(state, slot)
+        return Place(slot=usable, was_imported=usable >= self._settings.slots)
 
     def _usable_slot(self, state: LibraryState, slot: int | None) -> int:
         if slot is not None:

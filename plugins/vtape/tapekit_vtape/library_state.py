@@ -48,6 +48,8 @@ class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     is_ejected: bool = False
     position: int = 0
     """Objects before the head, kept while nobody has the drive open."""
+    was_imported: bool = False
+    """An operator put it into its mail slot, and the robot has not moved it since."""
 
 
 class LibraryState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

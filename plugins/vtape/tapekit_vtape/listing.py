@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 from rich.table import Table
 
+from tapekit.hookspecs.media_changer import ElementType
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.replay import Replayed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tapekit.hookspecs.media_changer import Element
     from tapekit_vtape.library import CartridgeRow
     from tapekit_vtape.library_state import Place
 
-__all__ = ["CartridgeListing", "FileListing", "listings", "table"]
+__all__ = ["CartridgeListing", "FileListing", "inventory_table", "listings", "table"]
 
 
 class FileListing(msgspec.Struct, frozen=True):
@@ -89,6 +91,40 @@ def table(rows: Sequence[CartridgeRow]) -> Table:
         for file in files[1:]:
             result.add_row("", "", "", "", "", *file)
     return result
+
+
+def inventory_table(elements: Iterable[Element]) -> Table:
+    """A library as its changer tells it: a line an element."""
+    result = Table(box=None, pad_edge=False)
+    result.add_column("element", no_wrap=True)
+    result.add_column("address", justify="right", no_wrap=True)
+    for heading in ("cartridge", "state"):
+        result.add_column(heading, no_wrap=True)
+    counts = dict.fromkeys(ElementType, 0)
+    for element in elements:
+        # Mail slots are numbered behind the slots, as everywhere.
+        kind = element.type
+        behind = counts[ElementType.STORAGE] if kind is ElementType.IMPORT_EXPORT else 0
+        name = _NAMES[kind].format(number=behind + counts[kind])
+        counts[kind] += 1
+        tag = element.volume_tag or ""
+        result.add_row(name, str(element.address), tag, _element_state(element))
+    return result
+
+
+_NAMES: Final = {
+    ElementType.TRANSPORT: "arm",
+    ElementType.STORAGE: "slot {number}",
+    ElementType.IMPORT_EXPORT: "mail slot {number}",
+    ElementType.DRIVE: "drive {number}",
+}
+
+
+def _element_state(element: Element) -> str:
+    if element.type is not ElementType.DRIVE or not element.is_full:
+        return ""
+    came = "" if element.source is None else f"from {element.source}"
+    return came if element.is_accessible else f"{came}, in use".removeprefix(", ")
 
 
 def _place(place: Place | None) -> str:

@@ -10,11 +10,14 @@ from tapekit.hookspecs.lifecycle import InitPart, InitSite, Kernel, Manifest
 from tapekit_vtape.commands import barcodes, command_app, new_serial
 from tapekit_vtape.driver import VtapeDriver
 from tapekit_vtape.library import Library
+from tapekit_vtape.operations import offered
 from tapekit_vtape.settings import VtapeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tapekit.hookspecs.media_changer import ChangerDriver
+    from tapekit.hookspecs.operations import OfferedOperation
     from tapekit.hookspecs.tape_driver import TapeDriver
 
 __all__ = ["VtapePlugin"]
@@ -26,13 +29,14 @@ class VtapePlugin:
 
     manifest: ClassVar[Manifest] = Manifest(
         name="vtape",
-        summary="Virtual drives, slots and cartridges in a folder",
+        summary="Virtual drives, a changer, slots and cartridges in a folder",
         requires=("tape_devices",),
         settings=VtapeSettings,
     )
 
     def __init__(self, settings: VtapeSettings) -> None:
         self._driver: Final = VtapeDriver(settings)
+        self._kernel: Kernel | None = None
 
     @hookimpl
     def tapekit_register_tape_drivers(self) -> Sequence[TapeDriver]:
@@ -40,15 +44,32 @@ class VtapePlugin:
         return (self._driver,)
 
     @hookimpl
+    def tapekit_register_changer_drivers(self) -> Sequence[ChangerDriver]:
+        """Offer the changer of the scheme ``vtape``."""
+        return (self._driver,)
+
+    @hookimpl
+    def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
+        """Offer faults on cue."""
+        return offered(self._driver)
+
+    @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
         """Offer ``tapekit vtape``."""
-        app = command_app(lambda: self._driver.library)
+        app = command_app(
+            lambda: self._driver.library, self._driver.changer, lambda: self._settled().management
+        )
         return (CommandGroup("vtape", "Virtual drives, slots and cartridges", app),)
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Find the library beside the stack file."""
+        self._kernel = kernel
         self._driver.settle(kernel.base_directory)
+
+    def _settled(self) -> Kernel:
+        assert self._kernel is not None
+        return self._kernel
 
     @classmethod
     def init_part(cls, site: InitSite) -> InitPart:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from tapekit_vtape.drive import VtapeDrive
+    from tapekit_vtape.gated_drive import GatedDrive
     from tapekit_vtape.library import Library
 
 
@@ -23,9 +23,11 @@ if TYPE_CHECKING:
 class Robot:
     """Makes cartridges, puts them into drive 0, and opens the drive."""
 
-    def __init__(self, directory: Path, **settings: Any) -> None:
+    def __init__(
+        self, directory: Path, wait: Callable[[float], object] | None = None, **settings: Any
+    ) -> None:
         settings = {"slots": 500, "drives": 2, "durability": "none", **settings}
-        self.driver = VtapeDriver(VtapeSettings(**settings))
+        self.driver = VtapeDriver(VtapeSettings(**settings), wait)
         self.driver.settle(directory)
         self.library.create("5E1A1", [])
         self._numbers = itertools.count(1)
@@ -51,18 +53,18 @@ class Robot:
         cartridge.set_protected(is_protected=True)
         cartridge.close()
 
-    def open(self) -> VtapeDrive:
+    def open(self) -> GatedDrive:
         return self.driver.open_drive("0")
 
-    def fresh(self, **kinds: int) -> VtapeDrive:
+    def fresh(self, **kinds: int) -> GatedDrive:
         self.insert_new(**kinds)
         return self.open()
 
-    def protected(self) -> VtapeDrive:
+    def protected(self) -> GatedDrive:
         self.protect(self.insert_new())
         return self.open()
 
-    def without_tape(self) -> VtapeDrive:
+    def without_tape(self) -> GatedDrive:
         self.empty()
         return self.open()
 

@@ -10,12 +10,19 @@ from typer.testing import CliRunner
 
 from tapekit.errors import TapekitError
 from tapekit_vtape.commands import barcodes, command_app, new_serial
-from tapekit_vtape.library import Library
+from tapekit_vtape.driver import VtapeDriver
 from tapekit_vtape.settings import VtapeSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from tapekit.hookspecs.operations import Management
+
+
+def nobody() -> Management:
+    """No stack runs."""
+    raise AssertionError("the command asks a running stack")
 
 
 @pytest.fixture
@@ -23,7 +30,9 @@ def run(robot: Any) -> Callable[..., str]:
     """Runs a command; its output, or the error that the shell would show."""
 
     def call(*words: str) -> str:
-        result = CliRunner().invoke(command_app(lambda: robot.library), words)
+        result = CliRunner().invoke(
+            command_app(lambda: robot.library, robot.driver.changer, nobody), words
+        )
         if result.exception is not None:
             raise result.exception
         return str(result.output)
@@ -53,8 +62,10 @@ def test_names_of_a_new_library() -> None:
 
 
 def test_init_makes_a_library(tmp_path: Path) -> None:
-    library = Library(tmp_path / "new", VtapeSettings())
-    result = CliRunner().invoke(command_app(lambda: library), ["init", "--cartridges", "3"])
+    driver = VtapeDriver(VtapeSettings(directory=f"{tmp_path}/new"))
+    library = driver.library
+    app = command_app(lambda: library, driver.changer, nobody)
+    result = CliRunner().invoke(app, ["init", "--cartridges", "3"])
     assert result.output == f"made {tmp_path}/new with 3 cartridges\n"
     assert list(library.state().cartridges) == ["VT0001", "VT0002", "VT0003"]
 
@@ -140,6 +151,42 @@ def test_a_damaged_cartridge_is_told_and_repaired(robot: Any, run: Callable[...,
 
 
 def test_no_arguments_show_the_help(run: Callable[..., str]) -> None:
-    result = CliRunner().invoke(command_app(lambda: None), [])  # type: ignore[arg-type, return-value] # never asked
-    for command in ("init", "list", "create", "load", "unload", "move", "export", "verify"):
+    app = command_app(lambda: None, lambda: None, nobody)  # type: ignore[arg-type, return-value] # never asked
+    result = CliRunner().invoke(app, [])
+    for command in (
+        "init",
+        "list",
+        "inventory",
+        "create",
+        "load",
+        "unload",
+        "move",
+        "export",
+        "verify",
+    ):
         assert command in result.output
+
+
+def test_the_inventory_is_what_the_changer_tells(robot_in: Any, tmp_path: Path) -> None:
+    robot = robot_in(tmp_path, slots=2, mail_slots=1)
+    robot.library.create_cartridge("A")
+    robot.library.create_cartridge("B")
+    robot.library.load(0, "A")
+    robot.library.move("B", 2)
+    drive = robot.open()
+    drive.rewind()
+    app = command_app(lambda: robot.library, robot.driver.changer, nobody)
+    lines = CliRunner().invoke(app, ["inventory"]).output.splitlines()
+    assert [line.split() for line in lines] == [
+        ["element", "address", "cartridge", "state"],
+        ["arm", "0"],
+        ["slot", "0", "1024"],
+        ["slot", "1", "1025"],
+        ["mail", "slot", "2", "16", "B"],
+        ["drive", "0", "256", "A", "from", "1024,", "in", "use"],
+        ["drive", "1", "257"],
+    ]
+    rows = json.loads(CliRunner().invoke(app, ["inventory", "--json"]).output)
+    assert rows[-2]["volume_tag"] == "A"
+    assert rows[-2]["is_accessible"] is False
+    drive.close()

@@ -17,14 +17,14 @@ from tapekit.segments import Extent
 from tapekit.testing import bytes_of, check_tape_drive
 
 if TYPE_CHECKING:
-    from tapekit_vtape.drive import VtapeDrive
+    from tapekit_vtape.gated_drive import GatedDrive
 
 
-def write(drive: VtapeDrive, data: bytes, size: int | None = None) -> int:
+def write(drive: GatedDrive, data: bytes, size: int | None = None) -> int:
     return drive.write_records([memoryview(data)], size or len(data))
 
 
-def position(drive: VtapeDrive) -> tuple[int, int | None]:
+def position(drive: GatedDrive) -> tuple[int, int | None]:
     return tuple(drive.status().position)
 
 
@@ -110,7 +110,7 @@ def record(file: int, number: int, size: int) -> bytes:
     return (b"file %02d record %03d " % (file, number) * (size // 16 + 1))[:size]
 
 
-def lay_out(drive: VtapeDrive) -> None:
+def lay_out(drive: GatedDrive) -> None:
     for file, (count, size) in enumerate(FILES):
         for number in range(count):
             write(drive, record(file, number, size))
@@ -175,9 +175,9 @@ def test_extents_cannot_be_written_through(robot: Any) -> None:
     drive = robot.fresh()
     write(drive, b"data")
     drive.rewind()
-    ((fd, offset, _),) = drive.read_records(memoryview(bytearray(9)), 9, 9).pieces
+    (extent,) = drive.read_records(memoryview(bytearray(9)), 9, 9).pieces
     with pytest.raises(OSError, match="Bad file descriptor"):
-        os.pwrite(fd, b"x", offset)
+        os.pwrite(extent.fd, b"x", extent.offset)
 
 
 def test_the_early_warning_comes_at_its_point(robot: Any, condition_of: Any) -> None:
@@ -295,7 +295,7 @@ def test_a_loaded_tape_cannot_be_pulled_out(robot: Any, condition_of: Any) -> No
 def test_a_drive_is_free_also_when_closing_fails(robot: Any, monkeypatch: Any) -> None:
     drive = robot.fresh()
     write(drive, b"one")
-    monkeypatch.setattr(drive._cartridge, "sync", lambda: 1 / 0)
+    monkeypatch.setattr(drive._drive._cartridge, "sync", lambda: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         drive.close()
     assert robot.open().status().has_tape

@@ -69,3 +69,23 @@ def test_a_library_that_vanishes_is_a_hardware_error(robot: Any, condition_of: A
     (robot.library.directory / "library.json").write_text("{")
     assert condition_of(drive.status) is Condition.HARDWARE_ERROR
     drive.close()
+
+
+def test_the_changer_is_described(robot: Any) -> None:
+    (changer,) = robot.driver.discover_changers()
+    assert (changer.address, changer.physical_path) == ("changer", "v.64")
+    assert (changer.vendor, changer.product) == ("TAPEKIT", "VIRTUAL-LIBRARY")
+    assert changer.serial == "5E1A1L00"
+
+
+@pytest.mark.parametrize("address", ["0", "", "changer0"])
+def test_another_changer_is_no_device(robot: Any, condition_of: Any, address: str) -> None:
+    assert condition_of(lambda: robot.driver.open_changer(address)) is Condition.NO_DEVICE
+
+
+def test_a_drive_has_a_door_that_says_the_same_of_it(robot: Any) -> None:
+    drive = robot.driver.open_drive("1")
+    assert drive.door.address == (0, 1, 0)
+    serial = drive.door.execute(bytes.fromhex("12 01 80 00 ff 00"), data_in=255).data[4:]
+    assert serial.decode() == robot.driver.discover()[1].serial
+    drive.close()

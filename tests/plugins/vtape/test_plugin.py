@@ -6,6 +6,7 @@ import tomllib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+import pytest
 
 from tapekit.hookspecs.lifecycle import InitSite
 from tapekit.hookspecs.tape_driver import OpenMode
@@ -36,6 +37,42 @@ def test_a_new_site_has_a_library_that_the_stack_uses(
     tape = inventory.open("rst1a", OpenMode.READ, "test")
     assert tape.drive.status().position == (0, 1)
     tape.close()
+
+
+@pytest.mark.requirement("R061")
+@pytest.mark.requirement("R062")
+def test_an_unload_device_goes_through_the_library(
+    assembled: Callable[..., StackKernel], tmp_path: Path
+) -> None:
+    """Two drives hold the first cartridges, so the third one follows the first."""
+    table = VtapePlugin.init_part(InitSite(tmp_path, "127.0.0.1", 10000)).settings
+    kernel = assembled(TapeDevicesPlugin, VtapePlugin, tables=f"[vtape]\n{table}")
+    inventory = kernel.tape_inventory
+    assert inventory is not None
+    for text in (b"one", b"two"):
+        tape = inventory.open("urst0a", OpenMode.READ_WRITE, "test")
+        tape.drive.write_records([memoryview(text)], 3)
+        tape.close()
+    changer = inventory.open_changer("mc0", "test")
+    state = {one.address: one.volume_tag for one in changer.changer.elements() if one.is_full}
+    assert state == {
+        256: "VT0004",
+        257: "VT0002",
+        1024: "VT0001",
+        1026: "VT0003",
+        1028: "VT0005",
+        1029: "VT0006",
+        1030: "VT0007",
+        1031: "VT0008",
+    }
+    changer.changer.move(256, 1027)
+    for slot, text in ((1024, b"one"), (1026, b"two")):
+        changer.changer.move(slot, 256)
+        tape = inventory.open("nrst0a", OpenMode.READ, "test")
+        assert tape.drive.read_record(3) == text
+        tape.close()
+        changer.changer.move(256, slot)
+    changer.close()
 
 
 def test_a_second_init_leaves_the_library_alone(tmp_path: Path) -> None:

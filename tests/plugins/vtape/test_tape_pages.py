@@ -1,0 +1,171 @@
+"""Mode, log and density pages of a virtual drive."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from tapekit.hookspecs.tape_driver import DriveStatus, TapePosition
+from tapekit.scsi.cdb import tape_command
+from tapekit.scsi.log import (
+    CAPACITY_PAGE,
+    SEQUENTIAL_PAGE,
+    TAPE_ALERT_PAGE,
+    decode_alerts,
+    decode_log,
+)
+from tapekit.scsi.mode import BlockDescriptor, ModeData, ModePage, decode_mode, encode_mode
+from tapekit_vtape.tape_pages import TapeModes, densities, log_page
+from tapekit_vtape.target import Refusal, Request
+
+STATUS = DriveStatus(
+    has_tape=True,
+    write_protected=False,
+    position=TapePosition(0, 0),
+    block_size=0,
+    soft_errors=0,
+    total_bytes=100 << 20,
+    remaining_bytes=40 << 20,
+)
+EMPTY = msgspec.structs.replace(STATUS, has_tape=False, total_bytes=None, remaining_bytes=None)
+LIMIT = 1 << 20
+
+
+@pytest.fixture
+def modes() -> TapeModes:
+    return TapeModes(lambda: STATUS, LIMIT)
+
+
+def request(name: str, data: bytes = b"", **values: int) -> Request:
+    command = tape_command(name)
+    return Request(command.parse(command.build(**values)), data)
+
+
+def sensed(modes: TapeModes, **values: int) -> ModeData:
+    short = decode_mode(modes.sense_6(request("MODE SENSE(6)", **values)).data, is_long=False)
+    long = decode_mode(modes.sense_10(request("MODE SENSE(10)", **values)).data, is_long=True)
+    assert short == long
+    return short
+
+
+def select(modes: TapeModes, data: ModeData, *, is_long: bool = False) -> None:
+    encoded = encode_mode(data, is_long=is_long)
+    length = len(encoded)
+    if is_long:
+        answer = modes.select_10(request("MODE SELECT(10)", encoded, list_length=length))
+    else:
+        answer = modes.select_6(request("MODE SELECT(6)", encoded, list_length=length))
+    assert answer.written == length
+
+
+def code_of(refusal: pytest.ExceptionInfo[Refusal]) -> str:
+    return str(refusal.value.sense).partition(",")[0]
+
+
+def test_the_drive_looks_like_lto(modes: TapeModes) -> None:
+    found = sensed(modes, page=0x3F)
+    assert found.descriptor == BlockDescriptor(0x5A, 0)
+    assert (found.medium_type, found.buffered_mode, found.is_protected) == (0x68, 1, False)
+    assert [page.code for page in found.pages] == [0x0F, 0x10, 0x11, 0x1C]
+    assert TapeModes(lambda: EMPTY, LIMIT).sense_6(request("MODE SENSE(6)")).data[1] == 0
+
+
+def test_one_page_can_be_asked_for(modes: TapeModes) -> None:
+    assert [page.code for page in sensed(modes, page=0x0F).pages] == [0x0F]
+    assert sensed(modes).pages == ()
+    assert sensed(modes, page=0x10, no_descriptor=1).descriptor is None
+
+
+def test_compression_is_neither_on_nor_possible(modes: TapeModes) -> None:
+    (page,) = sensed(modes, page=0x0F).pages
+    assert page.body[0] & 0xC0 == 0
+
+
+def test_no_page_can_be_changed_and_says_so(modes: TapeModes) -> None:
+    for page in sensed(modes, page=0x3F, control=1).pages:
+        assert not any(page.body)
+
+
+@pytest.mark.parametrize(
+    "values", [{"page": 0x1D}, {"page": 0x0F, "subpage": 1}, {"page": 0x0F, "control": 3}]
+)
+def test_pages_that_there_are_not_are_refused(modes: TapeModes, values: dict[str, int]) -> None:
+    with pytest.raises(Refusal) as refusal:
+        sensed(modes, **values)
+    assert code_of(refusal) == "5/24/00"
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+@pytest.mark.parametrize("density", [0, 0x7F, 0x5A])
+def test_a_block_length_is_set_and_reset(modes: TapeModes, is_long: bool, density: int) -> None:
+    wanted = ModeData(buffered_mode=1, descriptor=BlockDescriptor(density, 512))
+    select(modes, wanted, is_long=is_long)
+    assert sensed(modes).descriptor == BlockDescriptor(0x5A, 512)
+    assert sensed(modes, control=2).descriptor == BlockDescriptor(0x5A, 0)
+    modes.reset()
+    assert modes.block_length == 0
+
+
+def test_what_was_sensed_may_be_sent_back(modes: TapeModes) -> None:
+    select(modes, sensed(modes, page=0x3F))
+    assert modes.block_length == 0
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        ModeData(descriptor=BlockDescriptor(0x58, 0)),
+        ModeData(descriptor=BlockDescriptor(0, LIMIT + 1)),
+        ModeData(pages=(ModePage(0x0F, bytes((0x80,)) + bytes(13)),)),
+        ModeData(pages=(ModePage(0x1D, bytes(18)),)),
+    ],
+)
+def test_what_cannot_be_changed_is_refused(modes: TapeModes, data: ModeData) -> None:
+    with pytest.raises(Refusal) as refusal:
+        select(modes, data)
+    assert code_of(refusal) == "5/26/00"
+    assert modes.block_length == 0
+
+
+def test_a_list_that_cannot_be_read_is_refused(modes: TapeModes) -> None:
+    with pytest.raises(Refusal) as refusal:
+        modes.select_6(request("MODE SELECT(6)", b"abc", list_length=3))
+    assert code_of(refusal) == "5/1A/00"
+    with pytest.raises(Refusal) as refusal:
+        modes.select_6(request("MODE SELECT(6)", b"", save=1))
+    assert code_of(refusal) == "5/24/00"
+
+
+def values_of(page: int, status: DriveStatus) -> dict[int, int]:
+    data = log_page(page, status, frozenset())
+    assert data is not None
+    return {code: int.from_bytes(value, "big") for code, value in decode_log(data, page)}
+
+
+def test_capacity_is_told_in_megabytes() -> None:
+    assert values_of(CAPACITY_PAGE, STATUS) == {1: 40, 2: 0, 3: 100, 4: 0}
+    assert values_of(CAPACITY_PAGE, EMPTY) == {1: 0, 2: 0, 3: 0, 4: 0}
+
+
+def test_what_is_used_is_told_in_megabytes() -> None:
+    assert values_of(SEQUENTIAL_PAGE, STATUS) == {4: 100, 5: 100, 7: 60, 0x100: 0}
+    assert values_of(SEQUENTIAL_PAGE, EMPTY)[7] == 0xFFFF_FFFF
+
+
+def test_no_alert_is_raised() -> None:
+    data: Any = log_page(TAPE_ALERT_PAGE, STATUS, frozenset())
+    assert decode_alerts(data) == frozenset()
+
+
+def test_pages_are_listed_and_others_are_none() -> None:
+    assert log_page(0, STATUS, frozenset()) == bytes.fromhex("00 00 0004 00 0c 2e 31")
+    assert log_page(0x17, STATUS, frozenset()) is None
+
+
+def test_the_density_is_that_of_the_modes() -> None:
+    data = densities(STATUS)
+    assert int.from_bytes(data[:2], "big") == len(data) - 2 == 54
+    assert data[4:6] == bytes((0x5A, 0x5A))
+    assert int.from_bytes(data[16:20], "big") == (100 << 20) // 10**6
