@@ -1,0 +1,1 @@
+"""Tape drives and media changers on iSCSI targets, reached in user space."""

@@ -1,0 +1,220 @@
+"""The driver of drives and changers on iSCSI targets.
+
+Every look logs in to each target, asks it for its logical units and each of
+them for its name. A device is opened through a login of its own, and only if
+it is the one that was found there. The one rule: a target that does not
+answer fails the look as a whole, because leaving it out would give the names
+of its drives to others.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit.hookspecs.media_changer import ChangerDescription
+from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeError
+from tapekit.scsi.door import ScsiAddress
+from tapekit.scsi.inquiry import DeviceType
+from tapekit.scsi_devices.changer import CdbChanger
+from tapekit.scsi_devices.drive import CdbDrive
+from tapekit_scsi_iscsi.credentials import read_credentials
+from tapekit_scsi_iscsi.door import IscsiDoor
+from tapekit_scsi_iscsi.errors import CATALOGUE
+from tapekit_scsi_iscsi.identity import identify, logical_unit, report_luns
+from tapekit_scsi_iscsi.library import Context, LibraryFailure, Login, load_library
+from tapekit_scsi_iscsi.settings import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from tapekit_scsi_iscsi.door import Connection
+    from tapekit_scsi_iscsi.identity import Identity
+    from tapekit_scsi_iscsi.settings import ScsiIscsiSettings
+
+__all__ = ["ScsiIscsiDriver", "log_in"]
+
+_FORMAT: Final = "as the drive is set"
+"""What each compression letter means to a drive of which nothing more is known."""
+
+
+def log_in(login: Login) -> Connection:
+    """A login through libiscsi.
+
+    :raises LibraryFailure: the target cannot be reached, or refuses.
+    :raises TapekitError: libiscsi is missing.
+    """
+    return Context(load_library(), login)
+
+
+class _Found(NamedTuple):
+    """A device and its place."""
+
+    target: int
+    lun: int
+    identity: Identity
+
+    @property
+    def address(self) -> str:
+        return f"{self.target}.{self.lun}"
+
+
+@final
+class ScsiIscsiDriver:
+    """A :class:`tapekit.hookspecs.tape_driver.TapeDriver` and a
+    :class:`tapekit.hookspecs.media_changer.ChangerDriver`.
+    """
+
+    scheme: Final = "iscsi"
+
+    def __init__(
+        self, settings: ScsiIscsiSettings, connect: Callable[[Login], Connection] = log_in
+    ) -> None:
+        """:param connect: logs in to a target."""
+        self._settings: Final = settings
+        self._targets: Final = [parse_target(text) for text in settings.targets]
+        self._connect: Final = connect
+        self._credentials: Path | None = None
+        self._known: dict[str, _Found] = {}
+        """What was found at each address when somebody looked last."""
+
+    def settle(self, base_directory: Path) -> None:
+        """Take a relative file from here instead of the working directory."""
+        if self._settings.credentials is not None:
+            self._credentials = base_directory / self._settings.credentials
+
+    def discover(self) -> Sequence[DriveDescription]:
+        """See :meth:`TapeDriver.discover`.
+
+        :raises TapekitError: a target does not answer, or libiscsi is missing.
+        """
+        return [
+            DriveDescription(
+                address=found.address,
+                physical_path=_path(found.target, found.lun),
+                vendor=found.identity.inquiry.vendor,
+                product=found.identity.inquiry.product,
+                revision=found.identity.inquiry.revision,
+                serial=found.identity.serial,
+                formats=dict.fromkeys("lmha", _FORMAT),
+            )
+            for found in self._look(DeviceType.TAPE)
+        ]
+
+    def discover_changers(self) -> Sequence[ChangerDescription]:
+        """See :meth:`ChangerDriver.discover_changers`.
+
+        :raises TapekitError: a target does not answer, or libiscsi is missing.
+        """
+        return [
+            ChangerDescription(
+                address=found.address,
+                physical_path=_path(found.target, found.lun),
+                vendor=found.identity.inquiry.vendor,
+                product=found.identity.inquiry.product,
+                revision=found.identity.inquiry.revision,
+                serial=found.identity.serial,
+            )
+            for found in self._look(DeviceType.CHANGER)
+        ]
+
+    def open_drive(self, address: str) -> CdbDrive:
+        """See :meth:`TapeDriver.open_drive`."""
+        door, device = self._open(address)
+        try:
+            return CdbDrive(door, device, door.close)
+        except BaseException:
+            door.close()
+            raise
+
+    def open_changer(self, address: str) -> CdbChanger:
+        """See :meth:`ChangerDriver.open_changer`."""
+        door, device = self._open(address)
+        return CdbChanger(door, device, door.close)
+
+    def _look(self, kind: DeviceType) -> Sequence[_Found]:
+        found = [one for target in range(len(self._targets)) for one in self._devices(target)]
+        wanted = [one for one in found if one.identity.inquiry.type == kind]
+        self._known |= {one.address: one for one in wanted}
+        return wanted
+
+    def _devices(self, target: int) -> Iterator[_Found]:
+        """The devices of a target, in the order of their LUNs."""
+        asked = self._door(target, 0)
+        try:
+            luns = sorted(report_luns(asked, _path(target, 0)), key=logical_unit)
+        finally:
+            asked.close()
+        for lun in luns:
+            door = self._door(target, lun)
+            try:
+                identity = identify(door, _path(target, lun))
+            finally:
+                door.close()
+            if identity is not None:
+                yield _Found(target, lun, identity)
+
+    def _open(self, address: str) -> tuple[IscsiDoor, str]:
+        known = self._known.get(address)
+        if known is None:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "no-such-address",
+                condition=Condition.NO_DEVICE,
+                address=address,
+                known=", ".join(self._known) or "none",
+            )
+        device = _path(known.target, known.lun)
+        door = self._door(known.target, known.lun)
+        try:
+            _check_identity(identify(door, device), known.identity, device)
+        except BaseException:
+            door.close()
+            raise
+        return door, device
+
+    def _door(self, target: int, lun: int) -> IscsiDoor:
+        wanted, settings = self._targets[target], self._settings
+        chap = None
+        if self._credentials is not None:
+            chap = read_credentials(self._credentials).get(wanted.name)
+        try:
+            connection = self._connect(
+                Login(settings.initiator, wanted, chap, settings.login_timeout_s)
+            )
+        except LibraryFailure as failure:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "no-login",
+                condition=Condition.NO_DEVICE,
+                target=wanted.name,
+                portal=wanted.portal,
+                reason=str(failure),
+            ) from failure
+        address = ScsiAddress(0, target, logical_unit(lun))
+        return IscsiDoor(connection, _path(target, lun), address, lun)
+
+
+def _check_identity(present: Identity | None, known: Identity, device: str) -> None:
+    """Whether a device is the one that was found before."""
+    if present is None:
+        raise CATALOGUE.raised_as(
+            TapeError, "gone", condition=Condition.NO_DEVICE, device=device, serial=known.serial
+        )
+    if (present.inquiry.type, present.serial) != (known.inquiry.type, known.serial):
+        raise CATALOGUE.raised_as(
+            TapeError,
+            "another-device",
+            condition=Condition.NO_DEVICE,
+            device=device,
+            serial=known.serial,
+            present=present.serial,
+        )
+
+
+def _path(target: int, lun: int) -> str:
+    """The physical path name: the target's place among the settings, and the
+    LUN unless it is 0.
+    """
+    unit = logical_unit(lun)
+    return f"i.{target}L{unit}" if unit else f"i.{target}"

@@ -1,0 +1,109 @@
+"""Devices are found on targets, and opened only if they are those that were found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.testing import bytes_of
+from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
+from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, Target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tapekit.segments import Piece
+
+NAME = "iqn.2026-11.net.example:tapes"
+
+
+def driver_for(target: Any, *, looks: bool = True, **settings: Any) -> ScsiIscsiDriver:
+    urls = (f"iscsi://10.0.0.7/{NAME}",)
+    made = ScsiIscsiDriver(
+        ScsiIscsiSettings(initiator="iqn.2026-11.x:me", targets=urls, **settings), target.connect
+    )
+    if looks:
+        made.discover()
+        made.discover_changers()
+    return made
+
+
+def test_devices_are_found_by_type(target: Any) -> None:
+    driver = driver_for(target)
+    drives = [(d.address, d.physical_path, d.serial) for d in driver.discover()]
+    assert drives == [("0.1", "i.0L1", "S1D00"), ("0.16684", "i.0L300", "S1D01")]
+    changers = [(c.address, c.physical_path, c.serial) for c in driver.discover_changers()]
+    assert changers == [("0.0", "i.0", "S1L00")]
+    assert all(one.is_destroyed for one in target.connections)
+
+
+def test_every_look_looks_anew(target: Any) -> None:
+    driver = driver_for(target)
+    del target.units[1]
+    assert [d.address for d in driver.discover()] == ["0.16684"]
+
+
+def test_a_drive_is_opened_and_let_go(target: Any) -> None:
+    drive = driver_for(target).open_drive("0.1")
+    pieces: list[Piece] = [memoryview(b"words" * 10)]
+    assert drive.write_records(pieces, 10) == 5
+    drive.rewind()
+    into = memoryview(bytearray(100))
+    assert bytes_of(drive.read_records(into, 100, 10).pieces) == b"words" * 10
+    assert not target.connections[-1].is_destroyed
+    drive.close()
+    assert target.connections[-1].is_destroyed
+
+
+def test_a_changer_is_opened_and_let_go(target: Any) -> None:
+    changer = driver_for(target).open_changer("0.0")
+    assert [e.volume_tag for e in changer.elements() if e.is_full] == ["T00001"]
+    assert changer.door is not None
+    assert changer.door.address == (0, 0, 0)
+    changer.close()
+    assert target.connections[-1].is_destroyed
+
+
+def test_an_address_that_nobody_has_found_is_refused(target: Any) -> None:
+    with pytest.raises(TapeError, match=r"no iSCSI device with the address 0\.1; found were: none"):
+        driver_for(target, looks=False).open_drive("0.1")
+    with pytest.raises(TapeError, match=r"found were: 0\.1, 0\.16684, 0\.0"):
+        driver_for(target).open_changer("1.0")
+
+
+def test_a_device_that_is_gone_is_not_opened(target: Any) -> None:
+    driver = driver_for(target)
+    del target.units[1]
+    with pytest.raises(TapeError, match=r"i\.0L1 is gone.*S1D00") as caught:
+        driver.open_drive("0.1")
+    assert caught.value.condition is Condition.NO_DEVICE
+    assert target.connections[-1].is_destroyed
+
+
+def test_another_device_in_its_place_is_not_opened(target: Any) -> None:
+    driver = driver_for(target)
+    target.units[1] = target.units[0x4000 | 300]
+    with pytest.raises(TapeError, match="its serial number is S1D01, no longer S1D00") as caught:
+        driver.open_drive("0.1")
+    assert caught.value.condition is Condition.NO_DEVICE
+    assert target.connections[-1].is_destroyed
+
+
+def test_a_target_that_refuses_fails_the_look(target: Any) -> None:
+    target.refusal = "target not found"
+    with pytest.raises(TapeError, match=f"target {NAME} at 10.0.0.7:3260: target not found"):
+        driver_for(target)
+
+
+def test_credentials_go_to_their_target(target: Any, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.toml"
+    file.write_text(f'["{NAME}"]\nuser = "me"\npassword = "words"\n')
+    file.chmod(0o600)
+    driver = driver_for(target, looks=False, credentials="secrets.toml", login_timeout_s=7)
+    driver.settle(tmp_path)
+    driver.discover()
+    login = target.logins[0]
+    assert (login.target, login.timeout_s) == (Target("10.0.0.7:3260", NAME), 7)
+    assert login.chap.password == "words"
