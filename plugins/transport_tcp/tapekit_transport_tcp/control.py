@@ -47,6 +47,11 @@ class TcpControlStream:
         self._peer: Final = _endpoint(stream.socket.getpeername())
 
     @property
+    def byte_stream(self) -> trio.SocketStream:
+        """What carries the bytes, for a transport that wraps them."""
+        return self._stream
+
+    @property
     def local(self) -> Endpoint:
         """Our address on this connection."""
         return self._local
@@ -60,6 +65,11 @@ class TcpControlStream:
     def is_private(self) -> bool:
         """Whether the bytes stay on this machine."""
         return ipaddress.ip_address(self._peer.host).is_loopback
+
+    @property
+    def svms(self) -> frozenset[str]:
+        """All: the standard service is not limited."""
+        return frozenset()
 
     async def receive_some(self) -> bytes:
         """See :meth:`ControlStream.receive_some`."""
@@ -76,10 +86,14 @@ class TcpControlStream:
 
 @final
 class TcpControlTransport:
-    """Listens on the addresses of the setting ``listen``."""
+    """Listens on the addresses of the setting ``listen``.
 
-    def __init__(self, settings: TransportTcpSettings) -> None:
+    :param owner: the plugin whose setting it is, for what operators read.
+    """
+
+    def __init__(self, settings: TransportTcpSettings, owner: str = "transport_tcp") -> None:
         self._settings: Final = settings
+        self._owner: Final = owner
 
     @property
     def name(self) -> str:
@@ -118,7 +132,7 @@ class TcpControlTransport:
                 endpoint.port, host=endpoint.host, backlog=self._settings.backlog
             )
         except OSError as error:
-            raise _bind_error(endpoint, error) from error
+            raise _bind_error(endpoint, error, self._owner) from error
 
     async def _handle(
         self, handler: Callable[[ControlStream], Awaitable[None]], stream: trio.SocketStream
@@ -135,19 +149,20 @@ class TcpControlTransport:
             _LOG.exception("control connection from %s: closed after an error", control.peer)
 
 
-def _bind_error(endpoint: Endpoint, error: OSError) -> TapekitError:
+def _bind_error(endpoint: Endpoint, error: OSError, owner: str) -> TapekitError:
     """Tell apart what an administrator can act on."""
+    reason = error.strerror
     if isinstance(error, socket.gaierror):
-        return CATALOGUE.error("host-not-found", address=endpoint, reason=error.strerror)
+        return CATALOGUE.error("host-not-found", address=endpoint, reason=reason, owner=owner)
     match error.errno:
         case errno.EADDRINUSE:
-            return CATALOGUE.error("address-in-use", address=endpoint)
+            return CATALOGUE.error("address-in-use", address=endpoint, owner=owner)
         case errno.EACCES | errno.EPERM:
-            return CATALOGUE.error("port-not-permitted", address=endpoint)
+            return CATALOGUE.error("port-not-permitted", address=endpoint, owner=owner)
         case errno.EADDRNOTAVAIL:
-            return CATALOGUE.error("address-not-here", address=endpoint)
+            return CATALOGUE.error("address-not-here", address=endpoint, owner=owner)
         case _:
-            return CATALOGUE.error("cannot-listen", address=endpoint, reason=error.strerror)
+            return CATALOGUE.error("cannot-listen", address=endpoint, reason=reason, owner=owner)
 
 
 def _endpoint(address: tuple[str, int]) -> Endpoint:

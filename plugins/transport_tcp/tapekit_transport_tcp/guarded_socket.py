@@ -23,14 +23,14 @@ import termios
 # The data path is threads by design: a lock is what makes "the last call
 # that leaves" true. No other module of the TCP kind needs one.
 import threading  # noqa: TID251
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, Protocol, final
 
 from tapekit.segments import ConnectionBroken
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["GuardedSocket"]
+__all__ = ["GuardedSocket", "StreamSocket"]
 
 _RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 """``struct linger``: on, 0 seconds. Closing then sends a reset and drops
@@ -40,6 +40,49 @@ _LONGEST_CHECK_MS: Final = 250
 _SCRATCH_BYTES: Final = 4096
 
 
+class StreamSocket(Protocol):
+    """What a guarded socket needs of a socket, which may have a layer of its
+    own between the bytes and the network.
+
+    The calls are those of :class:`socket.socket`, none of which waits. Where
+    one cannot go on it raises BlockingIOError and is made again once the
+    descriptor is writable (``sendmsg``, ``shutdown``) or readable. With
+    ``recv`` another thread may come in between.
+    """
+
+    def fileno(self) -> int:
+        """The descriptor, for ``poll``."""
+        ...
+
+    def setblocking(self, flag: bool, /) -> None:
+        """Called with ``False``, once."""
+        ...
+
+    def setsockopt(self, level: int, option: int, value: bytes, /) -> None:
+        """As of the socket."""
+        ...
+
+    def sendmsg(self, buffers: Sequence[memoryview], /) -> int:
+        """Send some of the bytes, at least one; made again with the same."""
+        ...
+
+    def recv_into(self, buffer: bytearray | memoryview, /) -> int:
+        """Receive some bytes; 0 at the end that the other side has told."""
+        ...
+
+    def recv(self, count: int, /) -> bytes:
+        """The same, into bytes of its own."""
+        ...
+
+    def shutdown(self, how: int, /) -> None:
+        """Tell the other side that nothing more will be sent."""
+        ...
+
+    def close(self) -> None:
+        """Let the descriptor go, without a word."""
+        ...
+
+
 @final
 class GuardedSocket:
     """Owns ``connected`` from here on, and makes it non-blocking.
@@ -47,7 +90,7 @@ class GuardedSocket:
     :raises OSError: no descriptor is left; the socket is then closed.
     """
 
-    def __init__(self, connected: socket.socket) -> None:
+    def __init__(self, connected: StreamSocket) -> None:
         self._socket: Final = connected
         self._lock: Final = threading.Lock()
         self._users = 0
@@ -105,6 +148,19 @@ class GuardedSocket:
                 except BlockingIOError:
                     self._wait(self._readable)
 
+    def has_peer_left(self) -> bool:
+        """Whether nothing can come from the other side any more.
+
+        For a socket that is only sent on: what comes is dropped, and an end
+        of what comes is the end of the connection. Never waits, and leaves
+        the polls to the one thread that uses the socket.
+        """
+        try:
+            with self._in_use():
+                return not self._socket.recv(_SCRATCH_BYTES)
+        except ConnectionBroken as broken:
+            return not isinstance(broken.__cause__, BlockingIOError)
+
     def finish(self) -> None:
         """End the sending direction and wait until all of it has arrived.
 
@@ -115,7 +171,7 @@ class GuardedSocket:
         :raises ConnectionBroken: the other side broke off before.
         """
         with self._in_use():
-            self._socket.shutdown(socket.SHUT_WR)
+            self._tell_end()
             patience_ms = 1
             while not (self._has_peer_closed(patience_ms) or self._unacknowledged() == 0):
                 patience_ms = min(2 * patience_ms, _LONGEST_CHECK_MS)
@@ -162,6 +218,13 @@ class GuardedSocket:
         finally:
             self._socket.close()
             os.close(self._wake)
+
+    def _tell_end(self) -> None:
+        while True:
+            try:
+                return self._socket.shutdown(socket.SHUT_WR)
+            except BlockingIOError:
+                self._wait(self._writable)
 
     def _poll_for(self, event: int) -> select.poll:
         poll = select.poll()

@@ -14,6 +14,8 @@ from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit.hookspecs.transport import Endpoint
 from tapekit_transport_tcp.addresses import listen_endpoints, require_order
 from tapekit_transport_tcp.control import TcpControlTransport
+from tapekit_transport_tcp.families import IPV4, IPV6
+from tapekit_transport_tcp.interfaces import require_numeric
 from tapekit_transport_tcp.ring import LocalTransport
 from tapekit_transport_tcp.settings import TransportTcpSettings
 from tapekit_transport_tcp.tcp import TcpTransport
@@ -29,7 +31,7 @@ __all__ = ["TransportTcpPlugin"]
 
 @final
 class TransportTcpPlugin:
-    """Control listeners on TCP, and data connections LOCAL and TCP."""
+    """Control listeners on TCP, and data connections LOCAL, TCP and TCP_IPV6."""
 
     manifest: ClassVar[Manifest] = Manifest(
         name="transport_tcp",
@@ -50,6 +52,7 @@ class TransportTcpPlugin:
         """Judge the addresses before anything runs."""
         listen_endpoints(self._settings.listen)
         require_order(self._settings.data_ports)
+        require_numeric(self._settings.interfaces)
 
     @hookimpl
     def tapekit_register_control_transports(self) -> Sequence[ControlTransport]:
@@ -58,5 +61,9 @@ class TransportTcpPlugin:
 
     @hookimpl
     def tapekit_register_data_transports(self) -> Sequence[DataTransport]:
-        """Offer the kinds LOCAL and TCP."""
-        return (LocalTransport(self._settings.ring_buffers), TcpTransport(self._settings))
+        """Offer the kinds LOCAL, TCP and TCP_IPV6."""
+        return (
+            LocalTransport(self._settings.ring_buffers),
+            TcpTransport(self._settings, IPV4),
+            TcpTransport(self._settings, IPV6),
+        )

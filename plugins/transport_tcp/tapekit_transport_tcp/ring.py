@@ -19,7 +19,12 @@ from tapekit.segments import BUFFER_BYTES, Batch, ConnectionBroken
 from tapekit_transport_tcp.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from tapekit.hookspecs.transport import DataConnection, DataListener, Endpoint
+    from tapekit.hookspecs.transport import (
+        Credentials,
+        DataConnection,
+        DataListener,
+        Endpoint,
+    )
     from tapekit.segments import DataSink, DataSource
 
 __all__ = ["LocalConnection", "LocalTransport", "Ring"]
@@ -143,6 +148,11 @@ class Ring:
             self.abort()
 
     @property
+    def is_broken(self) -> bool:
+        """Whether either end has broken the ring."""
+        return self._is_broken
+
+    @property
     def _is_over(self) -> bool:
         return self._is_broken or self._is_finished
 
@@ -192,6 +202,10 @@ class LocalConnection:
         """The reading end."""
         return self._incoming
 
+    def has_peer_left(self) -> bool:
+        """See :meth:`DataConnection.has_peer_left`."""
+        return self._outgoing.is_broken
+
     def abort(self) -> None:
         """See :meth:`DataConnection.abort`; breaks both directions."""
         self._outgoing.abort()
@@ -227,7 +241,11 @@ class LocalTransport:
         """
         raise CATALOGUE.error("local-only")
 
-    async def connect(self, endpoint: Endpoint) -> DataConnection:  # noqa: ARG002 - as specified
+    async def connect(
+        self,
+        endpoint: Endpoint,  # noqa: ARG002 - as specified
+        credentials: Credentials = (),  # noqa: ARG002 - as specified
+    ) -> DataConnection:
         """Nothing to connect to.
 
         :raises TapekitError: always.

@@ -7,14 +7,18 @@ checked when the stack is assembled.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta, Struct
 
-__all__ = ["Port", "TransportTcpSettings"]
+__all__ = ["InterfaceRole", "Port", "TransportTcpSettings"]
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 """A TCP port that somebody can connect to."""
+
+
+InterfaceRole: TypeAlias = Literal["data", "node-mgmt", "cluster-mgmt", "intercluster"]
+"""What a network interface is for, as ``-preferred-interface-role`` says it."""
 
 
 class TransportTcpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -35,6 +39,14 @@ class TransportTcpSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     data_ports: tuple[Port, Port] | None = None
     """First and last port for data connections that wait for the other
     side, for firewalls; unset means any free port."""
+    interfaces: dict[InterfaceRole, tuple[str, ...]] = {}
+    """Numeric addresses of this machine by the role of their interface:
+    data, node-mgmt, cluster-mgmt or intercluster."""
+    preferred_interface_role: tuple[InterfaceRole, ...] = ()
+    """Roles of interfaces for data connections, best first: an address with
+    the first role that has one of the right family is used, and without any
+    there is no data connection. Unset means the address of the control
+    connection."""
     ring_buffers: Annotated[int, Meta(ge=2, le=1024)] = 8
     """Buffers of 1 MiB between the two ends of a data connection."""
     send_extents: Literal["copy", "sendfile"] = "copy"

@@ -1,35 +1,38 @@
-"""Data connections over TCP: the kind TCP.
+"""Data connections over TCP: the kinds TCP and TCP_IPV6.
 
 Listening, accepting and connecting happen in trio; a connection that stands
-leaves trio and goes to a worker thread with its blocking ends. Addresses
-are numeric, so that nothing here waits for a name service. The one rule:
-from the system call that makes a descriptor to the object that owns it
-there is no await, so that no cancellation loses one.
+leaves trio and goes to a worker thread with its blocking ends. The two kinds
+differ in nothing but the addresses, which are numeric, so that nothing here
+waits for a name service. The one rule: from the system call that makes a
+descriptor to the object that owns it there is no await, so that no
+cancellation loses one.
 """
 
 from __future__ import annotations
 
 import errno
-import ipaddress
 import logging
 import socket
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import trio
 
 from tapekit.hookspecs.transport import Endpoint
 from tapekit_transport_tcp.errors import CATALOGUE
+from tapekit_transport_tcp.families import IPV4, Family
 from tapekit_transport_tcp.guarded_socket import GuardedSocket
+from tapekit_transport_tcp.interfaces import own_address
 from tapekit_transport_tcp.socket_options import set_options
 from tapekit_transport_tcp.tcp_ends import TcpSink, TcpSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tapekit.hookspecs.transport import DataConnection
+    from tapekit.hookspecs.transport import Credentials, DataConnection
+    from tapekit_transport_tcp.guarded_socket import StreamSocket
     from tapekit_transport_tcp.settings import TransportTcpSettings
 
-__all__ = ["TcpConnection", "TcpListener", "TcpTransport"]
+__all__ = ["TcpConnection", "TcpListener", "TcpPeer", "TcpTransport"]
 
 _LOG: Final = logging.getLogger("tapekit.transport_tcp")
 _ANY_PORT: Final = 0
@@ -40,7 +43,7 @@ class TcpConnection:
     """A connected socket with its two blocking ends."""
 
     def __init__(
-        self, connected: socket.socket, peer: Endpoint, settings: TransportTcpSettings
+        self, connected: StreamSocket, peer: Endpoint, settings: TransportTcpSettings
     ) -> None:
         self._socket: Final = GuardedSocket(connected)
         self._peer: Final = peer
@@ -66,6 +69,10 @@ class TcpConnection:
             self._source = TcpSource(self._socket, self._settings.ring_buffers)
         return self._source
 
+    def has_peer_left(self) -> bool:
+        """See :meth:`DataConnection.has_peer_left`."""
+        return self._socket.has_peer_left()
+
     def abort(self) -> None:
         """See :meth:`DataConnection.abort`; the other side sees a reset."""
         self._socket.end(reset=True)
@@ -77,6 +84,15 @@ class TcpConnection:
         reader may leave early: what it did not take resets the writer.
         """
         self._socket.end(reset=self._sink is not None and not self._sink.is_finished)
+
+
+@final
+class TcpPeer(NamedTuple):
+    """A connected socket outside of trio, and who is at its other side."""
+
+    socket: socket.socket
+    """Without blocking, and with the options of the settings."""
+    address: Endpoint
 
 
 @final
@@ -93,23 +109,34 @@ class TcpListener:
         """The one address where the peer may connect."""
         return (self._endpoint,)
 
+    @property
+    def credentials(self) -> Credentials:
+        """None: whoever connects first is the peer."""
+        return ()
+
     async def accept(self) -> DataConnection:
         """See :meth:`DataListener.accept`."""
+        peer = await self.next_peer()
+        self.close()
+        return TcpConnection(peer.socket, peer.address, self._settings)
+
+    async def next_peer(self) -> TcpPeer:
+        """Wait for somebody, and go on listening; the socket is the caller's.
+
+        :raises OSError: listening broke.
+        """
         while True:
             try:
                 stream = await self._listener.accept()
             except trio.ClosedResourceError:
                 raise OSError(errno.ECANCELED, "the listener was closed") from None
             try:
-                connection = _connection(stream.socket, self._settings)
+                return _taken_out(stream.socket, self._settings)
             except OSError as error:
                 if error.errno != errno.ENOTCONN:
                     raise
                 # A scanner that knocked and left must not use up the listener.
                 _LOG.info("a peer left before its data connection stood: %s", error)
-            else:
-                self.close()
-                return connection
 
     def close(self) -> None:
         """See :meth:`DataListener.close`; any number of times."""
@@ -118,51 +145,78 @@ class TcpListener:
 
 @final
 class TcpTransport:
-    """Makes connections over TCP and IPv4 (NDMP v4, addr_type TCP)."""
+    """Makes connections over TCP and one address family."""
 
-    def __init__(self, settings: TransportTcpSettings) -> None:
+    def __init__(self, settings: TransportTcpSettings, family: Family = IPV4) -> None:
         self._settings: Final = settings
+        self._family: Final = family
         self._turn = 0
 
     @property
     def kind(self) -> str:
         """The stem of NDMP's address type."""
-        return "TCP"
+        return self._family.kind
 
     def pair(self) -> tuple[DataConnection, DataConnection]:
         """Nothing inside the process.
 
         :raises TapekitError: always.
         """
-        raise CATALOGUE.error("not-inside")
+        raise CATALOGUE.error("not-inside", kind=self.kind)
 
     async def listen(self, host: str) -> TcpListener:
-        """Listen on a free port of ``host``, within the range if there is one.
+        """Listen on a free port of ``host``, or of an address with a preferred
+        role; within the range of ports if there is one.
 
-        :raises TapekitError: the host is not an IPv4 address of this
-            machine, or no port is free.
+        :raises TapekitError: there is no such address of the family, it is
+            not of this machine, or no port is free.
         """
-        _require_ipv4(host)
+        host = own_address(self._settings, self._family, host) or host
+        self._family.require(host)
         for port in self._ports():
-            listening = _listen_on(host, port)
+            listening = _listen_on(self._family, host, port)
             if listening is not None:
                 return TcpListener(listening, self._settings)
         low, high = self._settings.data_ports or (_ANY_PORT, _ANY_PORT)
         raise CATALOGUE.error("no-free-data-port", host=host, low=low, high=high)
 
-    async def connect(self, endpoint: Endpoint) -> TcpConnection:
-        """Connect within the time limit.
+    @property
+    def settings(self) -> TransportTcpSettings:
+        """How its connections behave."""
+        return self._settings
 
-        :raises TapekitError: nobody answered, or the host is not an IPv4
-            address.
+    async def connect(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials = (),  # noqa: ARG002 - the kind knows none
+    ) -> TcpConnection:
+        """Connect within the time limit, from an address with a preferred
+        role if roles are preferred.
+
+        :raises TapekitError: nobody answered, the host is not an address of
+            the family, or there is no address to connect from.
         """
-        _require_ipv4(endpoint.host)
-        limit_s = self._settings.connect_timeout_s
-        connecting = trio.socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        peer = await self.reach(endpoint)
         try:
+            return TcpConnection(peer.socket, peer.address, self._settings)
+        except OSError as error:
+            raise CATALOGUE.error("connect-refused", address=endpoint, reason=error) from error
+
+    async def reach(self, endpoint: Endpoint) -> TcpPeer:
+        """As :meth:`connect`, but the socket is the caller's.
+
+        :raises TapekitError: likewise.
+        """
+        self._family.require(endpoint.host)
+        own = own_address(self._settings, self._family, None)
+        limit_s = self._settings.connect_timeout_s
+        connecting = trio.socket.socket(self._family.number, socket.SOCK_STREAM)
+        try:
+            if own is not None:
+                await connecting.bind((own, _ANY_PORT))
             with trio.fail_after(limit_s):
                 await connecting.connect((endpoint.host, endpoint.port))
-            return _connection(connecting, self._settings)
+            return _taken_out(connecting, self._settings)
         except trio.TooSlowError:
             raise CATALOGUE.error("connect-timed-out", address=endpoint, limit_s=limit_s) from None
         except (OSError, OverflowError) as error:
@@ -184,19 +238,12 @@ class TcpTransport:
             yield low + self._turn % count
 
 
-def _require_ipv4(host: str) -> None:
-    try:
-        ipaddress.IPv4Address(host)
-    except ValueError:
-        raise CATALOGUE.error("not-ipv4", host=host) from None
-
-
-def _listen_on(host: str, port: int) -> socket.socket | None:
+def _listen_on(family: Family, host: str, port: int) -> socket.socket | None:
     """A listening socket, or ``None`` if the port is in use.
 
     :raises TapekitError: the system refuses for another reason.
     """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening = socket.socket(family.number, socket.SOCK_STREAM)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.setblocking(False)
@@ -210,10 +257,10 @@ def _listen_on(host: str, port: int) -> socket.socket | None:
     return listening
 
 
-def _connection(connected: trio.socket.SocketType, settings: TransportTcpSettings) -> TcpConnection:
-    """Take the connected socket out of trio.
+def _taken_out(connected: trio.socket.SocketType, settings: TransportTcpSettings) -> TcpPeer:
+    """Take a connected socket out of trio.
 
-    :raises OSError: the peer has gone, or no descriptor is left.
+    :raises OSError: the peer has gone.
     """
     try:
         peer = _endpoint(connected.getpeername())
@@ -221,8 +268,10 @@ def _connection(connected: trio.socket.SocketType, settings: TransportTcpSetting
     except BaseException:
         connected.close()
         raise
-    return TcpConnection(socket.socket(fileno=connected.detach()), peer, settings)
+    taken = socket.socket(fileno=connected.detach())
+    taken.setblocking(False)
+    return TcpPeer(taken, peer)
 
 
 def _endpoint(address: tuple[str, int]) -> Endpoint:
-    return Endpoint(*address)
+    return Endpoint(address[0], address[1])

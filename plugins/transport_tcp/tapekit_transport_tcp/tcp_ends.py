@@ -99,7 +99,7 @@ class TcpSink:
             if self._scratch_end == BUFFER_BYTES:
                 self._flush()
             count = min(extent.length - sent, BUFFER_BYTES - self._scratch_end)
-            self._read(Extent(extent.fd, extent.offset + sent, count))
+            self._read(extent.part(sent, sent + count))
             sent += count
 
     def _read(self, extent: Extent) -> None:

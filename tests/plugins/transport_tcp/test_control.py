@@ -244,6 +244,6 @@ async def test_a_name_without_address_is_told() -> None:
     ],
 )
 def test_each_refusal_of_the_system_has_its_row(number: int, row: str) -> None:
-    error = _bind_error(Endpoint("127.0.0.1", 1), OSError(number, os.strerror(number)))
+    error = _bind_error(Endpoint("127.0.0.1", 1), OSError(number, os.strerror(number)), "x")
     assert error.id == f"transport_tcp.{row}"
     assert "127.0.0.1:1" in str(error)

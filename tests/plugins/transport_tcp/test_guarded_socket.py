@@ -77,3 +77,28 @@ def test_an_error_of_the_socket_is_a_broken_connection_with_its_reason(
     guarded.finish()
     with pytest.raises(ConnectionBroken, match="Broken pipe"):
         guarded.send([memoryview(b"late")])
+
+
+class LateFarewell(socket.socket):
+    """Has no room for the end at first, as a layer with an end of its own may."""
+
+    attempts = 0
+
+    def shutdown(self, how: int, /) -> None:
+        self.attempts += 1
+        if self.attempts < 3:
+            raise BlockingIOError
+        super().shutdown(how)
+
+
+def test_an_end_that_finds_no_room_is_told_later() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        near = LateFarewell()
+        near.connect(server.getsockname())
+        far, _ = server.accept()
+    guarded = GuardedSocket(near)
+    guarded.finish()
+    assert near.attempts == 3
+    assert far.recv(1) == b""
+    guarded.end(reset=False)
+    far.close()

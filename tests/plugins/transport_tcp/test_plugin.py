@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def test_it_offers_one_listener_and_two_kinds_of_data_connections() -> None:
+def test_it_offers_one_listener_and_three_kinds_of_data_connections() -> None:
     plugin = TransportTcpPlugin(TransportTcpSettings())
     assert [one.name for one in plugin.tapekit_register_control_transports()] == ["tcp"]
-    assert [one.kind for one in plugin.tapekit_register_data_transports()] == ["LOCAL", "TCP"]
+    kinds = [one.kind for one in plugin.tapekit_register_data_transports()]
+    assert kinds == ["LOCAL", "TCP", "TCP_IPV6"]
 
 
 @pytest.mark.parametrize(
@@ -29,6 +30,8 @@ def test_it_offers_one_listener_and_two_kinds_of_data_connections() -> None:
         (TransportTcpSettings(listen=()), "no-listen-address"),
         (TransportTcpSettings(listen=("10000",)), "bad-listen-address"),
         (TransportTcpSettings(data_ports=(2, 1)), "bad-port-range"),
+        (TransportTcpSettings(interfaces={"data": ("host",)}), "bad-interface-address"),
+        (TransportTcpSettings(interfaces={"data": ("[::1]",)}), "bad-interface-address"),
     ],
 )
 def test_settings_are_judged_when_the_stack_is_assembled(

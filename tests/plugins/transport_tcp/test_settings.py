@@ -34,6 +34,8 @@ def test_a_table_as_toml_gives_it() -> None:
         {"data_ports": [1, 65536]},
         {"ring_buffers": 1},
         {"send_extents": "splice"},
+        {"interfaces": {"lif": ["192.0.2.7"]}},
+        {"preferred_interface_role": ["lif"]},
     ],
 )
 def test_values_out_of_range_are_refused(table: dict[str, object]) -> None:

@@ -16,11 +16,13 @@ import trio.testing
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.transport import Endpoint
 from tapekit.segments import Batch, Extent
+from tapekit_transport_tcp.families import IPV4, IPV6
 from tapekit_transport_tcp.settings import TransportTcpSettings
 from tapekit_transport_tcp.tcp import TcpTransport
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.transport import DataConnection
+    from tapekit_transport_tcp.families import Family
     from tapekit_transport_tcp.tcp import TcpListener
 
 HOST = "127.0.0.1"
@@ -193,13 +195,68 @@ async def test_listen_on_an_address_of_another_machine_is_refused() -> None:
     assert open_descriptors() == before
 
 
-@pytest.mark.parametrize("host", ["::1", "localhost", ""])
-async def test_hosts_that_ndmp_cannot_carry_are_refused(host: str) -> None:
+@pytest.mark.parametrize(
+    ("family", "host"),
+    [
+        *((IPV4, host) for host in ("::1", "localhost", "")),
+        *((IPV6, host) for host in ("127.0.0.1", "::ffff:127.0.0.1", "localhost", "")),
+    ],
+)
+async def test_hosts_that_ndmp_cannot_carry_are_refused(family: Family, host: str) -> None:
+    one = TcpTransport(TransportTcpSettings(), family)
     with pytest.raises(TapekitError) as listening:
-        await transport().listen(host)
+        await one.listen(host)
     with pytest.raises(TapekitError) as connecting:
-        await transport().connect(Endpoint(host, 10000))
-    assert listening.value.id == connecting.value.id == "transport_tcp.not-ipv4"
+        await one.connect(Endpoint(host, 10000))
+    assert listening.value.id == connecting.value.id == "transport_tcp.not-of-family"
+
+
+@pytest.mark.requirement("R187")
+async def test_data_uses_an_address_with_a_preferred_role_on_both_sides() -> None:
+    one = transport(
+        interfaces={"data": ["127.0.0.3"], "intercluster": ["127.0.0.2"]},
+        preferred_interface_role=["intercluster", "data"],
+    )
+    accepted, connected = await joined(one)
+    assert accepted.peer is not None
+    assert connected.peer is not None
+    assert accepted.peer.host == connected.peer.host == "127.0.0.2"
+    accepted.close()
+    connected.close()
+
+
+@pytest.mark.requirement("R187")
+async def test_without_an_address_of_a_preferred_role_there_is_no_connection() -> None:
+    before = open_descriptors()
+    one = transport(interfaces={"data": ["::1"]}, preferred_interface_role=["data"])
+    for attempt in (one.listen(HOST), one.connect(Endpoint(HOST, 10000))):
+        with pytest.raises(TapekitError, match=r"preferred role \(data\) has an IPv4") as refused:
+            await attempt
+        assert refused.value.id == "transport_tcp.no-preferred-address"
+    assert open_descriptors() == before
+
+
+async def test_a_preferred_address_of_another_machine_makes_no_connection() -> None:
+    one = transport(interfaces={"data": ["192.0.2.1"]}, preferred_interface_role=["data"])
+    before = open_descriptors()
+    with pytest.raises(TapekitError, match=r"127\.0\.0\.1:9") as refused:
+        await one.connect(Endpoint(HOST, 9))
+    assert refused.value.id == "transport_tcp.connect-refused"
+    assert open_descriptors() == before
+
+
+async def test_a_writer_learns_that_its_reader_has_left() -> None:
+    reader, writer = await joined(transport())
+    assert not writer.has_peer_left()
+    writer.sink().put(Batch.of([memoryview(b"bytes")]))
+    assert not writer.has_peer_left()
+    reader.source()
+    reader.close()
+    with trio.fail_after(5):
+        while not writer.has_peer_left():
+            await trio.lowlevel.checkpoint()
+    writer.close()
+    assert writer.has_peer_left()
 
 
 @pytest.mark.parametrize("port", [0, 65536])

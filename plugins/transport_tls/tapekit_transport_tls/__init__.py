@@ -1,0 +1,1 @@
+"""TLS: secure control connections (the service ndmps), and private data connections."""
