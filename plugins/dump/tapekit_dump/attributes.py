@@ -13,15 +13,20 @@ import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
+    "ACLS",
     "BLOCK_MAGIC",
     "INODE_MAGIC",
     "SET_LIMIT",
     "decode_set",
     "encode_sets",
+    "without_acls",
 ]
+
+ACLS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_default", "security.NTACL"})
+"""Attributes that say who may do what."""
 
 SET_LIMIT: Final = 4096
 """Largest blob in bytes; Debian's restore loses the file after a larger one."""
@@ -169,6 +174,21 @@ def decode_set(blob: bytes | memoryview) -> tuple[dict[str, bytes], list[str]]:
         else:
             attributes[found[0]] = found[1]
     return attributes, problems
+
+
+def without_acls(sets: Sequence[bytes]) -> list[bytes]:
+    """The same sets without the ACLs in them. A set that cannot be read
+    whole stays as it is, so that whoever uses it finds that out.
+    """
+    kept: list[bytes] = []
+    for blob in sets:
+        found, problems = decode_set(blob)
+        if problems or ACLS.isdisjoint(found):
+            kept.append(blob)
+        else:
+            others = {name: value for name, value in found.items() if name not in ACLS}
+            kept += encode_sets(others, directory=False)[0]
+    return kept
 
 
 def _entries(data: bytes, at: int, base: int) -> Iterator[tuple[str, bytes] | str]:

@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
-from tapekit_dump.attributes import encode_sets
+from tapekit_dump.attributes import ACLS, encode_sets
 from tapekit_dump.backup_report import readable
 from tapekit_dump.errors import CATALOGUE
 
@@ -28,7 +28,6 @@ Locate: TypeAlias = Callable[[bytes], bytes]
 """Tells the path of a name in the directory that is being worked on; of the
 directory itself, if the name is empty."""
 
-_ACLS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_default", "security.NTACL"})
 _NO_ATTRIBUTES: Final = frozenset({errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS})
 
 
@@ -38,7 +37,7 @@ class AttributeReader:
 
     def __init__(self, report: BackupReport, *, with_acls: bool) -> None:
         self._report: Final = report
-        self._left_out: Final = frozenset() if with_acls else _ACLS
+        self._left_out: Final = frozenset() if with_acls else ACLS
         self.are_supported = True
         """Whether the file system has extended attributes, as far as is known."""
 

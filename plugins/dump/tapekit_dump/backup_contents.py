@@ -10,6 +10,7 @@ closed here, and not before the last extent of it has been used.
 from __future__ import annotations
 
 import os
+from collections import deque
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit_dump.backup_report import readable
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from tapekit_dump.headers import Inode
 
 __all__ = ["ContentWriter", "may_have_holes", "read_fully"]
+
+_KEPT: Final = 20_000
+"""Files that may be on the way: more than a ring can hold, so that those
+before them have been read."""
 
 _BLOCK_BYTES: Final = 512
 """The unit of ``st_blocks``, whatever the file system's own is."""
@@ -44,9 +49,17 @@ def read_fully(fd: int, into: memoryview, offset: int) -> int:
     return done
 
 
-def may_have_holes(status: os.stat_result) -> bool:
-    """Whether fewer blocks are in use than the size takes."""
-    return status.st_blocks * _BLOCK_BYTES < status.st_size
+def may_have_holes(fd: int, status: os.stat_result) -> bool:
+    """Whether fewer blocks are in use than the size takes, or there is a hole
+    all the same: blocks of attributes and those behind the end count too.
+    """
+    size = status.st_size
+    if status.st_blocks * _BLOCK_BYTES < size:
+        return True
+    try:
+        return size > 0 and os.lseek(fd, 0, os.SEEK_HOLE) < size
+    except OSError:
+        return False
 
 
 @final
@@ -59,6 +72,12 @@ class _OpenFile:
         self.path: Final = path
         self.has_extents = False
         self.is_reported = False
+        self.unread: OSError | None = None
+        """Why an extent could not be read, once somebody met that."""
+
+    def lost(self, _offset: int, _length: int, error: OSError) -> None:
+        """See :class:`tapekit.segments.Extent`; from the thread that reads."""
+        self.unread = error
 
 
 @final
@@ -69,6 +88,8 @@ class ContentWriter:
         self._stream: Final = stream
         self._report: Final = report
         self._extent_bytes: Final = extent_bytes
+        self._on_the_way: Final[deque[_OpenFile]] = deque()
+        """Files of which extents may not have been read yet."""
 
     def write(
         self, fd: int, number: int, inode: Inode, status: os.stat_result, path: bytes
@@ -79,13 +100,31 @@ class ContentWriter:
         """
         file = _OpenFile(fd, status.st_size, path)
         try:
-            self._write_spans(file, number, inode, has_holes=may_have_holes(status))
+            self._write_spans(file, number, inode, has_holes=may_have_holes(fd, status))
             self._look_again(file)
         finally:
             if file.has_extents:
                 self._stream.writer.close_when_used(fd)
+                self._on_the_way.append(file)
+                if len(self._on_the_way) > _KEPT:
+                    self._tell_of(self._on_the_way.popleft())
             else:
                 os.close(fd)
+
+    def settle(self) -> None:
+        """Wait until all extents have been read, and report those that could
+        not be.
+
+        :raises ConnectionBroken: the stream's other end broke off.
+        """
+        if self._on_the_way:
+            self._stream.writer.drain()
+        while self._on_the_way:
+            self._tell_of(self._on_the_way.popleft())
+
+    def _tell_of(self, file: _OpenFile) -> None:
+        if file.unread is not None:
+            self._unreadable(file, file.unread)
 
     def _write_spans(self, file: _OpenFile, number: int, inode: Inode, *, has_holes: bool) -> None:
         stream = self._stream
@@ -113,7 +152,7 @@ class ContentWriter:
         inside = min(length, file.size - offset)
         if inside >= self._extent_bytes:
             file.has_extents = True
-            writer.extent(file.fd, offset, inside)
+            writer.extent(file.fd, offset, inside, file.lost)
         else:
             self._read_in(file, offset, inside)
         writer.write(bytes(length - inside))

@@ -24,10 +24,12 @@ from tapekit_dump.plan import StepKind
 from tapekit_dump.small_files import PlainReading, ReadingSite, Stop
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import CtimeOf, ObjectStream
-    from tapekit_dump.plan import Plan, Step
+    from tapekit_dump.plan import Step
     from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["FileWriter"]
@@ -73,7 +75,7 @@ class FileWriter:
             loops = None
         self._begin_reading: Final = PlainReading if loops is None else loops.reading
 
-    def run(self, plan: Plan) -> None:
+    def run(self, plan: Iterable[Step]) -> None:
         """Append everything that the plan has names for.
 
         :raises ConnectionBroken: the stream's other end broke off.
@@ -86,6 +88,7 @@ class FileWriter:
                 else:
                     self._take(step)
                     self._stream.mark()
+            self._contents.settle()
         finally:
             self._descent.close()
 

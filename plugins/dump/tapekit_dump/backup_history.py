@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.data_engine import DirectoryEntry, FileHistory
+    from tapekit_dump.backup_offsets import OffsetCollector
     from tapekit_dump.headers import Header, Inode
 
 __all__ = ["HistoryBatches"]
@@ -31,6 +32,8 @@ class HistoryBatches:
     def __init__(self, history: FileHistory, root: int) -> None:
         self._history: Final = history
         self._names: Final[list[DirectoryEntry]] = [(b".", root, root), (b"..", root, root)]
+        self.offsets: OffsetCollector | None = None
+        """What the offset map is gathered in, if there is to be one."""
         self.nodes: Final[list[NodeEntry]] = []
         """Attributes that wait for :meth:`settle`; the loop for small files
         appends to it directly."""
@@ -92,6 +95,8 @@ class HistoryBatches:
 
     def flush(self) -> None:
         """Hand over all that is gathered."""
+        if self.offsets is not None:
+            self.offsets.note(self.nodes)
         _hand_over(self._names, self._history.add_directories)
         _hand_over(self.nodes, self._history.add_nodes)
 

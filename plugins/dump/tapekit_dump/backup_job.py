@@ -22,12 +22,16 @@ from tapekit_dump.backup_attributes import AttributeReader
 from tapekit_dump.backup_directories import write_directories
 from tapekit_dump.backup_files import FileWriter
 from tapekit_dump.backup_history import HistoryBatches
+from tapekit_dump.backup_offsets import OffsetCollector
 from tapekit_dump.backup_report import BackupReport
+from tapekit_dump.backup_scope import WHOLE
 from tapekit_dump.backup_stream import STATUS_CTIME, CtimeOf, ObjectStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import RECORD_BYTES, DumpLabel
+from tapekit_dump.increment_base import IncrementBase, find_base, numbered
 from tapekit_dump.maps import ROOT, dense_map, map_records
+from tapekit_dump.numbering import FullNumbering
 from tapekit_dump.walk import Walk
 
 if TYPE_CHECKING:
@@ -36,12 +40,14 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import JobServices, Pairs
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.storage import BackupTree
+    from tapekit.hookspecs.storage import BackupTree, KeepGoing
     from tapekit.segments import DataSink
+    from tapekit_dump.backup_scope import Scope
+    from tapekit_dump.chain import ChainStep
     from tapekit_dump.dates import DumpDates
     from tapekit_dump.small_files import SmallFileLoops
     from tapekit_dump.spool import SpoolRoom
-    from tapekit_dump.walk import TreeIndex
+    from tapekit_dump.walk import Numbering, TreeIndex
 
 __all__ = ["BackupAsked", "BackupRequest", "DumpBackup"]
 
@@ -53,7 +59,8 @@ class BackupAsked(NamedTuple):
     path: str
     """``/vserver/volume[/path]`` without slashes at the end."""
     holder: str
-    level: int
+    step: ChainStep
+    scope: Scope = WHOLE
 
 
 class BackupRequest(NamedTuple):
@@ -61,15 +68,16 @@ class BackupRequest(NamedTuple):
 
     tree: BackupTree
     path: str
-    """The volume's path and the one below it."""
+    """What its dates are kept under: the volume's path and the one below it,
+    and the name of a backup of several subtrees."""
     date: int
-    token: int | None
-    """The DUMP_DATE to return, if the client wants one."""
     room: SpoolRoom
     extent_bytes: int
     loops: SmallFileLoops | None
     """What reads small files, if not the engine itself."""
     records_per_block: int
+    offset_map: bool
+    """Whether a backup with file history gets an offset map."""
 
 
 class _Phase(enum.Enum):
@@ -84,7 +92,9 @@ class _Phase(enum.Enum):
     V = "ending the stream, ACLs having been written with their files"
 
 
-_ADDED: Final = frozenset({"ACL_START", "DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR"})
+_ADDED: Final = frozenset(
+    {"ACL_START", "DUMP_DATE", "NDMP_VERSION", "OFFSET_MAP_START", "PATHNAME_SEPARATOR"}
+)
 
 
 @final
@@ -97,7 +107,7 @@ class DumpBackup:
     def __init__(
         self,
         asked: BackupAsked,
-        open_request: Callable[[], BackupRequest],
+        open_request: Callable[[KeepGoing], BackupRequest],
         kernel: Kernel,
         dates: DumpDates,
     ) -> None:
@@ -106,8 +116,10 @@ class DumpBackup:
         self._opened: BackupRequest | None = None
         self._kernel: Final = kernel
         self._dates: Final = dates
+        self._level = asked.step.level
         self._stream: ObjectStream | None = None
         self._end: int | None = None
+        self._map_at: int | None = None
         self._closed = False
 
     @property
@@ -137,22 +149,24 @@ class DumpBackup:
         if services.history is not None:
             history = HistoryBatches(services.history, ROOT)
         self._announce("backup-started")
+        options = ", ".join(f"{name}={value}" for name, value in environment.pairs)
+        self._announce("backup-options", options=options)
         try:
-            self._opened = self._open()
+            # Nothing is sent yet, and an abort must not wait until it is.
+            self._opened = self._open(lambda: sink.recycle(sink.acquire()))
+            self._tell_snapshot(self._opened.tree)
             self._write(sink, report, history)
         except OSError as error:
             reason = error.strerror or str(error)
             failed = CATALOGUE.error("backup-failed", path=self._asked.path, reason=reason)
-            self._announce("backup-failed", reason=str(failed))
+            self._fail(str(failed))
             raise failed from error
         except TapekitError as error:
-            self._announce("backup-failed", reason=str(error))
+            self._fail(str(error))
             raise
         except ConnectionBroken:
-            self._announce("backup-failed", reason="the data connection broke off")
+            self._fail("the data connection broke off")
             raise
-        if environment.switch("UPDATE"):
-            self._dates.succeeded(self._request.path, self._asked.level, self._request.date)
 
     def environment(self) -> Pairs:
         """The request's variables and what a restore or the next backup
@@ -162,12 +176,15 @@ class DumpBackup:
         kept = [pair for pair in asked.environment.pairs if pair[0] not in _ADDED]
         names = {name for name, _ in kept}
         kept += [("TYPE", "dump")] if "TYPE" not in names else []
-        kept += [("LEVEL", str(asked.level))] if "LEVEL" not in names else []
+        kept += [("LEVEL", str(asked.step.level))] if "LEVEL" not in names else []
         kept += [("NDMP_VERSION", "4"), ("PATHNAME_SEPARATOR", "/")]
-        if opened is not None and opened.token is not None:
-            kept.append(("DUMP_DATE", str(opened.token)))
+        token = None if opened is None else asked.step.dump_date(opened.date)
+        if token is not None:
+            kept.append(("DUMP_DATE", str(token)))
         if self._end is not None:
             kept.append(("ACL_START", str(self._end)))
+        if self._map_at is not None:
+            kept.append(("OFFSET_MAP_START", str(self._map_at)))
         return kept
 
     def close(self) -> None:
@@ -179,30 +196,68 @@ class DumpBackup:
 
     def _write(self, sink: DataSink, report: BackupReport, history: HistoryBatches | None) -> None:
         request = self._request
-        packer = HeaderPacker(self._label())
-        with_acls = not self._asked.environment.switch("NO_ACLS")
-        attributes = AttributeReader(report, with_acls=with_acls)
-        self._enter(_Phase.I, report)
-        self._enter(_Phase.II, report)
-        walk = Walk(
-            request.tree.descriptor,
-            room=request.room,
+        with contextlib.ExitStack() as undo:
+            base = find_base(self._asked.step, request.path, self._dates, request.room, report)
+            if base is None:
+                self._level = 0
+            else:
+                undo.callback(base.close)
+                dump = base.dump
+                self._announce("base-located", base_level=dump.level, base_date_s=dump.date)
+            packer = HeaderPacker(self._label(base))
+            with_acls = not self._asked.environment.switch("NO_ACLS")
+            attributes = AttributeReader(report, with_acls=with_acls)
+            self._enter(_Phase.I, report)
+            self._enter(_Phase.II, report)
+            walk = self._walk(sink, packer, attributes, report, self._numbering(base, report))
+            index = undo.enter_context(contextlib.closing(walk.run()))
+            writer = StreamWriter(sink)
+            undo.callback(writer.abandon)
+            if history is not None and request.offset_map:
+                history.offsets = OffsetCollector(request.room)
+                undo.callback(history.offsets.close)
+            self._stream = stream = ObjectStream(writer, packer, history)
+            self._write_stream(stream, index, attributes, report)
+            writer.finish()
+            self._remember(index, stream)
+            self._finished(index, report)
+
+    def _walk(
+        self,
+        sink: DataSink,
+        packer: HeaderPacker,
+        attributes: AttributeReader,
+        report: BackupReport,
+        numbering: Numbering,
+    ) -> Walk:
+        """Phases I and II."""
+        return Walk(
+            self._request.tree.descriptor,
+            room=self._request.room,
             packer=packer,
             attributes=attributes,
             ctime_of=self._ctime_of(),
             report=report,
+            numbering=numbering,
+            scope=self._asked.scope,
             # Nothing is sent yet, and an abort must not wait until it is.
             keep_going=lambda: sink.recycle(sink.acquire()),
         )
-        with contextlib.closing(walk.run()) as index:
-            writer = StreamWriter(sink)
-            try:
-                self._stream = stream = ObjectStream(writer, packer, history)
-                self._write_stream(stream, index, attributes, report)
-                writer.finish()
-            finally:
-                writer.abandon()
-        self._finished(index, report)
+
+    def _numbering(self, base: IncrementBase | None, report: BackupReport) -> Numbering:
+        request, environment = self._request, self._asked.environment
+        if base is None:
+            return FullNumbering(request.room, report)
+        return base.numbering(request.tree, report, ignore_ctime=environment.switch("IGNORE_CTIME"))
+
+    def _remember(self, index: TreeIndex, stream: ObjectStream) -> None:
+        """Keep what later backups build on."""
+        request, step = self._request, self._asked.step
+        if step.is_remembered:
+            done = numbered(
+                index, request.tree, stream.lost_numbers, date=request.date, level=self._level
+            )
+            step.remember(request.path, done.dump, done.pages, self._dates)
 
     def _write_stream(
         self,
@@ -212,7 +267,7 @@ class DumpBackup:
         report: BackupReport,
     ) -> None:
         """Phases III and IV, with the maps before and the end after them."""
-        self._write_maps(stream, index.highest)
+        self._write_maps(stream, index)
         self._enter(_Phase.III, report)
         write_directories(index.records, stream.writer, stream.history)
         stream.mark()
@@ -232,33 +287,39 @@ class DumpBackup:
         self._enter(_Phase.V, report)
         self._write_end(stream)
 
-    def _write_maps(self, stream: ObjectStream, highest: int) -> None:
+    def _write_maps(self, stream: ObjectStream, index: TreeIndex) -> None:
         """TS_TAPE, then which numbers are in use and which are in this
         dump: in a full one, the same.
         """
-        packer = stream.packer
+        packer, highest = stream.packer, index.highest
         stream.bare(packer.tape)
-        for template in (packer.clri, packer.bits):
+        for template, numbers in ((packer.clri, index.used), (packer.bits, index.dumped)):
             stream.bare(template, map_records=map_records(highest))
-            for record in dense_map(highest):
+            for record in dense_map(highest) if numbers is None else numbers.records(highest):
                 stream.writer.write(record)
 
     def _write_end(self, stream: ObjectStream) -> None:
-        """TS_END up to a whole block, at least one."""
+        """TS_END up to a whole block, at least one; behind it the offset map."""
         self._end = stream.writer.position
         block = RECORD_BYTES * self._request.records_per_block
         stream.bare(stream.packer.end)
         while stream.writer.position % block:
             stream.bare(stream.packer.end)
+        offsets = None if stream.history is None else stream.history.offsets
+        if offsets is not None:
+            self._map_at = stream.writer.position
+            offsets.write(stream.writer, self._request.date)
+            stream.writer.write(bytes(-stream.writer.position % block))
         stream.mark()
 
-    def _label(self) -> DumpLabel:
+    def _label(self, base: IncrementBase | None) -> DumpLabel:
         request = self._request
         source = request.tree.snapshot_name or request.tree.volume_path
         return DumpLabel(
             date=request.date,
-            level=self._asked.level,
-            filesystem=os.fsencode(request.path),
+            base_date=0 if base is None else base.dump.date,
+            level=self._level,
+            filesystem=os.fsencode(self._asked.path),
             device_name=os.fsencode(source),
             host=os.fsencode(self._kernel.node_name),
             records_per_block=request.records_per_block,
@@ -278,18 +339,27 @@ class DumpBackup:
         self._announce("phase-started", phase=phase.name, what=phase.value)
 
     def _finished(self, index: TreeIndex, report: BackupReport) -> None:
-        count = index.highest - ROOT + 1
+        count = index.objects
         size = self.progress.bytes_processed
         lost = f", {report.losses} could not be backed up as they are" if report.losses else ""
         report.say(f"Backup of {self._asked.path}: {count} objects, {size} bytes{lost}")
         self._announce("backup-finished", bytes=size, objects=count, losses=report.losses)
+
+    def _tell_snapshot(self, tree: BackupTree) -> None:
+        if tree.snapshot_name is not None:
+            self._announce(
+                "snapshot-located", snapshot=tree.snapshot_name, taken_at_s=tree.taken_at_s
+            )
+
+    def _fail(self, reason: str) -> None:
+        self._announce("backup-failed", reason=reason, bytes=self.progress.bytes_processed)
 
     def _announce(self, name: str, /, **facts: str | int) -> None:
         asked = self._asked
         common: dict[str, str | int] = {
             "path": asked.path,
             "holder": asked.holder,
-            "level": asked.level,
+            "level": self._level,
         }
         event = Event(name=f"dump.{name}", facts={**common, **facts}, time_s=self._kernel.clock())
         self._kernel.announce(event)

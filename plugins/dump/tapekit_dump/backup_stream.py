@@ -45,6 +45,8 @@ class ObjectStream:
         self.writer: Final = writer
         self.packer: Final = packer
         self.history: Final = history
+        self.lost_numbers: Final[list[int]] = []
+        """Numbers of objects that are not in the dump as they are."""
         self.processed = 0
         """Bytes, as of the last :meth:`mark`; readable from any thread."""
 
@@ -84,6 +86,7 @@ class ObjectStream:
 
     def lost(self, number: int) -> None:
         """Append what stands for an object that cannot be had."""
+        self.lost_numbers.append(number)
         self.whole(number, LOST, b"", ())
 
     def sets(self, number: int, inode: Inode, sets: Sequence[bytes]) -> None:

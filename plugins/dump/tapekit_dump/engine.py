@@ -13,23 +13,23 @@ from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.environment import BadEnvironment, Environment
 from tapekit_dump import recover_job
 from tapekit_dump.backup_job import BackupAsked, BackupRequest, DumpBackup
+from tapekit_dump.backup_scope import Scope, Subtrees, parse_excluded, parse_subtrees
+from tapekit_dump.chain import chain_step
 from tapekit_dump.dates import DumpDates
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.spool import SpoolRoom
-from tapekit_dump.variables import ENGINE, NO_BASE, refuse_not_available
+from tapekit_dump.variables import ENGINE, refuse_not_available
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tapekit.hookspecs.data_engine import BackupJob, Pairs, RecoverJob, Selection
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.storage import BackupTree
+    from tapekit.hookspecs.storage import BackupTree, KeepGoing
     from tapekit_dump.settings import DumpSettings
     from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DumpEngine"]
-
-_LEVEL_SHIFT: Final = 32
 
 
 @final
@@ -52,7 +52,10 @@ class DumpEngine:
         """What it can do (NDMP v4, CONFIG_GET_BUTYPE_INFO)."""
         return (
             Ability.RECOVER_FILELIST
+            | Ability.BACKUP_INCREMENTAL
+            | Ability.RECOVER_INCREMENTAL
             | Ability.BACKUP_DIRECT
+            | Ability.RECOVER_DIRECT
             | Ability.BACKUP_UTF8
             | Ability.RECOVER_UTF8
             | Ability.BACKUP_FH_DIR
@@ -71,31 +74,40 @@ class DumpEngine:
         if directory is not None and not directory.is_dir():
             raise CATALOGUE.error("spool-directory-missing", directory=directory)
 
+    def known_dates(self) -> DumpDates:
+        """The dates that backups build on, once the stack is assembled."""
+        return self._met()[1]
+
     def prepare_backup(self, environment: Pairs, holder: str) -> BackupJob:
         """Check and set up a backup.
 
         :raises BadEnvironment: a variable's value is not allowed, or
             FILESYSTEM is missing.
-        :raises TapekitError: an incremental backup or another thing that is
-            not available is asked for, or the tree cannot be opened.
+        :raises TapekitError: something that is not available is asked for,
+            or the tree cannot be opened.
         """
         kernel, dates = self._met()
         read = Environment(kernel.variables(ENGINE), environment)
-        path = _checked_path(read)
+        filesystem = _checked_path(read)
+        step = chain_step(read)
+        subtrees = _subtrees(read, filesystem)
+        scope = Scope(parse_excluded(read.text("EXCLUDE") or ""), subtrees.names)
         storage = kernel.storage
         if storage is None:
             raise CATALOGUE.error("no-storage")
-        storage.check_backup(path)
+        storage.check_backup(subtrees.root)
+        for below in subtrees.names:
+            storage.check_backup(f"{subtrees.root}/{below}", may_be_file=True)
 
-        def open_request() -> BackupRequest:
-            tree = storage.open_backup(path, holder)
+        def open_request(keep_going: KeepGoing) -> BackupRequest:
+            tree = storage.open_backup(subtrees.root, holder, keep_going)
             try:
                 return self._request(read, tree, kernel, dates)
             except BaseException:
                 tree.close()
                 raise
 
-        asked = BackupAsked(environment=read, path=path.rstrip("/"), holder=holder, level=0)
+        asked = BackupAsked(read, subtrees.root, holder, step, scope)
         return DumpBackup(asked, open_request, kernel, dates)
 
     def prepare_recover(
@@ -109,7 +121,6 @@ class DumpEngine:
         kernel, _ = self._met()
         read = Environment(kernel.variables(ENGINE), environment)
         read.check()
-        refuse_not_available(read, backup=False)
         options = recover_job.RecoverOptions(
             room=self._room(kernel),
             threads=self._settings.restore_threads,
@@ -132,18 +143,17 @@ class DumpEngine:
         self, read: Environment, tree: BackupTree, kernel: Kernel, dates: DumpDates
     ) -> BackupRequest:
         path = f"{tree.volume_path}/{tree.subpath}".rstrip("/")
-        date = dates.give(path, tree.taken_at_s)
-        base = read.number("BASE_DATE")
-        assert base is not None
+        name = read.text("DMP_NAME")
+        key = f"{path}\n{name}" if name else path
         return BackupRequest(
             tree=tree,
-            path=path,
-            date=date,
-            token=None if base == NO_BASE else _next_base(base, date),
+            path=key,
+            date=dates.give(key, tree.taken_at_s),
             room=self._room(kernel),
             extent_bytes=self._settings.extent_threshold_bytes,
             loops=self._loops,
             records_per_block=self._settings.records_per_block,
+            offset_map=self._settings.offset_map,
         )
 
 
@@ -154,18 +164,22 @@ def _checked_path(environment: Environment) -> str:
     :raises TapekitError: one asks for what is not available.
     """
     environment.check()
-    refuse_not_available(environment, backup=True)
-    for name in ("LEVEL", "BASE_DATE"):
-        if (environment.number(name) or 0) > 0:
-            raise CATALOGUE.error(
-                "incremental-not-available", name=name, value=environment.text(name)
-            )
+    refuse_not_available(environment)
     path = environment.text("FILESYSTEM")
     if not path:
         raise CATALOGUE.raised_as(BadEnvironment, "filesystem-missing")
-    return path
+    return path.rstrip("/")
 
 
-def _next_base(base: int, date: int) -> int:
-    """DUMP_DATE: the level after that of BASE_DATE, then the time."""
-    return ((base >> _LEVEL_SHIFT) + 1) << _LEVEL_SHIFT | date
+def _subtrees(environment: Environment, filesystem: str) -> Subtrees:
+    """The root of a backup, and what of it is taken if that is not all.
+
+    :raises BadEnvironment: MULTI_SUBTREE_NAMES without DMP_NAME, or one of
+        its names leads elsewhere.
+    """
+    names = environment.text("MULTI_SUBTREE_NAMES")
+    if not names:
+        return Subtrees(filesystem, ())
+    if not environment.text("DMP_NAME"):
+        raise CATALOGUE.raised_as(BadEnvironment, "dump-name-missing")
+    return parse_subtrees(names, filesystem)

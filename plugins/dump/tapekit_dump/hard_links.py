@@ -91,10 +91,16 @@ class HardLinks:
                 records.patch(place, _NUMBER.pack(numbers[inode]))
         return count
 
+    def inodes(self) -> Spool:
+        """The inode number of each number from 2 on, eight bytes each; whoever
+        asks for it closes it.
+        """
+        self._settle()
+        return self._inodes
+
     def close(self) -> None:
-        """Free what is remembered."""
+        """Free what is remembered, but for :meth:`inodes`."""
         self._pages.clear()
-        self._inodes.close()
         self._links.close()
 
     def _settle(self) -> None:

@@ -61,6 +61,10 @@ ATTRIBUTE_KIND: Final = 3
 """``c_extattributes`` of a set of Linux extended attributes."""
 
 _WORD: Final = 0xFFFF_FFFF
+_FARTHEST_S: Final = 2**63 // 10**9 - 10
+"""Seconds before and after 1970 that fit into 64 bits as nanoseconds, with what
+a header can add to them; files have no times beyond."""
+
 _TIMES: Final = 1_000_000 << 32
 """Microseconds in the range of 32-bit seconds."""
 
@@ -290,6 +294,8 @@ def _with_ufs2_fields(header: Header, view: memoryview | bytes) -> Header:
     found = {field.name: value for field, value in zip(UFS2_FIELDS, values, strict=True)}
     found["atime_us"] //= 1000
     found["mtime_us"] //= 1000
+    for name in ("atime_s", "mtime_s"):
+        found[name] = max(-_FARTHEST_S, min(found[name], _FARTHEST_S))
     # The wide date begins where Linux keeps these two.
     return header._replace(**found, records_per_block=0, attribute_kind=0)
 

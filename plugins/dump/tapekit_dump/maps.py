@@ -8,14 +8,22 @@ of records that nobody has to hold in memory as a whole.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, final
 
 from tapekit_dump.headers import RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BITS_PER_RECORD", "ROOT", "dense_map", "has_bit", "map_records", "numbers_in"]
+__all__ = [
+    "BITS_PER_RECORD",
+    "ROOT",
+    "NumberSet",
+    "dense_map",
+    "has_bit",
+    "map_records",
+    "numbers_in",
+]
 
 ROOT: Final = 2
 """The number of the root directory; 1 is never used."""
@@ -56,3 +64,35 @@ def numbers_in(bitmap: bytes | bytearray | memoryview) -> Iterator[int]:
         if byte:
             first = (index << 3) + 1
             yield from (first + bit for bit in range(8) if byte >> bit & 1)
+
+
+@final
+class NumberSet:
+    """Numbers of one dump, a bit for each up to the highest."""
+
+    def __init__(self) -> None:
+        self._bits: Final = bytearray()
+
+    def add(self, number: int) -> None:
+        """Take a number in; it may be in already."""
+        index = number - 1
+        missing = (index >> 3) + 1 - len(self._bits)
+        if missing > 0:
+            self._bits.extend(bytes(max(missing, RECORD_BYTES)))
+        self._bits[index >> 3] |= 1 << (index & 7)
+
+    def extend(self, data: bytes | memoryview) -> None:
+        """Take in the next bytes of a map, read from its beginning on."""
+        self._bits.extend(data)
+
+    def __contains__(self, number: object) -> bool:
+        return isinstance(number, int) and has_bit(self._bits, number)
+
+    def __len__(self) -> int:
+        return int.from_bytes(self._bits, "little").bit_count()
+
+    def records(self, highest: int) -> Iterator[bytes]:
+        """The records of a map whose highest number is ``highest``."""
+        for index in range(map_records(highest)):
+            here = self._bits[index * RECORD_BYTES : (index + 1) * RECORD_BYTES]
+            yield bytes(here).ljust(RECORD_BYTES, b"\0")

@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, cast, final
 
 from tapekit.hookspecs import hookimpl
+from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_dump import hookspecs
+from tapekit_dump.commands import command_app
 from tapekit_dump.engine import DumpEngine
+from tapekit_dump.image_commands import image_app
 from tapekit_dump.settings import DumpSettings
 from tapekit_dump.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
+
+    import typer
 
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.environment import Variable
@@ -43,6 +48,11 @@ class DumpPlugin:
         """The engine works without any setting."""
         return InitPart(settings="")
 
+    @classmethod
+    def client_commands(cls) -> typer.Typer:
+        """``tapekit dump`` over images, which needs no stack."""
+        return image_app()
+
     @hookimpl
     def tapekit_register_data_engines(self) -> Sequence[DataEngine]:
         """Offer the butype ``dump``."""
@@ -52,6 +62,12 @@ class DumpPlugin:
     def tapekit_register_environment_variables(self) -> Sequence[Variable]:
         """Declare the variables of the guide's tables for dump."""
         return VARIABLES
+
+    @hookimpl
+    def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
+        """Offer ``tapekit dump``."""
+        app = command_app(self._engine.known_dates)
+        return (CommandGroup("dump", "What the dump engine remembers", app),)
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:

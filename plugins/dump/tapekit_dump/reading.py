@@ -156,6 +156,18 @@ class RecordReader:
                 return self._settle(header, index * RECORD_BYTES)
         raise CATALOGUE.error("not-a-dump", length=self._source.position)
 
+    def here(self) -> Header:
+        """The header that the stream stands at, somewhere in the dump, which
+        settles the same.
+
+        :raises BadHeader: there is none.
+        :raises EndOfStream: the stream ends before.
+        """
+        header = unpack_header(self.stream.take(RECORD_BYTES))
+        if not _is_plausible(header):
+            raise BadHeader("content")
+        return self._settle(header, 0)
+
     def next(self) -> Header:
         """The next header that holds.
 

@@ -16,7 +16,7 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from tapekit_dump.attributes import decode_set
+from tapekit_dump.attributes import decode_set, without_acls
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -84,10 +84,16 @@ class AttributeSetter:
 
     :param warn: hears of each attribute that could not be set, in words for
         the operator.
+    :param with_acls: whether :meth:`wanted` leaves ACLs in.
     """
 
-    def __init__(self, warn: Callable[[TapekitError], None]) -> None:
+    def __init__(self, warn: Callable[[TapekitError], None], *, with_acls: bool = True) -> None:
         self._warn: Final = warn
+        self._with_acls: Final = with_acls
+
+    def wanted(self, sets: Sequence[bytes]) -> Sequence[bytes]:
+        """The sets of an object without what is not to be restored of them."""
+        return sets if self._with_acls else without_acls(sets)
 
     def finish(
         self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tapekit_dump.directories import DecodedEntry
+    from tapekit_dump.maps import NumberSet
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_selection import Branch, View
     from tapekit_dump.spool import SpoolRoom
@@ -69,23 +70,41 @@ class Catalogue:
     :param branch: the tops of all views.
     :param room: where names go that have no room in memory.
     :param run_entries: names kept in memory.
+    :param meet: hears of each name that may be a directory's: the number of
+        the directory that it is in, the name, the number that it stands for.
     """
 
     def __init__(
-        self, branch: Branch, findings: Findings, room: SpoolRoom, run_entries: int
+        self,
+        branch: Branch,
+        findings: Findings,
+        room: SpoolRoom,
+        run_entries: int,
+        meet: Callable[[int, bytes, int], None] | None = None,
     ) -> None:
         self._findings: Final = findings
+        self._meet: Final = meet
         self._directories: Final[dict[int, Directory]] = {}
         self._entries: Final = EntrySpool(room, run_entries)
         self._candidates: Final = EntrySpool(room, run_entries)
         self._sets: Final = BlobSpool(room)
         self._branches: Final[dict[int, Branch]] = {ROOT: branch}
-        self._is_whole: Final = bool(branch.views)
+        self.used: NumberSet | None = None
+        """Numbers in use when an incremental dump was made, if it told."""
+        self.dumped: NumberSet | None = None
+        """Numbers that an incremental dump has, if it told; the directories
+        name others too."""
+        self._is_whole: Final = any(view.is_recursive for view in branch.views)
 
     @property
     def directories(self) -> Mapping[int, Directory]:
         """Directories by inode number."""
         return self._directories
+
+    @property
+    def names_count(self) -> int:
+        """Names in all directories together."""
+        return self._entries.count
 
     def close(self) -> None:
         """Drop the spools."""
@@ -129,6 +148,17 @@ class Catalogue:
             keep(packed)
             if kind in _MAYBE_DIRECTORY:
                 keep_candidate(packed)
+                if self._meet is not None:
+                    self._meet(parent, name, inode)
+
+    def add_name(self, parent: int, name: bytes, inode: int) -> None:
+        """Take in a single name, that of a directory.
+
+        :raises TapekitError: a spool cannot be written.
+        """
+        packed = pack_entry(inode, parent, name)
+        self._entries.add(packed)
+        self._candidates.add(packed)
 
     def add_set(self, directory: Directory, blob: bytes) -> None:
         """Keep an attribute set of a directory.
@@ -174,6 +204,13 @@ class Catalogue:
             parts.append(directory.name)
             inode = directory.parent
         return readable(b"/" + b"/".join(reversed(parts)))
+
+    def all_names(self) -> Iterator[tuple[int, int, bytes]]:
+        """Number, directory and name of all names, in this order.
+
+        :raises TapekitError: the spool cannot be read.
+        """
+        return map(unpack_entry, self._entries.in_order())
 
     def arrange(self) -> Iterator[Directory]:
         """Follow each directory up to the root and give those that are
@@ -238,7 +275,7 @@ class Catalogue:
             self._findings.lose(CATALOGUE.error("directory-unreachable", inode=directory.inode))
 
     def _views_below(self, above: Directory, below: Directory) -> tuple[View, ...]:
-        views = above.views or ()
+        views = _recursive(above)
         branch = self._branches.get(above.inode)
         child = None if branch is None else branch.children.get(below.name)
         if child is None:
@@ -254,15 +291,17 @@ class Catalogue:
 
     def _wanted_names(self) -> Iterator[tuple[int, list[Place]]]:
         directories, branches = self._directories, self._branches
-        last = 0
+        last, dumped = 0, self.dumped
         views: tuple[View, ...] = ()
         tops: Mapping[bytes, Branch] = {}
         for packed in self._entries.in_order():
             inode, parent, name = unpack_entry(packed)
+            if dumped is not None and inode not in dumped:
+                continue
             path = parent, name
             if parent != last:
                 above, last = directories.get(parent), parent
-                views = () if above is None else above.views or ()
+                views = _recursive(above)
                 tops = branches[parent].children if parent in branches else {}
             if name in tops:
                 places = _places_of_tops(views, tops[name], path)
@@ -276,6 +315,12 @@ class Catalogue:
                 self._findings.lose(
                     CATALOGUE.error("directory-linked-again", path=self.path_of(*path))
                 )
+
+
+def _recursive(directory: Directory | None) -> tuple[View, ...]:
+    """The views that what is in a directory belongs to."""
+    views = () if directory is None else directory.views or ()
+    return tuple(view for view in views if view.is_recursive)
 
 
 def _joined(views: tuple[View, ...], branch: Branch) -> tuple[View, ...]:
@@ -318,6 +363,11 @@ class Names:
         whole backup it has its end.
         """
         return self._next is None and not self._is_whole
+
+    @property
+    def next_inode(self) -> int | None:
+        """The number of the next object that is wanted."""
+        return None if self._next is None else self._next[0]
 
     def take(self, inode: int) -> list[Place] | None:
         """All places of an object, ``None`` if it ought to have one and no

@@ -15,7 +15,6 @@ from tapekit.streams import EndOfStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import HeaderFlag, HeaderType
 from tapekit_dump.reading import RecordReader
-from tapekit_dump.recover_attributes import AttributeSetter
 from tapekit_dump.recover_content import ObjectContent
 from tapekit_dump.recover_crew import Crew
 from tapekit_dump.recover_directories import DirectoryMaker, DirectoryReader
@@ -29,10 +28,12 @@ if TYPE_CHECKING:
     from tapekit.streams import StreamReader
     from tapekit_dump.headers import Header
     from tapekit_dump.reading import Damage
+    from tapekit_dump.recover_attributes import AttributeSetter
     from tapekit_dump.recover_catalogue import Catalogue, Names, Place
     from tapekit_dump.recover_crew import Hands
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_places import Places
+    from tapekit_dump.recover_succession import Succession
 
 __all__ = ["Course"]
 
@@ -45,7 +46,13 @@ class Course:
     """One restore, which runs once.
 
     :param enter: hears of each phase that begins.
+    :param check_room: called with the number of names before anything is made.
     :param verbose: whether each directory is told.
+    :param succession: what lets the destination follow level by level, if
+        all of the dump is restored.
+    :param may_make: asked of each place right before an object is made in it.
+    :param keep_existing: whether directories that are there already keep
+        their attributes.
     """
 
     def __init__(
@@ -57,7 +64,12 @@ class Course:
         hands: Hands,
         enter: Callable[[str], None],
         *,
+        setter: AttributeSetter,
+        check_room: Callable[[int], None],
         verbose: bool,
+        succession: Succession | None = None,
+        may_make: Callable[[Place], bool] | None = None,
+        keep_existing: bool = False,
     ) -> None:
         self._reader: Final = reader
         self._records: Final = RecordReader(reader, self._tell_damage)
@@ -67,7 +79,11 @@ class Course:
         self._hands: Final = hands
         self._enter: Final = enter
         self._verbose: Final = verbose
-        self._setter: Final = AttributeSetter(findings.warn)
+        self._setter: Final = setter
+        self._check_room: Final = check_room
+        self._succession: Final = succession
+        self._may_make: Final = may_make
+        self._keep_existing: Final = keep_existing
         self._losses: Final = Losses(catalogue, findings)
         self._at: Sequence[Place] = ()
 
@@ -79,17 +95,31 @@ class Course:
         :raises OSError: the stream cannot be read.
         """
         first = self._records.first()
-        old_format = _is_old_format(first)
+        old_format, succession = _is_old_format(first), self._succession
+        if succession is not None:
+            succession.begin(first)
         self._enter("reading directories")
         header = DirectoryReader(
             self._records, self._catalogue, self._findings, old_format=old_format
         ).read(first)
+        dumped = self._catalogue.dumped
+        self._check_room(self._catalogue.names_count if dumped is None else len(dumped))
         directories = DirectoryMaker(
-            self._catalogue, self._places, self._setter, self._findings, verbose=self._verbose
+            self._catalogue,
+            self._places,
+            self._setter,
+            self._findings,
+            verbose=self._verbose,
+            succession=succession,
+            keep_existing=self._keep_existing,
         )
         try:
             self._enter("making directories")
+            if succession is not None:
+                succession.apply(self._catalogue)
             directories.make_all()
+            if succession is not None:
+                succession.place_rest(self._places)
             self._enter("restoring files")
             self._make_objects(header, old_format=old_format)
         finally:
@@ -132,6 +162,8 @@ class Course:
         places = names.take(header.inode)
         if places is None:
             self._findings.lose(CATALOGUE.error("object-without-name", inode=header.inode))
+        elif self._may_make is not None:
+            places = [place for place in places if self._may_make(place)]
         self._at = places or ()
         return objects.make(header, self._at)
 
@@ -178,7 +210,5 @@ def _is_old_format(header: Header) -> bool:
     """
     if header.flags & HeaderFlag.COMPRESSED:
         raise CATALOGUE.error("dump-compressed")
-    if header.base_date:
-        raise CATALOGUE.error("dump-incremental", level=header.level, base_date=header.base_date)
     is_first = header.type == HeaderType.TAPE
     return is_first and not header.flags & HeaderFlag.NEW_INODE_FORMAT

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.storage import RestoreTree, Storage
     from tapekit_dump.recover_selection import Path, View
 
-__all__ = ["Destination"]
+__all__ = ["Destination", "flush_filesystem"]
 
 
 @final
@@ -66,7 +66,7 @@ class Destination:
             device = os.fstat(tree.descriptor).st_dev
             if device not in done:
                 done.add(device)
-                _flush(tree.descriptor, join_path(path))
+                flush_filesystem(tree.descriptor, join_path(path))
 
     def close(self) -> None:
         """Let go of the volumes."""
@@ -104,8 +104,12 @@ def _common(paths: list[Path]) -> Path:
     return lowest
 
 
-def _flush(descriptor: int, path: str) -> None:
-    """Write a whole file system back (Linux, syncfs)."""
+def flush_filesystem(descriptor: int, path: str) -> None:
+    """Write a whole file system back (Linux, syncfs).
+
+    :param path: where it is, for the message.
+    :raises TapekitError: it could not write all of it.
+    """
     # One call for all files: an fsync for each would cost more than the
     # restore, and one of a directory says nothing about the files in it.
     libc = ctypes.CDLL(None, use_errno=True)

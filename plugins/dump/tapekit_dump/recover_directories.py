@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.streams import EndOfStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES, HeaderType
+from tapekit_dump.maps import BITS_PER_RECORD, NumberSet
 from tapekit_dump.recover_attributes import Attributes
 from tapekit_dump.recover_content import ObjectContent
 from tapekit_dump.recover_findings import fatal_error, is_fatal, result_of
@@ -29,8 +30,12 @@ if TYPE_CHECKING:
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_places import Places
     from tapekit_dump.recover_selection import View
+    from tapekit_dump.recover_succession import Succession
 
 __all__ = ["DirectoryMaker", "DirectoryReader"]
+
+_MAPS: Final = frozenset({HeaderType.CLRI, HeaderType.BITS})
+_LARGEST_MAP: Final = 2**32 // BITS_PER_RECORD
 
 
 @final
@@ -63,13 +68,31 @@ class DirectoryReader:
         """
         header: Header | None = first
         while header is not None and header.type != HeaderType.END:
-            if header.type != HeaderType.INODE or header.has_attributes:
+            if first.base_date and header.type in _MAPS:
+                header = self._read_map(header)
+            elif header.type != HeaderType.INODE or header.has_attributes:
                 header = self._pass_over(header)
             elif stat.S_ISDIR(header.mode):
-                header = self._read_directory(header)
+                header = self.read_one(header)
             else:
                 break
         return header
+
+    def _read_map(self, header: Header) -> Header | None:
+        """Take in a map of an incremental dump, if all of it is there."""
+        numbers, damages = NumberSet(), self._records.damages
+        try:
+            for _ in range(min(header.data_records, _LARGEST_MAP)):
+                numbers.extend(self._records.stream.take(RECORD_BYTES))
+            following = self._records.next()
+        except EndOfStream:
+            return None
+        if self._records.damages == damages:
+            if header.type == HeaderType.CLRI:
+                self._catalogue.used = numbers
+            else:
+                self._catalogue.dumped = numbers
+        return following
 
     def _pass_over(self, header: Header) -> Header | None:
         """Step over a map, or over what has lost its object to damage."""
@@ -79,7 +102,12 @@ class DirectoryReader:
         except EndOfStream:
             return None
 
-    def _read_directory(self, header: Header) -> Header | None:
+    def read_one(self, header: Header) -> Header | None:
+        """Read one directory; gives the header behind it, or ``None`` at the
+        end of the stream.
+
+        :raises TapekitError: a spool cannot be written.
+        """
         content = ObjectContent(self._records, header, self._findings)
         attributes = Attributes.of(header, old_format=self._old_format)
         directory = self._catalogue.add_directory(header.inode, attributes.pack())
@@ -115,7 +143,11 @@ class DirectoryReader:
 
 @final
 class DirectoryMaker:
-    """Makes the directories that are wanted, and finishes them."""
+    """Makes the directories that are wanted, and finishes them.
+
+    :param keep_existing: whether directories that are there already keep
+        their attributes.
+    """
 
     def __init__(
         self,
@@ -125,8 +157,13 @@ class DirectoryMaker:
         findings: Findings,
         *,
         verbose: bool,
+        succession: Succession | None = None,
+        keep_existing: bool = False,
     ) -> None:
         self._catalogue: Final = catalogue
+        self._keep_existing: Final = keep_existing
+        self._kept: Final[set[tuple[int, int]]] = set()
+        self._succession: Final = succession
         self._places: Final = places
         self._setter: Final = setter
         self._findings: Final = findings
@@ -155,23 +192,29 @@ class DirectoryMaker:
         for inode in reversed(self._made):
             directory = self._catalogue.directories[inode]
             attributes = Attributes.unpack(directory.attributes)
-            sets = self._catalogue.sets_of(directory)
+            sets = self._setter.wanted(self._catalogue.sets_of(directory))
             for view in directory.views or ():
                 self._finish(view, directory, attributes, sets)
 
     def _make(self, view: View, directory: Directory) -> None:
         try:
-            self._places.make(view, directory)
+            if self._succession is not None:
+                self._succession.bring(directory, self._places)
+            is_new = self._places.make(view, directory)
         except OSError as error:
             path = self._catalogue.path_of(directory.inode)
             if is_fatal(error):
                 raise fatal_error(error, path) from error
             view.fail(result_of(error))
-            directory.views = tuple(v for v in directory.views or () if v is not view)
+            _drop(directory, view)
             self._findings.lose(
                 CATALOGUE.error("directory-not-made", path=path, reason=error.strerror)
             )
         else:
+            if view.only_if_new and not is_new:
+                _drop(directory, view)
+            if self._keep_existing and not is_new:
+                self._kept.add((view.number, directory.inode))
             if self._verbose:
                 self._findings.note(self._catalogue.path_of(directory.inode))
 
@@ -181,6 +224,8 @@ class DirectoryMaker:
         def path() -> str:
             return self._catalogue.path_of(directory.inode)
 
+        if (view.number, directory.inode) in self._kept:
+            return
         try:
             fd = self._places.descriptor(view, directory.inode)
         except OSError as error:
@@ -189,5 +234,12 @@ class DirectoryMaker:
                 CATALOGUE.error("directory-not-made", path=path(), reason=error.strerror)
             )
             return
+        if self._succession is not None:
+            self._succession.forget_attributes(directory, fd, sets)
         self._setter.finish(fd, attributes, sets, path)
         self._setter.set_flags(fd, attributes.flags, path)
+
+
+def _drop(directory: Directory, view: View) -> None:
+    """A directory is not wanted in a view any more, nor what is in it."""
+    directory.views = tuple(other for other in directory.views or () if other is not view)

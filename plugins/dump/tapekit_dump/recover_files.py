@@ -138,7 +138,7 @@ class FileMaker:
     def _make(self, content: ObjectContent, copies: Sequence[Copy]) -> None:
         end = self._fill(content, copies)
         is_whole = content.offset >= content.header.size or not content.is_cut
-        sets = content.take_sets()
+        sets = self._setter.wanted(content.take_sets())
         if not is_whole:
             self._give_up(content, copies)
             return

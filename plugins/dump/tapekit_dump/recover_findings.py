@@ -79,6 +79,11 @@ class Findings:
         """The stream ended at ``offset`` and not with an END header."""
         self._end = offset
 
+    @property
+    def has_ended_early(self) -> bool:
+        """Whether the stream had no END header."""
+        return self._end is not None
+
     def conclude(self) -> None:
         """Raise if anything of the backup is missing.
 

@@ -8,29 +8,42 @@ for what is complete and on disk.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+import contextlib
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, JobProgress
 from tapekit.hookspecs.events import Event
 from tapekit.hookspecs.mover import UNLIMITED
+from tapekit.segments import ConnectionBroken
 from tapekit.streams import StreamReader
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.recover_attributes import AttributeSetter
 from tapekit_dump.recover_catalogue import Catalogue
 from tapekit_dump.recover_course import Course
 from tapekit_dump.recover_crew import Hands
 from tapekit_dump.recover_destination import Destination
+from tapekit_dump.recover_direct import DirectCourse, Means, WholeStreamNeeded
+from tapekit_dump.recover_direct_stream import DirectStream
 from tapekit_dump.recover_findings import Findings
+from tapekit_dump.recover_inspection import Inspection
+from tapekit_dump.recover_memory import RestoreMemory
 from tapekit_dump.recover_places import Places
+from tapekit_dump.recover_room import check_inodes, check_space
 from tapekit_dump.recover_selection import branches, join_path, plan_views
+from tapekit_dump.recover_succession import Succession
+from tapekit_dump.recover_tree import DirectTree
+from tapekit_dump.recover_wishes import Manner, check_views, read_wishes, with_full_paths
 from tapekit_dump.spool import SpoolRoom
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tapekit.hookspecs.data_engine import JobServices, RangeSource, Selection
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit_dump.recover_selection import View
+    from tapekit_dump.recover_selection import Path, View
+    from tapekit_dump.recover_wishes import Wishes
     from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DEFAULTS", "RecoverJob", "RecoverOptions", "prepare"]
@@ -55,6 +68,12 @@ class RecoverOptions(NamedTuple):
 
 DEFAULTS: Final = RecoverOptions()
 
+_WRITING: Final = frozenset({Manner.RESTORE, Manner.NOWRITE})
+"""What needs a destination, if only to see that there is one."""
+
+_Tops: TypeAlias = "Mapping[int, tuple[int, Path]]"
+"""See :meth:`Destination.tops`."""
+
 
 def prepare(
     environment: Environment,
@@ -74,14 +93,21 @@ def prepare(
     if kernel.storage is None:
         raise CATALOGUE.error("no-storage")
     is_verbose = environment.switch("VERBOSE")
+    wishes = read_wishes(environment)
     views = plan_views(selections, environment.text("PREFIX"), environment.text("FILESYSTEM"))
+    check_views(wishes, views)
+    if wishes.full_paths:
+        views = with_full_paths(views)
     destination = Destination(kernel.storage, holder, views)
     try:
-        destination.hold_volumes()
+        if wishes.manner in _WRITING:
+            destination.hold_volumes()
     except BaseException:
         destination.close()
         raise
-    return RecoverJob(views, destination, kernel, holder, options, verbose=is_verbose)
+    return RecoverJob(
+        views, wishes, destination, kernel, holder, options, environment, verbose=is_verbose
+    )
 
 
 @final
@@ -91,26 +117,32 @@ class RecoverJob:
     def __init__(
         self,
         views: Sequence[View],
+        wishes: Wishes,
         destination: Destination,
         kernel: Kernel,
         holder: str,
         options: RecoverOptions,
+        environment: Environment,
         *,
         verbose: bool,
     ) -> None:
+        self._environment: Final = environment
         self._views: Final = views
+        self._wishes: Final = wishes
         self._destination: Final = destination
         self._kernel: Final = kernel
         self._holder: Final = holder
         self._options: Final = options
         self._verbose: Final = verbose
         self._reader: StreamReader | None = None
+        self._direct: DirectStream | None = None
 
     @property
     def progress(self) -> JobProgress:
         """Bytes that have been read; how many will come nobody knows."""
-        reader = self._reader
-        return JobProgress(0 if reader is None else reader.position, None, None)
+        reader, direct = self._reader, self._direct
+        read = 0 if reader is None else reader.position
+        return JobProgress(read + (0 if direct is None else direct.bytes_read), None, None)
 
     def run(self, stream: RangeSource, services: JobServices) -> None:
         """Read the stream once and restore what was selected.
@@ -120,12 +152,21 @@ class RecoverJob:
         """
         findings = Findings(services, self._options.messages)
         is_settled = False
-        self._announce("restore-started")
+        self._announce_start()
         try:
             self._restore(stream, findings)
             is_settled = True
+        except TapekitError as error:
+            self._announce("restore-error", reason=str(error))
+            raise
+        except ConnectionBroken:
+            self._announce("restore-error", reason="the data connection broke off")
+            raise
         finally:
             self._tell_results(services, is_settled=is_settled)
+            if findings.losses:
+                missing = f"{findings.losses} objects are missing or incomplete"
+                self._announce("restore-error", reason=missing)
             self._announce(
                 "restore-finished" if is_settled else "restore-aborted",
                 bytes=self.progress.bytes_processed,
@@ -139,29 +180,153 @@ class RecoverJob:
         self._destination.close()
 
     def _restore(self, stream: RangeSource, findings: Findings) -> None:
-        options = self._options
+        if self._wishes.manner is not Manner.RESTORE:
+            self._inspect(stream, findings)
+            return
         tops = self._destination.tops()
-        reader = self._reader = StreamReader(stream.request(0, UNLIMITED))
-        catalogue = Catalogue(
-            branches(self._views), findings, options.room, options.names_in_memory
-        )
-        places = Places(catalogue.directories, tops, options.open_directories)
-        hands = Hands(options.threads, options.loops)
-        course = Course(
-            reader, catalogue, places, findings, hands, self._enter, verbose=self._verbose
+        if self._knows_positions(findings) and self._restore_directly(stream, tops, findings):
+            return
+        self._restore_whole(stream, tops, findings)
+
+    def _knows_positions(self, findings: Findings) -> bool:
+        """Whether the restore can go straight to everything that is named."""
+        wishes, named = self._wishes, [view for view in self._views if not view.only_if_new]
+        if not wishes.is_direct:
+            return False
+        if any(not view.source and view.is_recursive for view in named):
+            findings.note("All of the backup is wanted; the stream is read from its beginning")
+            return False
+        for view in named:
+            if not view.position:
+                findings.warn(CATALOGUE.error("position-unknown", path=join_path(view.source)))
+        return all(view.position for view in named)
+
+    def _restore_directly(self, stream: RangeSource, tops: _Tops, findings: Findings) -> bool:
+        """Go to what is wanted; whether all of it could be found so."""
+        direct = self._direct = DirectStream(stream)
+        tree = DirectTree(self._views, findings)
+        catalogue = self._catalogue(findings, tree.meet)
+        places = self._places(catalogue, tops)
+        means = Means(
+            catalogue,
+            tree,
+            places,
+            self._setter(findings),
+            findings,
+            self._hands(),
+            self._enter,
+            self._verbose,
         )
         try:
-            course.run()
-            if options.sync_at_end:
-                self._destination.flush()
-        except OSError as error:
-            raise CATALOGUE.error(
-                "stream-unreadable", offset=reader.position, reason=error.strerror or str(error)
-            ) from error
+            with self._telling_of_stream(lambda: direct.bytes_read):
+                DirectCourse(direct, self._views, self._wishes, means).run()
+                self._flush()
+        except WholeStreamNeeded as needed:
+            direct.close()
+            findings.warn(CATALOGUE.error("offset-map-missing", reason=needed.reason))
+            return False
         finally:
             places.close()
             catalogue.close()
+            direct.release()
+        return True
+
+    def _restore_whole(self, stream: RangeSource, tops: _Tops, findings: Findings) -> None:
+        """Read the stream once from its beginning."""
+        reader = self._reader = StreamReader(stream.request(0, UNLIMITED))
+        catalogue = self._catalogue(findings)
+        places = self._places(catalogue, tops)
+        succession = self._succession(tops, findings)
+        course = Course(
+            reader,
+            catalogue,
+            places,
+            findings,
+            self._hands(),
+            self._enter,
+            setter=self._setter(findings),
+            check_room=lambda names: self._check_room(tops, names),
+            verbose=self._verbose,
+            succession=succession,
+        )
+        try:
+            with self._telling_of_stream(lambda: reader.position):
+                course.run()
+                self._flush()
+                if succession is not None:
+                    succession.conclude(catalogue)
+        finally:
+            if succession is not None:
+                succession.close()
+            places.close()
+            catalogue.close()
             reader.close()
+
+    def _succession(self, tops: _Tops, findings: Findings) -> Succession | None:
+        """What a restore of a whole dump needs to be followed by the next
+        level, or to follow one.
+        """
+        view = self._views[0]
+        if len(self._views) > 1 or view.source or self._wishes.extract != "N":
+            return None
+        memory = RestoreMemory(self._kernel.state, join_path(view.target))
+        return Succession(memory, view, tops, findings)
+
+    def _inspect(self, stream: RangeSource, findings: Findings) -> None:
+        """Read the stream and write nothing."""
+        reader = self._reader = StreamReader(stream.request(0, UNLIMITED))
+        catalogue = self._catalogue(findings)
+        try:
+            with self._telling_of_stream(lambda: reader.position):
+                Inspection(reader, catalogue, findings).run(self._wishes.manner)
+        finally:
+            catalogue.close()
+            reader.close()
+
+    def _catalogue(
+        self, findings: Findings, meet: Callable[[int, bytes, int], None] | None = None
+    ) -> Catalogue:
+        options = self._options
+        return Catalogue(
+            branches(self._views), findings, options.room, options.names_in_memory, meet
+        )
+
+    def _places(self, catalogue: Catalogue, tops: _Tops) -> Places:
+        return Places(catalogue.directories, tops, self._options.open_directories)
+
+    def _setter(self, findings: Findings) -> AttributeSetter:
+        return AttributeSetter(findings.warn, with_acls=self._wishes.with_acls)
+
+    def _hands(self) -> Hands:
+        return Hands(self._options.threads, self._options.loops)
+
+    def _check_room(self, tops: _Tops, names: int) -> None:
+        """Refuse a restore of all that is in the stream if it does not fit.
+
+        :raises TapekitError: space or inodes are missing.
+        """
+        if self._wishes.is_forced:
+            return
+        for view in self._views:
+            if not view.source:
+                descriptor, path = tops[view.number][0], join_path(view.target)
+                if self._wishes.stream_bytes:
+                    check_space(descriptor, path, self._wishes.stream_bytes)
+                check_inodes(descriptor, path, names)
+
+    def _flush(self) -> None:
+        if self._options.sync_at_end:
+            self._destination.flush()
+
+    @contextlib.contextmanager
+    def _telling_of_stream(self, position: Callable[[], int]) -> Iterator[None]:
+        """Say of errors of the stream where in it they came."""
+        try:
+            yield
+        except OSError as error:
+            raise CATALOGUE.error(
+                "stream-unreadable", offset=position(), reason=error.strerror or str(error)
+            ) from error
 
     def _tell_results(self, services: JobServices, *, is_settled: bool) -> None:
         for view in self._views:
@@ -172,6 +337,12 @@ class RecoverJob:
 
     def _enter(self, phase: str) -> None:
         self._announce("restore-phase-started", phase=phase)
+
+    def _announce_start(self) -> None:
+        environment = self._environment
+        self._announce("restore-started", level=environment.number("LEVEL") or 0)
+        options = ", ".join(f"{name}={value}" for name, value in environment.pairs)
+        self._announce("restore-options", options=options)
 
     def _announce(self, name: str, /, **facts: str | int) -> None:
         path = join_path(self._views[0].target)

@@ -72,9 +72,10 @@ def link(fd: int, name: bytes, directory: int) -> None:
 
 def forget_acl(fd: int) -> None:
     """Remove the ACL that a new file got from its directory."""
-    # A default ACL that says no more than a mode leaves none.
+    # A default ACL that says no more than a mode leaves none; the way through
+    # /proc also takes descriptors that are mere references.
     with contextlib.suppress(OSError):
-        os.removexattr(fd, _ACCESS_ACL)
+        os.removexattr(f"/proc/self/fd/{fd}", _ACCESS_ACL)
 
 
 def write_all(fd: int, data: memoryview | bytes, offset: int) -> None:

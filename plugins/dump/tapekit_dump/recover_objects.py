@@ -16,7 +16,7 @@ from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.recover_attributes import Attributes
 from tapekit_dump.recover_content import ObjectContent
 from tapekit_dump.recover_files import Copy
-from tapekit_dump.recover_names import SPECIAL_TYPES, new_special
+from tapekit_dump.recover_names import SPECIAL_TYPES, forget_acl, new_special
 from tapekit_dump.small_files import SmallFile
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class ObjectMaker:
         is_doubtful = records.damages != damages
         if following is not None and following.inode == header.inode:
             content = ObjectContent.behind(records, header, following, self._findings)
-            sets, following = content.take_sets(), content.following
+            sets, following = self._setter.wanted(content.take_sets()), content.following
         if is_doubtful:
             self._losses.doubtful(place)
         self._crew.add(SmallFile(place, header, data, sets))
@@ -111,7 +111,7 @@ class ObjectMaker:
     def _make_special(self, content: ObjectContent, families: Iterable[Sequence[Place]]) -> None:
         data = content.take_all(_LINK_LIMIT)
         is_cut = content.is_cut and data is None
-        sets = content.take_sets()
+        sets = self._setter.wanted(content.take_sets())
         objection = _objection(content.header, data)
         for places in families:
             if is_cut:
@@ -135,6 +135,8 @@ class ObjectMaker:
             except OSError as error:
                 self._losses.failed(place, error)
                 continue
+            if self._places.inherits(directory):
+                forget_acl(fd)
             copy = Copy(fd, place, places[index + 1 :], self._losses)
             try:
                 self._setter.finish_special(fd, attributes, sets, copy.path)

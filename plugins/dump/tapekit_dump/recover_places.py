@@ -52,17 +52,19 @@ class Places:
         self._open: Final[dict[tuple[int, int], int]] = {}
         self._inheriting: Final[set[int]] = set()
 
-    def make(self, view: View, directory: Directory) -> None:
-        """Make a directory that is wanted in a view, unless it is there.
+    def make(self, view: View, directory: Directory) -> bool:
+        """Make a directory that is wanted in a view, unless it is there;
+        whether it was not.
 
         :raises OSError: it cannot be made, or something else is there.
         """
         if directory.inode == view.top:
-            fd = self._descend(view, self._tops[view.number][1])
+            fd, is_new = self._descend(view, self._tops[view.number][1])
         else:
             above = self.descriptor(view, directory.parent)
-            fd = self._make_one(above, directory.name, _UNTIL_FINISHED)
+            fd, is_new = self._make_one(above, directory.name, _UNTIL_FINISHED)
         self._keep(view, directory.inode, fd)
+        return is_new
 
     def descriptor(self, view: View, inode: int) -> int:
         """A directory that :meth:`make` made, open until others need its
@@ -92,7 +94,7 @@ class Places:
         fd = -1
         while fd < 0:
             if inode in (0, view.top):
-                fd = self._descend(view, self._way_to_top(view, inode))
+                fd, _ = self._descend(view, self._way_to_top(view, inode))
                 self._keep(view, inode, fd)
                 break
             chain.append(inode)
@@ -112,26 +114,28 @@ class Places:
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         return way[:-1]
 
-    def _descend(self, view: View, way: Path) -> int:
-        """Open the directory at the end of a way, making what is missing."""
-        fd = self._enter(self._tops[view.number][0], b".")
+    def _descend(self, view: View, way: Path) -> tuple[int, bool]:
+        """Open the directory at the end of a way, making what is missing;
+        also whether the last one was.
+        """
+        fd, is_new = self._enter(self._tops[view.number][0], b"."), False
         for name in way:
             above = fd
             try:
-                fd = self._make_one(above, name, _FOUND_ON_THE_WAY)
+                fd, is_new = self._make_one(above, name, _FOUND_ON_THE_WAY)
             finally:
                 self._leave(above)
-        return fd
+        return fd, is_new
 
-    def _make_one(self, above: int, name: bytes, mode: int) -> int:
+    def _make_one(self, above: int, name: bytes, mode: int) -> tuple[int, bool]:
         try:
             os.mkdir(name, mode, dir_fd=above)
         except FileExistsError:
-            return self._enter(above, name)
+            return self._enter(above, name), False
         fd = os.open(name, _OPEN, dir_fd=above)
         if above in self._inheriting:
             _forget_acls(fd)
-        return fd
+        return fd, True
 
     def _enter(self, above: int, name: bytes) -> int:
         """Open a directory that is there."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.data_engine import FileResult
+from tapekit.hookspecs.data_engine import UNKNOWN_POSITION, FileResult
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class View:
         """Views that contain this one and take it to the same place."""
         self.top: int | None = None
         """The inode number of its top directory once that is known."""
+        self.node = 0
+        """The top's inode number as the DMA gave it; 0 if it gave none."""
+        self.position = 0
+        """The offset of the top's header in the stream; 0 if it is unknown."""
+        self.is_recursive = True
+        """Whether what is in its top directory belongs to it."""
+        self.only_if_new = False
+        """Whether its top directory keeps its attributes if it is there already."""
         self.is_found = False
         self.failure: FileResult | None = None
 
@@ -68,6 +76,16 @@ class View:
         """The directory of the destination that must be there to begin."""
         is_whole_volume = len(self.target) <= _VOLUME_DEPTH
         return self.target if is_whole_volume or not self.source else self.target[:-1]
+
+    @property
+    def is_renamed(self) -> bool:
+        """Whether the top gets another name than it had."""
+        return bool(self.source) and self.source[-1] != self.target[-1]
+
+    @property
+    def keeps_path(self) -> bool:
+        """Whether the target ends with the path that the top had."""
+        return self.target[len(self.target) - len(self.source) :] == self.source
 
     @property
     def volume(self) -> Path:
@@ -145,7 +163,14 @@ def _view(number: int, selection: Selection, default: Path) -> View:
     else:
         target = default + source if default else ()
     shown = selection.destination_path or join_path(target)
-    return View(number, source, _checked(target, shown), selection.original_path)
+    view = View(number, source, _checked(target, shown), selection.original_path)
+    view.node, view.position = _known(selection.node), _known(selection.position)
+    return view
+
+
+def _known(number: int) -> int:
+    """A number of the file history; clients have two words for none."""
+    return 0 if number == UNKNOWN_POSITION else number
 
 
 def _checked(target: Path, shown: str) -> Path:

@@ -48,6 +48,12 @@ class EntrySpool:
         self._entries: list[bytes] = []
         self._spool: Final = room.spool()
         self._runs: Final[list[tuple[int, int]]] = []
+        self._in_runs = 0
+
+    @property
+    def count(self) -> int:
+        """How many entries there are."""
+        return self._in_runs + len(self._entries)
 
     def add(self, entry: bytes) -> None:
         """Keep an entry of :func:`pack_entry`.
@@ -75,6 +81,7 @@ class EntrySpool:
 
     def _write_run(self) -> None:
         self._entries.sort()
+        self._in_runs += len(self._entries)
         parts: list[bytes] = []
         for entry in self._entries:
             parts += (_LENGTH.pack(len(entry)), entry)

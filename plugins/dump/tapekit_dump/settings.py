@@ -24,7 +24,7 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     path starts at the stack file."""
 
     spool_memory_bytes: Annotated[int, msgspec.Meta(ge=65536, le=1024 * _MIB)] = 4 * _MIB
-    """What each of a job's five spools keeps in memory before it becomes a
+    """What each of a job's spools keeps in memory before it becomes a
     temporary file."""
 
     extent_threshold_bytes: Annotated[int, msgspec.Meta(ge=4096, le=512 * 1024)] = 256 * 1024
@@ -34,6 +34,11 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     records_per_block: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 10
     """Blocking of the stream in records of 1,024 bytes: its end is padded to a
     multiple of them, and its headers tell it to readers of real tapes."""
+
+    offset_map: bool = True
+    """Whether backups with file history end with an offset map, by which
+    directories can be restored directly; what the option
+    ``ndmpd.offset_map.enable`` switches elsewhere."""
 
     sync_at_end: bool = True
     """Whether a restore waits until everything is on disk before it reports

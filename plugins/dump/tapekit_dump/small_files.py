@@ -173,9 +173,12 @@ class PlainReading:
                 fd = os.open(name, flags, dir_fd=directory)
                 status = os.fstat(fd)
                 mode, _, _, links, uid, gid, size, _, _, _ = status
+                if size > small or size > status.st_blocks << 9 or not S_ISREG(mode):
+                    return Stop.UNUSUAL
                 if with_attributes:
                     has_attributes = bool(os.listxattr(fd))
-                if size > small or size > status.st_blocks << 9 or not S_ISREG(mode):
+                # A block of attributes counts among the file's, and could hide a hole.
+                if has_attributes and size and os.lseek(fd, 0, os.SEEK_HOLE) < size:
                     return Stop.UNUSUAL
                 run, data = RUNS[(size + 1023) >> 10], at + RECORD_BYTES
                 end = data + (run.used << 10)

@@ -8,9 +8,10 @@ something else than what will happen is refused, never passed over.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from tapekit.hookspecs.environment import Direction, Kind, Variable
+from tapekit_dump.chain import HIGHEST_LEVEL, NO_BASE
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -18,19 +19,12 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENGINE",
-    "NO_BASE",
     "NOT_AVAILABLE",
     "VARIABLES",
-    "NotAvailable",
     "refuse_not_available",
 ]
 
 ENGINE: Final = "dump"
-
-NO_BASE: Final = -1
-"""BASE_DATE of a backup that wants no DUMP_DATE."""
-
-_HIGHEST_LEVEL: Final = 31
 
 
 def _switch(name: str, summary: str, default: str = "N") -> Variable:
@@ -64,14 +58,32 @@ def _choice(name: str, summary: str, default: str, *choices: str) -> Variable:
     )
 
 
-def _returned(name: str, summary: str, direction: Direction = Direction.RETURNED) -> Variable:
-    return Variable(name=name, engine=ENGINE, kind=Kind.TEXT, direction=direction, summary=summary)
+def _returned(name: str, summary: str) -> Variable:
+    return Variable(
+        name=name, engine=ENGINE, kind=Kind.TEXT, direction=Direction.RETURNED, summary=summary
+    )
+
+
+def _offset(name: str, summary: str) -> Variable:
+    return Variable(
+        name=name,
+        engine=ENGINE,
+        kind=Kind.NUMBER,
+        direction=Direction.RETURNED_AND_PASSED_BACK,
+        summary=f"{summary}, in bytes",
+    )
 
 
 VARIABLES: Final = (
     _text("FILESYSTEM", "The directory to back up: /vserver/volume[/path]"),
     _choice("TYPE", "The engine", ENGINE, ENGINE),
-    _number("LEVEL", "0 is a full backup", 0, 0, _HIGHEST_LEVEL),
+    _number(
+        "LEVEL",
+        "0: a full backup; else what changed since the latest one of a lower level",
+        0,
+        0,
+        HIGHEST_LEVEL,
+    ),
     _switch("UPDATE", "Record the date of this backup for those that build on it", "Y"),
     _number(
         "BASE_DATE",
@@ -90,20 +102,17 @@ VARIABLES: Final = (
     _returned("DUMP_DATE", "The BASE_DATE of the next incremental backup"),
     _returned("NDMP_VERSION", "The version of the protocol, always 4"),
     _returned("PATHNAME_SEPARATOR", "What separates names in paths, always /"),
-    _returned(
-        "ACL_START",
-        "Byte offset in the stream where nothing is left that a restart could repeat",
-        Direction.RETURNED_AND_PASSED_BACK,
-    ),
+    _offset("ACL_START", "Where in the stream nothing is left that a restart could repeat"),
+    _offset("OFFSET_MAP_START", "Where in the stream the map begins that finds directories"),
     _text("DMP_NAME", "The name of a backup of several subtrees"),
-    _text("EXCLUDE", "Names to leave out"),
-    _text("MULTI_SUBTREE_NAMES", "Subtrees to back up together"),
-    _switch("IGNORE_CTIME", "Leave out of an incremental backup what only changed its ctime"),
+    _text("EXCLUDE", "Names to leave out, by commas; * at an end stands for anything"),
+    _text("MULTI_SUBTREE_NAMES", "Subtrees to back up, by lines; the last is their common root"),
+    _switch("IGNORE_CTIME", "Leave out of an incremental backup files with a new ctime alone"),
     _switch("NDMP_UNICODE_FH", "Add Unicode names to the file history"),
     _switch("NON_QUOTA_TREE", "Leave out what lies in qtrees"),
     _switch("ENHANCED_DAR_ENABLED", "Restore directories directly"),
-    _switch("EXTRACT_ACL", "Restore ACLs", "Y"),
-    _switch("FORCE", "Restore as much as fits"),
+    _switch("EXTRACT_ACL", "Restore ACLs; not set, a direct restore leaves them out", "Y"),
+    _switch("FORCE", "Restore as much as fits, without a look at space and inodes before"),
     _switch("IGNORE_QTREES", "Restore no qtree information"),
     _switch("LIST", "List names and numbers, restore nothing"),
     _switch("LIST_QTREES", "List qtrees, restore nothing"),
@@ -113,54 +122,18 @@ VARIABLES: Final = (
 )
 
 
-class NotAvailable(NamedTuple):
-    """A variable that an operation can take only in its harmless form."""
-
-    name: str
-    for_backup: bool
-    """Whether it speaks to backups, else to restores; the other operation
-    takes any value, since DMAs pass one environment to both."""
+NOT_AVAILABLE: Final = ("NDMP_UNICODE_FH", "NON_QUOTA_TREE")
+"""Switches that a backup can take only as they are by default."""
 
 
-NOT_AVAILABLE: Final = (
-    NotAvailable("DMP_NAME", for_backup=True),
-    NotAvailable("EXCLUDE", for_backup=True),
-    NotAvailable("MULTI_SUBTREE_NAMES", for_backup=True),
-    NotAvailable("IGNORE_CTIME", for_backup=True),
-    NotAvailable("NDMP_UNICODE_FH", for_backup=True),
-    NotAvailable("NON_QUOTA_TREE", for_backup=True),
-    NotAvailable("ENHANCED_DAR_ENABLED", for_backup=False),
-    NotAvailable("EXTRACT_ACL", for_backup=False),
-    NotAvailable("FORCE", for_backup=False),
-    NotAvailable("IGNORE_QTREES", for_backup=False),
-    NotAvailable("LIST", for_backup=False),
-    NotAvailable("LIST_QTREES", for_backup=False),
-    NotAvailable("NOWRITE", for_backup=False),
-    NotAvailable("RECURSIVE", for_backup=False),
-    NotAvailable("RECOVER_FULL_PATHS", for_backup=False),
-)
-
-_ROWS: Final = {row.name: row for row in VARIABLES}
-
-
-def refuse_not_available(environment: Environment, *, backup: bool) -> None:
-    """Refuse variables that ask the operation for what it cannot do.
+def refuse_not_available(environment: Environment) -> None:
+    """Refuse variables that ask a backup for what it cannot do.
 
     :raises TapekitError: for the first one, naming it and its value.
     :raises BadEnvironment: the value of one is not even allowed.
     """
-    for name, for_backup in NOT_AVAILABLE:
-        if for_backup != backup or not _asks_for_something(environment, _ROWS[name]):
-            continue
-        raise CATALOGUE.error(
-            "variable-not-available",
-            name=name,
-            value=environment.text(name),
-            harmless=_ROWS[name].default or "nothing",
-        )
-
-
-def _asks_for_something(environment: Environment, row: Variable) -> bool:
-    if row.kind is Kind.SWITCH:
-        return environment.switch(row.name) != (row.default == "Y")
-    return any(environment.all(row.name))
+    for name in NOT_AVAILABLE:
+        if environment.switch(name):
+            raise CATALOGUE.error(
+                "variable-not-available", name=name, value=environment.text(name), harmless="N"
+            )

@@ -163,6 +163,9 @@ static enum stop read_file(struct reading *call, int file, uint32_t number, stru
     ssize_t attributes = call->with_attributes ? flistxattr(file, NULL, 0) : 0;
     if (attributes < 0)
         return UNUSUAL;
+    /* A block of attributes counts among the file's, and could hide a hole. */
+    if (attributes > 0 && status.st_size > 0 && lseek(file, 0, SEEK_HOLE) < status.st_size)
+        return UNUSUAL;
     uint64_t size = (uint64_t)status.st_size;
     uint32_t records = (uint32_t)((size + RECORD - 1) / RECORD);
     uint64_t length = (uint64_t)(records + 1) * RECORD;

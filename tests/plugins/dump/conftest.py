@@ -14,8 +14,9 @@ from tapekit.hookspecs.storage import Origin
 from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.headers import RECORD_BYTES, Header, HeaderType, unpack_header
-from tapekit_dump.maps import ROOT
+from tapekit_dump.maps import ROOT, numbers_in
 from tapekit_dump.plugin import DumpPlugin
+from tapekit_trees.epochs import EpochStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.data_engine import DataEngine, Pairs
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.storage import KeepGoing
 
 VOLUME = "/vs1/vol1"
 
@@ -61,10 +63,11 @@ class DirectoryStorage:
     def _below(self, path: str) -> Path:
         return self.directory / path.removeprefix(VOLUME).strip("/")
 
-    def check_backup(self, path: str) -> None:
+    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
         """Every path can be tried."""
 
-    def open_backup(self, path: str, holder: str) -> DirectoryTree:
+    def open_backup(self, path: str, holder: str, keep_going: KeepGoing) -> DirectoryTree:
+        keep_going()
         tree = DirectoryTree(self._below(path), path, self.snapshot_name, self.now_s)
         self.trees.append(tree)
         return tree
@@ -109,8 +112,8 @@ class Backup:
         return found
 
     def _records(self) -> Iterator[Record]:
-        at = 0
-        while at < len(self.data):
+        at, end_of_dump = 0, int(self.environment.get("OFFSET_MAP_START", len(self.data)))
+        while at < end_of_dump:
             header = unpack_header(self.data[at : at + RECORD_BYTES])
             end = at + RECORD_BYTES * (1 + header.data_records)
             yield Record(header, self.data[at + RECORD_BYTES : end], at)
@@ -134,9 +137,19 @@ class Backup:
             for entry in list(decode_entries(contents[directory]))[2:]:
                 below = path + b"/" + entry.name if path else entry.name
                 found[below] = entry.inode
-                if entry.kind == EntryType.DIRECTORY:
+                if entry.kind == EntryType.DIRECTORY and entry.inode in contents:
                     pending.append((below, entry.inode))
         return found
+
+    @cached_property
+    def dumped(self) -> set[bytes]:
+        """The paths of what the stream has a record for."""
+        return {path for path, number in self.paths.items() if number in self._by_number}
+
+    def map(self, kind: HeaderType) -> set[int]:
+        """The numbers in a map."""
+        (record,) = (record for record in self.records if record.header.type == kind)
+        return set(numbers_in(record.data))
 
     def content(self, path: bytes) -> bytes:
         """What a file's records hold, holes as zeros."""
@@ -199,8 +212,8 @@ def make_site(
     are plugins beside.
     """
 
-    def make(tables: str = "", *others: type) -> Site:
-        storage, events = DirectoryStorage(volume), list[Any]()
+    def make(tables: str = "", *others: type, storage: Any = None) -> Site:
+        storage, events = storage or DirectoryStorage(volume), list[Any]()
         at_phase: dict[str, Callable[[], object]] = {}
 
         def hear(event: Event) -> None:
@@ -217,6 +230,12 @@ def make_site(
         return Site(kernel.engines["dump"], storage, volume, events, at_phase)
 
     return make
+
+
+@pytest.fixture
+def epochs(make_site: Callable[..., Site], volume: Path) -> Site:
+    """A site whose volume has an epoch of its own after each backup."""
+    return make_site(storage=EpochStorage(volume))
 
 
 @pytest.fixture

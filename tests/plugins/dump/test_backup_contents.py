@@ -120,7 +120,8 @@ def test_holes_stay_holes(tmp_path: Path, extent_bytes: int) -> None:
             opened.seek(at)
             opened.write(some_bytes(count))
             expected[at : at + count] = some_bytes(count)
-    assert may_have_holes(file.stat())
+    with file.open("rb") as opened:
+        assert may_have_holes(opened.fileno(), file.stat())
     writing = Writing(extent_bytes=extent_bytes)
     writing.write(file)
     content, sent = writing.finished()
@@ -227,3 +228,19 @@ def test_reading_goes_on_after_a_short_read() -> None:
     assert read_fully(fd, into, 4000) == 6000
     assert read_fully(fd, into, 20_000) == 0
     os.close(fd)
+
+
+@pytest.mark.parametrize("size", [MIB, 20 * MIB])
+def test_a_large_file_that_cannot_be_read_is_told_and_has_zeros(tmp_path: Path, size: int) -> None:
+    writing = Writing()
+    # Reading this process's memory at 0 fails as a bad block of a disk does.
+    fd = os.open("/proc/self/mem", os.O_RDONLY)
+    (tmp_path / "broken").write_bytes(b"b" * size)
+    status = (tmp_path / "broken").stat()
+    writing.contents.write(fd, 7, Inode.of(status, 0), status, b"broken")
+    writing.contents.settle()
+    # It also has no size, which is told first.
+    _, (level, text) = writing.services.messages
+    assert level is LogLevel.WARNING
+    assert text.startswith("broken: part of the file cannot be read (Input/output error)")
+    assert writing.sink.data.count(0) > size * 0.99

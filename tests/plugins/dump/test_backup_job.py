@@ -224,8 +224,8 @@ def test_job_that_never_ran_has_nothing_to_let_go(site: Any) -> None:
 def test_failed_tree_is_a_failed_backup(site: Any) -> None:
     opened = site.storage.open_backup
 
-    def open_backup(path: str, holder: str) -> Any:
-        tree = opened(path, holder)
+    def open_backup(path: str, holder: str, keep_going: Any) -> Any:
+        tree = opened(path, holder, keep_going)
         os.close(tree.descriptor)
         return tree
 
@@ -270,3 +270,15 @@ def test_abort_ends_the_walk_over_the_tree(site: Any) -> None:
     assert sink.length == 0
     phases = [event.facts.get("phase") for event in site.events]
     assert "III" not in phases
+
+
+def test_events_tell_what_a_backup_is_made_of(epochs: Any) -> None:
+    epochs.back_up()
+    epochs.events.clear()
+    epochs.back_up(("LEVEL", "1"), ("HIST", "N"))
+    facts = {event.name: event.facts for event in epochs.events}
+    assert facts["dump.backup-options"]["options"] == "FILESYSTEM=/vs1/vol1, LEVEL=1, HIST=N"
+    snapshot = facts["dump.snapshot-located"]
+    assert (snapshot["snapshot"], snapshot["taken_at_s"]) == ("epochs", 1_700_002_000)
+    base = facts["dump.base-located"]
+    assert (base["base_level"], base["base_date_s"]) == (0, 1_700_001_000)

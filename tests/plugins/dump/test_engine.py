@@ -5,7 +5,6 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 
 from tapekit.errors import TapekitError
@@ -13,7 +12,6 @@ from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.environment import BadEnvironment
 from tapekit.kernel.start_errors import StartErrors
 from tapekit.testing import MemoryServices, MemorySink
-from tapekit_dump.dates import NAMESPACE
 from tapekit_dump.plugin import DumpPlugin
 
 if TYPE_CHECKING:
@@ -31,7 +29,10 @@ def test_engine_is_the_butype_dump(site: Any) -> None:
 def test_abilities_are_those_that_work_today(site: Any) -> None:
     assert site.engine.abilities == (
         Ability.RECOVER_FILELIST
+        | Ability.BACKUP_INCREMENTAL
+        | Ability.RECOVER_INCREMENTAL
         | Ability.BACKUP_DIRECT
+        | Ability.RECOVER_DIRECT
         | Ability.BACKUP_UTF8
         | Ability.RECOVER_UTF8
         | Ability.BACKUP_FH_DIR
@@ -46,13 +47,6 @@ def test_backup_needs_a_file_system(site: Any, pairs: Any) -> None:
     assert refused.value.id == "dump.filesystem-missing"
 
 
-@pytest.mark.parametrize(("name", "value"), [("LEVEL", "1"), ("LEVEL", "31"), ("BASE_DATE", "77")])
-def test_incremental_backups_are_refused(site: Any, name: str, value: str) -> None:
-    with pytest.raises(TapekitError, match=f"{name}={value}: incremental") as refused:
-        site.engine.prepare_backup((*REQUEST, (name, value)), "a test")
-    assert refused.value.id == "dump.incremental-not-available"
-
-
 @pytest.mark.requirement("R127")
 @pytest.mark.parametrize(
     ("name", "value"), [("LEVEL", "99"), ("BASE_DATE", "soon"), ("TYPE", "smtape")]
@@ -64,7 +58,7 @@ def test_bad_values_are_refused(site: Any, name: str, value: str) -> None:
         site.engine.prepare_recover((*REQUEST, (name, value)), (), "a test")
 
 
-@pytest.mark.parametrize("name", ["EXCLUDE", "NON_QUOTA_TREE"])
+@pytest.mark.parametrize("name", ["NDMP_UNICODE_FH", "NON_QUOTA_TREE"])
 def test_what_a_backup_cannot_do_is_refused_before_a_tree_is_opened(site: Any, name: str) -> None:
     with pytest.raises(TapekitError, match=name):
         site.engine.prepare_backup((*REQUEST, (name, "Y")), "a test")
@@ -94,13 +88,16 @@ def test_tree_is_let_go_if_its_date_cannot_be_kept(site: Any) -> None:
 
 
 @pytest.mark.requirement("R152")
-@pytest.mark.parametrize(("update", "levels"), [("Y", {"0": 1_700_000_000}), ("N", {})])
+@pytest.mark.parametrize(("update", "levels"), [("Y", [0]), ("N", [])])
 def test_date_of_a_successful_backup_is_kept_if_wanted(
-    site: Any, update: str, levels: dict[str, int]
+    site: Any, update: str, levels: list[int]
 ) -> None:
     site.back_up(("UPDATE", update))
-    stored = site.engine._dates._state.get(NAMESPACE, "/vs1/vol1")
-    assert msgspec.json.decode(stored) == {"last": 1_700_000_000, "levels": levels}
+    known = site.engine._dates.of("/vs1/vol1")
+    assert known.last == 1_700_000_000
+    assert [(level, dump.date) for level, dump in known.levels.items()] == [
+        (level, 1_700_000_000) for level in levels
+    ]
 
 
 def test_spool_directory_must_exist(assembled: Callable[..., Any], tmp_path: Path) -> None:

@@ -19,9 +19,10 @@ from tapekit_dump.directory_record import DirectoryRecord
 from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import RECORD_BYTES, DumpLabel, HeaderType, unpack_header
 from tapekit_dump.maps import ROOT
+from tapekit_dump.numbering import FullNumbering, _is_link
 from tapekit_dump.plan import StepKind
 from tapekit_dump.spool import Pending, SpoolRoom
-from tapekit_dump.walk import SLICE, Walk, _is_link, _Place
+from tapekit_dump.walk import SLICE, Place, Walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,13 +82,15 @@ class Walked:
 
 def make_walk(root: int, services: MemoryServices) -> tuple[Walk, BackupReport]:
     report = BackupReport(services, verbose=False, debug=False)
+    room = SpoolRoom(None, 65536)
     walk = Walk(
         root,
-        room=SpoolRoom(None, 65536),
+        room=room,
         packer=PACKER,
         attributes=AttributeReader(report, with_acls=True),
         ctime_of=lambda status: 1_234_567_890,
         report=report,
+        numbering=FullNumbering(room, report),
     )
     return walk, report
 
@@ -228,7 +231,9 @@ def test_repeated_but_untrusted_inode_numbers_are_objects_of_their_own(tmp_path:
     with opened(tmp_path) as root:
         walk, _ = make_walk(root, services)
         # As if these had been seen before, as on file systems without numbers.
-        walk._links.seen_before(sorted((tmp_path / name).stat().st_ino for name in "abc"))
+        walk._numbering._links.seen_before(
+            sorted((tmp_path / name).stat().st_ino for name in "abc")
+        )
         with closing(walk.run()) as index:
             found = Walked(index, [], 0)
     assert len({found.number(name) for name in "abc"}) == 3
@@ -278,7 +283,7 @@ def test_directory_that_cannot_be_listed_is_reported(tmp_path: Path) -> None:
     with opened(tmp_path) as root, closing(SpoolRoom(None, 1000).spool()) as spool:
         walk, report = make_walk(root, services)
         record = DirectoryRecord(spool, PACKER, ROOT, ROOT)
-        walk._list(_Place(Pending(0, ROOT, ROOT, b""), no_directory, record))
+        walk._list(Place(Pending(0, ROOT, ROOT, b""), no_directory, record, bytes))
     os.close(no_directory)
     assert report.losses == 1
     assert [text for _, text in services.messages] == [
@@ -305,7 +310,7 @@ def test_more_objects_than_numbers_are_refused(tmp_path: Path) -> None:
         (tmp_path / str(index)).touch()
     with opened(tmp_path) as root:
         walk, _ = make_walk(root, MemoryServices())
-        walk._next = 2**32 - 5
+        walk._numbering._next = 2**32 - 5
         with pytest.raises(TapekitError, match="more than 4294967295 files") as refused:
             walk.run()
     assert refused.value.id == "dump.too-many-objects"

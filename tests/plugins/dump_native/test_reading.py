@@ -185,6 +185,20 @@ def test_attributes_leave_the_file_open(loops: NativeLoops, tmp_path: Path) -> N
     assert native == read(PlainReading, tmp_path, [b"a", b"b", b"c"])
 
 
+def test_a_block_of_attributes_hides_no_hole(loops: NativeLoops, tmp_path: Path) -> None:
+    with (tmp_path / "x").open("wb") as file:
+        file.write(b"d" * 4096)
+        file.truncate(4096 + 395)
+    try:
+        # Too long for the inode.
+        os.setxattr(tmp_path / "x", "user.mark", b"m" * 1000)
+    except OSError:
+        pytest.skip("the file system has no long extended attributes")
+    native = read(loops.reading, tmp_path, [b"x"])
+    assert native.stops == [(Stop.UNUSUAL, 0), (Stop.DONE, 1)]
+    assert native == read(PlainReading, tmp_path, [b"x"])
+
+
 @pytest.mark.parametrize("kind", ["plain", "native"])
 def test_no_descriptor_is_left(loops: NativeLoops, tmp_path: Path, kind: str) -> None:
     make_sparse(tmp_path)

@@ -13,6 +13,7 @@ import pytest
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, LogLevel, Selection
 from tapekit.hookspecs.environment import Environment
+from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.testing.memory_connection import MemoryRanges, MemorySource
 from tapekit.testing.memory_services import MemoryServices
 from tapekit_dump.errors import CATALOGUE
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.state import StateStore
     from tapekit.segments import DataSource
 
 DATE = 1_600_000_000
@@ -134,10 +136,14 @@ class DumpStream:
 
     def begin(self, highest: int = 100, **values: Any) -> DumpStream:
         """TAPE and both maps."""
+        everything = b"\xff" * RECORD_BYTES * -(-highest // (8 * RECORD_BYTES))
+        return self.begin_with(everything, everything, **values)
+
+    def begin_with(self, used: bytes, dumped: bytes, **values: Any) -> DumpStream:
+        """TAPE and maps."""
         self.header(HeaderType.TAPE, **{"flags": 3 if self.new_format else 1, **values})
-        count = -(-highest // (8 * RECORD_BYTES))
-        for kind in (HeaderType.CLRI, HeaderType.BITS):
-            self.header(kind, address_count=count).raw(b"\xff" * RECORD_BYTES * count)
+        for kind, bitmap in ((HeaderType.CLRI, used), (HeaderType.BITS, dumped)):
+            self.header(kind, address_count=len(bitmap) // RECORD_BYTES).raw(bitmap)
         return self
 
     def object(
@@ -230,8 +236,9 @@ class FolderStorage:
 class MemoryKernel:
     """As much of a kernel as a restore needs."""
 
-    def __init__(self, storage: FolderStorage | None) -> None:
+    def __init__(self, storage: FolderStorage | None, state: StateStore | None = None) -> None:
         self.storage = storage
+        self.state = state or MemoryStateStore()
         self.events: list[Event] = []
 
     def clock(self) -> float:
@@ -261,7 +268,7 @@ class Outcome:
         return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*")}
 
 
-FILESYSTEM = (("FILESYSTEM", "/vs1/vol1"),)
+FILESYSTEM = (("FILESYSTEM", "/vs1/vol1"), ("EXTRACT", "E"))
 
 
 def restore_into(
@@ -272,6 +279,7 @@ def restore_into(
     *,
     options: RecoverOptions = DEFAULTS,
     sync: bool = False,
+    state: StateStore | None = None,
     make: Callable[[int, bytes], DataSource] | None = None,
 ) -> Outcome:
     """Restore a stream into a folder that stands for ``/vs1/vol1``.
@@ -279,7 +287,7 @@ def restore_into(
     Without ``sync`` nobody waits for the disk that the folder is on.
     """
     options = options._replace(sync_at_end=sync)
-    kernel = MemoryKernel(FolderStorage(folder))
+    kernel = MemoryKernel(FolderStorage(folder), state)
     services = MemoryServices()
     ranges = MemoryRanges(data, make or (lambda _, part: MemorySource(part)))
     job = prepare(Environment(VARIABLES, environment), selections, "tests", kernel, options)

@@ -95,6 +95,7 @@ def test_events_and_a_summary_tell_the_course(dump: Any, restore: Restore) -> No
     names = [event.name for event in outcome.kernel.events]
     assert names == [
         "dump.restore-started",
+        "dump.restore-options",
         *["dump.restore-phase-started"] * 4,
         "dump.restore-finished",
     ]
@@ -232,7 +233,7 @@ def test_without_a_destination_everything_goes_back_where_it_came_from(
     outcome = restore(
         sample(dump),
         [select("inner/below"), select("top", "", "renamed")],
-        [("FILESYSTEM", "/vs1/vol1/src")],
+        [("FILESYSTEM", "/vs1/vol1/src"), ("EXTRACT", "E")],
     )
     assert [result for _, result in outcome.results] == [OK, OK]
     assert content_of(folder / "src") == {
@@ -324,12 +325,12 @@ def test_a_compressed_dump_is_refused(dump: Any, restore: Restore, folder: Path)
     assert list(folder.iterdir()) == []
 
 
-def test_an_incremental_dump_is_refused(
+def test_an_incremental_dump_is_refused_without_its_base(
     dump: Any, restore: Restore, select: Select, folder: Path
 ) -> None:
     data = dump(base_date=1_500_000_000, level=1).begin().directory(2).end()
-    outcome = restore(data, [select("", "/vs1/vol1")])
-    assert outcome.error.id == "dump.dump-incremental"
+    outcome = restore(data, [select("", "/vs1/vol1")], environment=())
+    assert outcome.error.id == "dump.base-not-restored"
     assert "1500000000" in str(outcome.error)
     assert outcome.results == [("", FileResult.IO_ERROR)]
 

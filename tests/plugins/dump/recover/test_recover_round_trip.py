@@ -50,7 +50,7 @@ def backed_up(folder: Path, **variables: str) -> bytes:
     kernel: Any = SimpleNamespace(
         storage=SimpleNamespace(
             check_backup=lambda path: None,
-            open_backup=lambda path, holder: FolderTree(folder),
+            open_backup=lambda path, holder, keep_going: FolderTree(folder),
         ),
         state=MemoryStateStore(),
         base_directory=folder,

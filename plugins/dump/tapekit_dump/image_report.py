@@ -1,0 +1,107 @@
+"""What the commands over images say, and where.
+
+The outcome goes to standard output, losses and a bar to standard error. The
+one rule: every loss is a line of its own, whether or not there is a bar.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, final
+
+import msgspec
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
+from rich.text import Text
+
+from tapekit.hookspecs.data_engine import LogLevel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import TextIO
+
+    from tapekit.errors import TapekitError
+    from tapekit.hookspecs.data_engine import FileResult
+    from tapekit_dump.image_source import ImageSource
+
+__all__ = ["ImageReport"]
+
+_NO_WRAPPING: Final = 100_000
+"""Width in columns where no terminal sets one: wider than any row."""
+
+_WORDS: Final = {LogLevel.ERROR: "error: ", LogLevel.WARNING: "warning: "}
+
+
+@final
+class ImageReport:
+    """Prints; what a job tells its client arrives here too, as
+    :class:`tapekit.hookspecs.data_engine.JobServices`.
+    """
+
+    def __init__(self, out: TextIO, err: TextIO) -> None:
+        self._out: Final = out
+        self._err: Final = Console(
+            file=err,
+            force_terminal=err.isatty(),
+            width=None if err.isatty() else _NO_WRAPPING,
+            markup=False,
+            emoji=False,
+            highlight=False,
+        )
+
+    @property
+    def history(self) -> None:
+        """See :attr:`JobServices.history`: nobody wants any."""
+        return
+
+    def log(self, level: LogLevel, text: str) -> None:
+        """See :meth:`JobServices.log`."""
+        self._err.print(Text(_WORDS.get(level, "") + text), soft_wrap=True)
+
+    def file_result(self, path: str, result: FileResult) -> None:
+        """See :meth:`JobServices.file_result`; losses tell the same."""
+
+    def differ(self, difference: TapekitError) -> None:
+        """Print a difference."""
+        self._out.write(f"{difference}\n")
+
+    def say(self, text: str) -> None:
+        """Print a line of the outcome."""
+        self._out.write(f"{text}\n")
+
+    def say_json(self, value: object) -> None:
+        """Print the outcome as JSON."""
+        self.say(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+    def say_json_array(self, rows: Iterable[object]) -> None:
+        """Print rows as one array of JSON, each as it comes."""
+        separator = "["
+        for row in rows:
+            self._out.write(f"{separator}\n{msgspec.json.encode(row).decode()}")
+            separator = ","
+        self.say("[]" if separator == "[" else "\n]")
+
+    @contextmanager
+    def bar(self, source: ImageSource, what: str) -> Iterator[None]:
+        """Show how far a source has been taken, on a terminal."""
+        if not self._err.is_terminal:
+            yield
+            return
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            DownloadColumn(),
+            TransferSpeedColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self._err, transient=True) as progress:
+            task = progress.add_task(what, total=source.length)
+            source.moved = lambda position: progress.update(task, completed=position)
+            yield

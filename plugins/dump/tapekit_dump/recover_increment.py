@@ -1,0 +1,359 @@
+"""A destination made to follow what an incremental dump says of names.
+
+First everything that has lost a name is dealt with: what is gone is removed,
+what has another name now goes into a directory aside, by its number. Then,
+as the dump's directories are made from the top down, each is taken from
+there to its new name; files that the dump has not come last. So no order of
+renamings can hurt, not even a swap. The one rule: only names that an earlier
+restore has made are touched, and nothing is before the dump's directories
+are known to be whole.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from itertools import groupby
+from operator import itemgetter
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit_dump.backup_report import readable
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.maps import ROOT
+from tapekit_dump.recover_catalogue import Directory
+from tapekit_dump.recover_findings import fatal_error, is_fatal
+from tapekit_dump.recover_memory import KnownName
+from tapekit_dump.recover_places import Places
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from tapekit_dump.maps import NumberSet
+    from tapekit_dump.recover_findings import Findings
+    from tapekit_dump.recover_selection import Path, View
+
+__all__ = ["DumpedNames", "Increment"]
+
+_ASIDE: Final = 1
+"""The number of the directory aside, which no object has."""
+
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_LIMIT: Final = 128
+
+
+class DumpedNames(NamedTuple):
+    """What the maps and directories of an incremental dump say."""
+
+    used: NumberSet
+    dumped: NumberSet
+    directories: Mapping[int, Directory]
+
+
+class _Move(NamedTuple):
+    """A name that something aside gets, which the dump itself has not."""
+
+    number: int
+    directory: int
+    name: bytes
+    is_directory: bool
+
+
+@final
+class Increment:
+    """Applies one incremental dump to the names of a destination.
+
+    :param date: of the dump, which names the directory aside.
+    :param known: the destination's names, in their order.
+    """
+
+    def __init__(
+        self,
+        date: int,
+        known: Iterable[KnownName],
+        dump: DumpedNames,
+        view: View,
+        tops: Mapping[int, tuple[int, Path]],
+        findings: Findings,
+    ) -> None:
+        self._dump: Final = dump
+        self._view: Final = view
+        self._findings: Final = findings
+        self._before: Final = {ROOT: Directory(ROOT, b"")}
+        """Directories of the destination, where they are now."""
+        aside = self._before[_ASIDE] = Directory(_ASIDE, b"")
+        aside.parent, aside.name = ROOT, b".restored-aside-%d" % date
+        for number, directory, name, is_directory in known:
+            if is_directory:
+                here = self._before[number] = Directory(number, b"")
+                here.parent, here.name = directory, name
+        self._places: Final = Places(self._before, tops, _LIMIT)
+        self._aside = -1
+        self._removed: Final[dict[int, bytes]] = {}
+        """Directories aside that are no longer wanted, and their old names."""
+        self._waiting: Final[set[int]] = set()
+        """Directories aside that :meth:`bring` takes to their new names."""
+        self._lost: Final[set[int]] = set()
+        """Directories that were not where they ought to have been."""
+        self._moves: Final[list[_Move]] = []
+
+    # Before directories are made
+
+    def apply(self, known: Iterable[KnownName], named: Iterable[tuple[int, int, bytes]]) -> None:
+        """Remove what is gone, and put aside what has another name.
+
+        :param named: number, directory and name of all that the dump's
+            directories name, in their order.
+        :raises TapekitError: nothing can be written to the destination.
+        """
+        self._view.top = ROOT
+        self._make_aside()
+        for number, old, new in _side_by_side(known, named):
+            if number > ROOT and old:
+                self._settle(number, old, new)
+
+    def _make_aside(self) -> None:
+        try:
+            top = self._places.descriptor(self._view, ROOT)
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(self._before[_ASIDE].name, 0o700, dir_fd=top)
+            self._aside = os.dup(self._places.descriptor(self._view, _ASIDE))
+        except OSError as error:
+            raise fatal_error(error, "/") from error
+
+    def _settle(
+        self, number: int, old: Sequence[KnownName], new: Sequence[tuple[int, bytes]]
+    ) -> None:
+        """Deal with the names of one object."""
+        is_same = self._is_same(number)
+        kept: list[KnownName] = []
+        removed: list[KnownName] = []
+        for known in old:
+            stays = is_same and (
+                self.is_untouched(known.directory) or (known.directory, known.name) in new
+            )
+            (kept if stays else removed).append(known)
+        if number in self._before:
+            self._settle_directory(number, removed, new, is_same=is_same)
+            return
+        if is_same and number not in self._dump.dumped:
+            added = set(new).difference((each.directory, each.name) for each in kept)
+            if added and self._put_aside(number, (*removed, *kept), is_link=True):
+                self._moves.extend(_Move(number, *place, False) for place in sorted(added))
+        for known in removed:
+            self._unlink(known)
+
+    def _is_same(self, number: int) -> bool:
+        """Whether a number still stands for an object of the same kind."""
+        if number not in self._dump.used:
+            return False
+        was_directory, is_dumped = number in self._before, number in self._dump.dumped
+        return not is_dumped or was_directory == (number in self._dump.directories)
+
+    def is_untouched(self, directory: int) -> bool:
+        """Whether a directory is not in the dump, and still there."""
+        return (
+            directory in self._before
+            and directory in self._dump.used
+            and directory not in self._dump.dumped
+        )
+
+    def _settle_directory(
+        self,
+        number: int,
+        removed: Sequence[KnownName],
+        new: Sequence[tuple[int, bytes]],
+        *,
+        is_same: bool,
+    ) -> None:
+        if not removed:
+            return
+        if not self._put_aside(number, removed, is_link=False):
+            self._lost.add(number)
+        elif not is_same:
+            self._removed[number] = removed[0].name
+        elif number in self._dump.directories:
+            self._waiting.add(number)
+        else:
+            self._moves.extend(_Move(number, *place, True) for place in new[:1])
+
+    def _put_aside(self, number: int, names: Sequence[KnownName], *, is_link: bool) -> bool:
+        """Give an object its number as a name aside; whether it has it."""
+        goal = b"%d" % number
+        for known in names:
+            try:
+                source = self._places.descriptor(self._view, known.directory)
+                if is_link:
+                    os.link(
+                        known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside,
+                        follow_symlinks=False,
+                    )  # fmt: skip
+                else:
+                    os.rename(known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside)
+            except OSError as error:
+                self._tell(known, error)
+            else:
+                break
+        if not os.access(goal, os.F_OK, dir_fd=self._aside, follow_symlinks=False):
+            return False
+        if not is_link:
+            here = self._before[number]
+            here.parent, here.name = _ASIDE, goal
+        return True
+
+    def _unlink(self, known: KnownName) -> None:
+        try:
+            directory = self._places.descriptor(self._view, known.directory)
+            os.unlink(known.name, dir_fd=directory)
+        except OSError as error:
+            self._tell(known, error)
+
+    def _tell(self, known: KnownName, error: OSError) -> None:
+        """Report what could not be changed; what is gone already need not be.
+
+        :raises TapekitError: nothing more can be written.
+        """
+        if error.errno in _GONE or error.errno == errno.EEXIST:
+            return
+        path = self._path_of(known.directory, known.name)
+        if is_fatal(error):
+            raise fatal_error(error, path) from error
+        self._findings.lose(CATALOGUE.error("name-not-changed", path=path, reason=error.strerror))
+
+    def _path_of(self, directory: int, name: bytes) -> str:
+        parts = [name]
+        while directory != ROOT and (here := self._before.get(directory)) is not None:
+            parts.append(here.name)
+            directory = here.parent
+        return readable(b"/" + b"/".join(reversed(parts)))
+
+    # While directories are made
+
+    def bring(self, directory: Directory, places: Places) -> None:
+        """Take a directory to its new name, if it has one.
+
+        :raises OSError: it cannot be given that name.
+        """
+        number = directory.inode
+        if number not in self._waiting and number not in self._lost:
+            return
+        above = places.descriptor(self._view, directory.parent)
+        if number in self._waiting:
+            self._waiting.discard(number)
+            self._take_to(number, directory.name, above)
+        elif not os.access(directory.name, os.F_OK, dir_fd=above, follow_symlinks=False):
+            was = self._before[number]
+            path = self._path_of(was.parent, was.name)
+            self._findings.lose(CATALOGUE.error("directory-of-base-missing", path=path))
+
+    def _take_to(self, number: int, name: bytes, above: int) -> None:
+        goal = b"%d" % number
+        try:
+            os.rename(goal, name, src_dir_fd=self._aside, dst_dir_fd=above)
+        except NotADirectoryError:
+            # Something that no backup made has the name.
+            os.unlink(name, dir_fd=above)
+            os.rename(goal, name, src_dir_fd=self._aside, dst_dir_fd=above)
+
+    # After directories have been made
+
+    def place_rest(self, places: Places) -> None:
+        """Give what the dump has only names of those names.
+
+        :raises TapekitError: nothing more can be written.
+        """
+        linked = set[int]()
+        for number, directory, name, is_directory in self._moves:
+            try:
+                above = places.descriptor(self._view, directory)
+                if is_directory:
+                    self._take_to(number, name, above)
+                else:
+                    linked.add(number)
+                    self._link(number, name, above)
+            except OSError as error:
+                if is_fatal(error):
+                    raise fatal_error(error, readable(name)) from error
+                self._findings.lose(
+                    CATALOGUE.error("name-not-changed", path=readable(name), reason=error.strerror)
+                )
+        for number in linked:
+            os.unlink(b"%d" % number, dir_fd=self._aside)
+        self._clear_aside()
+
+    def _link(self, number: int, name: bytes, above: int) -> None:
+        goal = b"%d" % number
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name, dir_fd=above)
+        os.link(goal, name, src_dir_fd=self._aside, dst_dir_fd=above, follow_symlinks=False)
+
+    def _clear_aside(self) -> None:
+        """Remove directories that are gone; what others put there stays."""
+        for goal in sorted(os.listdir(self._aside)):  # noqa: PTH208 - a descriptor
+            number = int(goal) if goal.isdecimal() else 0
+            try:
+                os.rmdir(goal, dir_fd=self._aside)
+            except OSError as error:
+                old = readable(self._removed.get(number, b"")) or goal
+                path = self._path_of(_ASIDE, os.fsencode(goal))
+                left = CATALOGUE.error("left-aside", name=old, path=path, reason=error.strerror)
+                if number in self._removed:
+                    self._findings.warn(left)
+                else:
+                    self._findings.lose(left)
+        top = self._places.descriptor(self._view, ROOT)
+        with contextlib.suppress(OSError):
+            # It stays if anything is left in it, which has been told.
+            os.rmdir(self._before[_ASIDE].name, dir_fd=top)
+
+    # What follows
+
+    def is_known_directory(self, number: int) -> bool:
+        """Whether a directory was there before."""
+        return number in self._before
+
+    def names_after(
+        self, known: Iterable[KnownName], named: Iterable[tuple[int, int, bytes]]
+    ) -> Iterator[KnownName]:
+        """The destination's names with this dump, in their order."""
+        dump = self._dump
+        for number, old, new in _side_by_side(known, named):
+            names = {(directory, name) for directory, name in new}
+            if self._is_same(number):
+                names |= {
+                    (each.directory, each.name) for each in old if self.is_untouched(each.directory)
+                }
+            is_dumped = number in dump.dumped
+            is_directory = number in (dump.directories if is_dumped else self._before)
+            for directory, name in sorted(names):
+                yield KnownName(number, directory, name, is_directory)
+
+    def close(self) -> None:
+        """Close what is open."""
+        self._places.close()
+        fd, self._aside = self._aside, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def _side_by_side(
+    known: Iterable[KnownName], named: Iterable[tuple[int, int, bytes]]
+) -> Iterator[tuple[int, Sequence[KnownName], Sequence[tuple[int, bytes]]]]:
+    """For each number what was known and what is named now."""
+    olds = ((number, list(each)) for number, each in groupby(known, itemgetter(0)))
+    news = (
+        (number, [(directory, name) for _, directory, name in each])
+        for number, each in groupby(named, itemgetter(0))
+    )
+    old, new = next(olds, None), next(news, None)
+    while old is not None or new is not None:
+        if new is None or (old is not None and old[0] < new[0]):
+            assert old is not None
+            yield old[0], old[1], ()
+            old = next(olds, None)
+        elif old is None or new[0] < old[0]:
+            yield new[0], (), new[1]
+            new = next(news, None)
+        else:
+            yield old[0], old[1], new[1]
+            old, new = next(olds, None), next(news, None)
