@@ -1,11 +1,10 @@
 """What has come over the connection and is not on tape yet.
 
 Batches stay where they are and records are cut across them as slices, so
-that no byte is copied. Only when what is left over does not fill a record
-and more than one batch would have to be kept for it is it gathered in a
-buffer of one record: a connection has few buffers, and a sender that waits
-for one while we wait for the rest of a record would wait for ever. The one
-rule: a batch is released as soon as its last byte has been taken.
+that no byte is copied. Only what is left over and does not fill a record is
+gathered in a buffer of one record: a sender that waits until its batches
+have been used, while we wait for the rest of a record, would wait for ever.
+The one rule: a batch is released as soon as no whole record of it is left.
 """
 
 from __future__ import annotations
@@ -47,9 +46,7 @@ class Backlog:
         self._pieces.extend(piece for piece in batch.pieces if piece_length(piece))
         self._added += batch.length
         self._batches.append((batch, self._added))
-        if len(self._batches) > 1 and self.length < self._record_size:
-            self._gather()
-        self._release_used()
+        self._settle()
 
     def pad(self) -> None:
         """Append zeros up to a whole record."""
@@ -70,7 +67,10 @@ class Backlog:
         return found
 
     def take(self, length: int) -> None:
-        """Let go of the first ``length`` bytes, whole records."""
+        """Let go of the first ``length`` bytes, whole records.
+
+        :raises OSError: the file of an extent cannot be read.
+        """
         self._taken += length
         # Less than a record is ever gathered, and whole records are taken.
         self._gathered = 0
@@ -80,7 +80,7 @@ class Backlog:
                 self._pieces.appendleft(slice_piece(piece, length, piece_length(piece)))
                 break
             length -= piece_length(piece)
-        self._release_used()
+        self._settle()
 
     def release(self) -> None:
         """Let go of everything."""
@@ -88,6 +88,12 @@ class Backlog:
         self._taken = self._added
         self._gathered = 0
         self._release_used()
+
+    def _settle(self) -> None:
+        """Release what has been used, and gather the rest of a record."""
+        self._release_used()
+        if self._batches and self.length < self._record_size:
+            self._gather()
 
     def _release_used(self) -> None:
         while self._batches and self._batches[0][1] <= self._taken:

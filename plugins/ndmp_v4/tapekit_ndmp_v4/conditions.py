@@ -33,4 +33,7 @@ NDMP_ERRORS: Final[Mapping[Condition, NdmpError]] = {
     Condition.NO_DEVICE: NdmpError.NO_DEVICE_ERR,
     Condition.BUSY: NdmpError.DEVICE_BUSY_ERR,
     Condition.NOT_PERMITTED: NdmpError.PERMISSION_ERR,
+    Condition.TIMEOUT: NdmpError.TIMEOUT_ERR,
+    Condition.SOURCE_EMPTY: NdmpError.ILLEGAL_ARGS_ERR,
+    Condition.DESTINATION_FULL: NdmpError.ILLEGAL_ARGS_ERR,
 }

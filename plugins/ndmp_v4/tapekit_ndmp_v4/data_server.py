@@ -7,8 +7,9 @@ then the data connection is closed, then the state changes and is told.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import trio
 
@@ -21,7 +22,7 @@ from tapekit_ndmp_v4.data_state import TRANSITIONS, DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.job_services import SessionServices
 from tapekit_ndmp_v4.messages import LocalAddr, NotifyDataHaltedPost, NotifyDataReadPost
-from tapekit_ndmp_v4.numbers import AddrType, DataHaltReason, DataOperation, DataState
+from tapekit_ndmp_v4.numbers import DataHaltReason, DataOperation, DataState
 from tapekit_ndmp_v4.ranges import AskedRanges
 
 if TYPE_CHECKING:
@@ -32,19 +33,30 @@ if TYPE_CHECKING:
         DataEngine,
         Job,
         Pairs,
-        RangeSource,
         RecoverJob,
         Selection,
     )
-    from tapekit.hookspecs.transport import DataConnection, DataListener, Endpoint
+    from tapekit.hookspecs.transport import (
+        Credentials,
+        DataConnection,
+        DataListener,
+        DataTransport,
+        Endpoint,
+    )
+    from tapekit.segments import DataSource
     from tapekit_ndmp_v4.link import SessionLink
     from tapekit_ndmp_v4.messages import Addr
 
 __all__ = ["DataServer"]
 
+T = TypeVar("T")
+
 _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
 _NO_PROGRESS: Final = JobProgress(0, None, None)
+
+_HEARING_OUT_S: Final = 1.0
+"""How long a restore listens to a peer that has said all it wanted to hear."""
 
 
 @final
@@ -58,6 +70,10 @@ class DataServer:
         self._settled.set()
         self._listening: trio.CancelScope | None = None
         self._mover_read: Callable[[int, int], None] | None = None
+        self._record_bytes = 1
+        self.at_work: str | None = None
+        """The butype of the job in progress, from its first check until its
+        thread has ended."""
         self._forget()
 
     def _forget(self) -> None:
@@ -66,7 +82,11 @@ class DataServer:
         self.address: Addr = LocalAddr()
         self.awaits_local = False
         self.last_read = (0, 0)
+        self.butype = ""
+        self.path = ""
+        """What the operation reads or writes, as the client named it."""
         self._connection: DataConnection | None = None
+        self._has_accepted = False
         self._job: Job | None = None
         self._backup: BackupJob | None = None
 
@@ -92,15 +112,14 @@ class DataServer:
         self.machine.fire(DataEvent.LISTEN)
         self.awaits_local, self.address = True, LocalAddr()
 
-    async def listen_tcp(self) -> None:
+    async def listen_at(self, transport: DataTransport) -> None:
         """Wait for a peer on a port of this host.
 
         :raises TapekitError: no port can be had; the state stays.
         """
-        transport = self._link.transports[AddrType.TCP.name]
         listener = await transport.listen(self._link.local_host)
         self.machine.fire(DataEvent.LISTEN)
-        self.address = addresses.of_endpoints(listener.endpoints)
+        self.address = addresses.of_endpoints(listener.endpoints, listener.credentials)
         scope = self._listening = trio.CancelScope()
         self._link.start(lambda: self._accept(listener, scope), "data accept")
 
@@ -114,15 +133,18 @@ class DataServer:
             else:
                 self.machine.fire(DataEvent.ACCEPTED)
                 self._connected(connection)
+                self._has_accepted = True
             finally:
                 listener.close()
 
-    async def connect_tcp(self, endpoint: Endpoint) -> None:
+    async def connect_to(
+        self, transport: DataTransport, endpoint: Endpoint, credentials: Credentials
+    ) -> None:
         """Connect to a peer that listens.
 
         :raises TapekitError: nobody answers; the state stays.
         """
-        connection = await self._link.transports[AddrType.TCP.name].connect(endpoint)
+        connection = await transport.connect(endpoint, credentials)
         self.machine.fire(DataEvent.CONNECT)
         self._connected(connection)
 
@@ -130,13 +152,16 @@ class DataServer:
         """Join the session's own mover, which listens."""
         self.machine.fire(DataEvent.CONNECT)
 
-    def join(self, connection: DataConnection, read: Callable[[int, int], None]) -> None:
+    def join(
+        self, connection: DataConnection, read: Callable[[int, int], None], record_bytes: int
+    ) -> None:
         """Take one end of the local connection.
 
         :param read: asks the mover for a range, since no DMA will.
+        :param record_bytes: the mover's record size.
         """
         self.awaits_local = False
-        self._mover_read = read
+        self._mover_read, self._record_bytes = read, record_bytes
         self._connected(connection)
 
     def mover_has_halted(self) -> None:
@@ -158,9 +183,10 @@ class DataServer:
         :raises TapekitError: it cannot run; the state stays.
         """
         name = self._link.name
-        job = await self._link.in_thread(lambda: engine.prepare_backup(environment, name))
+        job = await self._prepared(engine, lambda: engine.prepare_backup(environment, name))
         wants_history = any(key == "HIST" and _is_yes(value) for key, value in environment)
         self._activate(DataOperation.BACKUP, job)
+        self._describe(engine, environment)
         self._backup = job
         services = SessionServices(self._link, history=wants_history)
         return lambda: self._begin(lambda: self._run_backup(job, services))
@@ -170,17 +196,30 @@ class DataServer:
     ) -> Callable[[], None]:
         """Check a restore and become active; see :meth:`start_backup`."""
         name = self._link.name
-        job = await self._link.in_thread(
-            lambda: engine.prepare_recover(environment, selections, name)
+        job = await self._prepared(
+            engine, lambda: engine.prepare_recover(environment, selections, name)
         )
         self._activate(DataOperation.RECOVER, job)
+        self._describe(engine, environment)
         services = SessionServices(self._link, history=False)
         return lambda: self._begin(lambda: self._run_recover(job, services))
+
+    async def _prepared(self, engine: DataEngine, prepare: Callable[[], T]) -> T:
+        self.at_work = engine.name
+        try:
+            return await self._link.in_thread(prepare)
+        except BaseException:
+            self.at_work = None
+            raise
 
     def _activate(self, operation: DataOperation, job: Job) -> None:
         self._job = job
         self.machine.fire(DataEvent.START)
         self.operation = operation
+
+    def _describe(self, engine: DataEngine, environment: Pairs) -> None:
+        self.butype = engine.name
+        self.path = dict(environment).get("FILESYSTEM", "")
 
     def _begin(self, work: Callable[[], None]) -> None:
         settled = self._settled = trio.Event()
@@ -189,6 +228,7 @@ class DataServer:
             try:
                 await self._work(work)
             finally:
+                self.at_work = None
                 settled.set()
 
         self._link.start(run, "data job")
@@ -196,7 +236,8 @@ class DataServer:
     async def _work(self, work: Callable[[], None]) -> None:
         try:
             await self._link.in_thread(work)
-        except ConnectionBroken:
+        except ConnectionBroken as broken:
+            self._explain(broken)
             self._end(DataHaltReason.CONNECT_ERROR, CATALOGUE.error("network-communication-error"))
         except TapekitError as error:
             self._end(DataHaltReason.INTERNAL_ERROR, error)
@@ -204,22 +245,57 @@ class DataServer:
             _LOG.exception("%s: the data engine failed", self._link.name)
             self._end(DataHaltReason.INTERNAL_ERROR, CATALOGUE.error("internal-error"))
         else:
+            await self._hear_out()
             self._end(DataHaltReason.SUCCESSFUL, None)
+
+    def _explain(self, broken: ConnectionBroken) -> None:
+        """Tell what the system says of a connection that the other side broke."""
+        cause = broken.__cause__
+        if not isinstance(cause, OSError) or not self.machine.allows(DataEvent.HALT):
+            return
+        reason = cause.strerror or str(cause)
+        if self.operation is DataOperation.BACKUP:
+            error = CATALOGUE.error("message-from-write-dirnet", error_string=reason)
+        else:
+            error = CATALOGUE.error("message-from-read-socket", error_string=reason)
+        self._link.log_error(error)
+
+    async def _hear_out(self) -> None:
+        """Take in the end of a stream that another data server sends us.
+
+        A restore has all it needs before the padding of the last block, and
+        closing then would look like a failure to the sender. A mover, to
+        which one connects as a rule, sends no such end by itself.
+        """
+        connection = self._connection
+        if self.operation is not DataOperation.RECOVER or not self._has_accepted:
+            return
+        assert connection is not None
+        async with trio.open_nursery() as nursery:
+
+            async def limit() -> None:
+                await trio.sleep(_HEARING_OUT_S)
+                connection.close()
+
+            nursery.start_soon(limit)
+            await self._link.in_thread(lambda: _pass_over(connection.source()))
+            nursery.cancel_scope.cancel()
 
     def _run_backup(self, job: BackupJob, services: SessionServices) -> None:
         assert self._connection is not None
         job.run(self._connection.sink(), services)
 
     def _run_recover(self, job: RecoverJob, services: SessionServices) -> None:
-        job.run(self._ranges(), services)
+        with contextlib.closing(self._ranges()) as ranges:
+            job.run(ranges, services)
 
-    def _ranges(self) -> RangeSource:
+    def _ranges(self) -> AskedRanges:
         assert self._connection is not None
         source = self._connection.source()
         if self.is_local:
             assert self._mover_read is not None
-            return AskedRanges(source, self._mover_read)
-        return AskedRanges(source, self._post_read)
+            return AskedRanges(source, self._mover_read, self._record_bytes)
+        return AskedRanges(source, self._post_read, self._link.range_multiple)
 
     def _post_read(self, offset: int, length: int) -> None:
         self.last_read = (offset, length)
@@ -284,6 +360,15 @@ class DataServer:
         self.machine.fire(DataEvent.HALT)
         self.halt_reason = reason
         self._link.post(NotifyDataHaltedPost(reason=reason))
+
+
+def _pass_over(source: DataSource) -> None:
+    """Read to the end, or until the connection is closed."""
+    try:
+        while (batch := source.get()) is not None:
+            batch.release()
+    except ConnectionBroken:
+        _LOG.debug("the end of the stream was cut off")
 
 
 def _is_yes(value: str) -> bool:

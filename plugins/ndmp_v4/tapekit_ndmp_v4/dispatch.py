@@ -7,14 +7,16 @@ body; everything that a handler finds is an error in the body.
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from tapekit.errors import TapekitError
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import BadRequest, Ignored, Request
+from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.exchanges import refusal
-from tapekit_ndmp_v4.handlers import config, connect, data, mover, tape
+from tapekit_ndmp_v4.handlers import config, connect, data, mover, scsi, tape
 from tapekit_ndmp_v4.numbers import MoverState, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from tapekit_ndmp_v4.connection import Event, NdmpConnection
     from tapekit_ndmp_v4.exchanges import Exchange
+    from tapekit_ndmp_v4.hookspecs import ExtensionHandler
     from tapekit_ndmp_v4.outbox import Outbox
     from tapekit_ndmp_v4.session import Session
     from tapekit_ndmp_v4.wire import Message
@@ -44,12 +47,18 @@ HANDLERS: Final[Mapping[type[Message], Callable[[Session, Any], Awaitable[Messag
     m.ConfigGetScsiInfoRequest: config.get_scsi_info,
     m.ConfigGetExtListRequest: config.get_ext_list,
     m.ConfigSetExtListRequest: config.set_ext_list,
+    m.ScsiOpenRequest: scsi.open_device,
+    m.ScsiCloseRequest: scsi.close,
+    m.ScsiGetStateRequest: scsi.get_state,
+    m.ScsiResetDeviceRequest: scsi.reset_device,
+    m.ScsiExecuteCdbRequest: scsi.execute_cdb,
     m.TapeOpenRequest: tape.open_device,
     m.TapeCloseRequest: tape.close,
     m.TapeGetStateRequest: tape.get_state,
     m.TapeMtioRequest: tape.move,
     m.TapeWriteRequest: tape.write,
     m.TapeReadRequest: tape.read,
+    m.TapeExecuteCdbRequest: tape.execute_cdb,
     m.DataGetStateRequest: data.get_state,
     m.DataListenRequest: data.listen,
     m.DataConnectRequest: data.connect,
@@ -93,6 +102,8 @@ async def answer(session: Session, wire: NdmpConnection, outbox: Outbox, event: 
 async def _answer_request(
     session: Session, wire: NdmpConnection, outbox: Outbox, request: Request
 ) -> None:
+    if not isinstance(request.body, m.ConnectOpenRequest):
+        session.opened()
     refused = _header_error(session, request.exchange)
     if refused is not None:
         outbox.put(wire.send_header_error(request, refused))
@@ -112,11 +123,17 @@ async def _answer_request(
 
 def _header_error(session: Session, exchange: Exchange) -> NdmpError | None:
     """Why nobody looks at the body of a request, if so."""
-    if exchange.request not in HANDLERS:
+    if _handler(session, exchange.request) is None:
         return NdmpError.NOT_SUPPORTED_ERR
     if exchange.needs_authentication and session.principal is None:
         return NdmpError.NOT_AUTHORIZED_ERR
     return None
+
+
+def _handler(session: Session, kind: type[Message]) -> ExtensionHandler | None:
+    """Who answers a kind of request: NDMP v4's own table, or an extension."""
+    own = HANDLERS.get(kind)
+    return session.extensions.handler(kind) if own is None else functools.partial(own, session)
 
 
 async def _reply(session: Session, request: Request) -> Message:
@@ -124,6 +141,13 @@ async def _reply(session: Session, request: Request) -> Message:
     if not request.exchange.is_legal(session.data.state, mover_state):
         raise Refused(NdmpError.ILLEGAL_STATE_ERR)
     try:
-        return await HANDLERS[type(request.body)](session, request.body)
+        handler = _handler(session, type(request.body))
+        assert handler is not None, "a request without one has got a header error"
+        return await handler(request.body)
+    except Refused:
+        raise
     except TapekitError as error:
         raise Refused(NdmpError.UNDEFINED_ERR, error) from error
+    except Exception as error:  # a defect ends one request, not the session
+        _LOG.exception("%s: %s failed", session.link.name, request.exchange.name)
+        raise Refused(NdmpError.UNDEFINED_ERR, CATALOGUE.error("internal-error")) from error

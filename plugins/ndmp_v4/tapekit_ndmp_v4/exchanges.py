@@ -122,6 +122,9 @@ D, M = DataState, MoverState
 _DRIVE_FREE: Final = _ANY_MOVER - {M.ACTIVE}
 """While the mover is active, the drive is its own."""
 
+_DRIVE_UNPLEDGED: Final = _DRIVE_FREE - {M.LISTEN}
+"""A mover that listens needs the drive as soon as somebody connects."""
+
 
 def _request(
     code: int,
@@ -176,7 +179,7 @@ EXCHANGES: Final = ExchangeTable((
     _request(0x206, "SCSI_EXECUTE_CDB", m.ScsiExecuteCdbRequest, m.ScsiExecuteCdbReply),
 
     _request(0x300, "TAPE_OPEN", m.TapeOpenRequest, m.TapeOpenReply),
-    _request(0x301, "TAPE_CLOSE", m.TapeCloseRequest, m.TapeCloseReply, mover=_DRIVE_FREE),
+    _request(0x301, "TAPE_CLOSE", m.TapeCloseRequest, m.TapeCloseReply, mover=_DRIVE_UNPLEDGED),
     _request(0x302, "TAPE_GET_STATE", m.TapeGetStateRequest, m.TapeGetStateReply,
              mover=_DRIVE_FREE),
     _request(0x303, "TAPE_MTIO", m.TapeMtioRequest, m.TapeMtioReply, mover=_DRIVE_FREE),

@@ -17,11 +17,11 @@ from tapekit.hookspecs.data_engine import LogLevel
 from tapekit_ndmp_v4.messages import LogMessagePost
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from tapekit.errors import TapekitError
-    from tapekit.hookspecs.transport import DataTransport
     from tapekit_ndmp_v4.connection import NdmpConnection
+    from tapekit_ndmp_v4.exchanges import Exchange
     from tapekit_ndmp_v4.messages import Message
     from tapekit_ndmp_v4.outbox import Outbox
 
@@ -43,11 +43,17 @@ class SessionLink:
         outbox: Outbox,
         nursery: trio.Nursery,
         threads: trio.CapacityLimiter,
-        transports: Mapping[str, DataTransport],
+        range_multiple: int,
+        announce: Callable[[str, Mapping[str, str]], None],
     ) -> None:
+        """:param range_multiple: what the ranges that are asked of a mover
+        elsewhere are multiples of, in bytes.
+        :param announce: tells all plugins of an event, by name and facts.
+        """
         self.name: Final = name
         self.local_host: Final = local_host
-        self.transports: Final = transports
+        self.range_multiple: Final = range_multiple
+        self._announce: Final = announce
         self._wire: Final = wire
         self._outbox: Final = outbox
         self._nursery: Final = nursery
@@ -57,6 +63,10 @@ class SessionLink:
     def start(self, task: Callable[[], Awaitable[object]], name: str) -> None:
         """Run a task until it ends or the session does."""
         self._nursery.start_soon(task, name=f"{self.name} {name}")
+
+    def announce(self, what: str, **facts: str) -> None:
+        """Tell all plugins of something that this session did."""
+        self._announce(what, {"holder": self.name, **facts})
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run blocking work in a worker thread; it is never abandoned."""
@@ -75,6 +85,20 @@ class SessionLink:
         """Queue a post from a worker thread, waiting for room."""
         encode = functools.partial(self._wire.send_post, message)
         trio.from_thread.run(self._outbox.put_when_room, encode)
+
+    @property
+    def client_wait_s(self) -> float:
+        """How long jobs have waited for the client to take what they post."""
+        return self._outbox.waited_s
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes that the client has not taken yet."""
+        return self._outbox.waiting_bytes
+
+    def add_exchanges(self, rows: Sequence[Exchange]) -> None:
+        """Take messages of chosen extensions into what the session speaks."""
+        self._wire.exchanges = self._wire.exchanges.extended(rows)
 
     def log(self, level: LogLevel, text: str) -> None:
         """Send the operator a message; for the session's own tasks."""

@@ -20,7 +20,6 @@ from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.messages import LocalAddr, NotifyMoverHaltedPost, NotifyMoverPausedPost
 from tapekit_ndmp_v4.mover_state import TRANSITIONS, MoverEvent
 from tapekit_ndmp_v4.numbers import (
-    AddrType,
     MoverHaltReason,
     MoverMode,
     MoverPauseReason,
@@ -32,7 +31,13 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.mover import Mover, MoverFactory
     from tapekit.hookspecs.tape_driver import OpenTape
-    from tapekit.hookspecs.transport import DataConnection, DataListener, Endpoint
+    from tapekit.hookspecs.transport import (
+        Credentials,
+        DataConnection,
+        DataListener,
+        DataTransport,
+        Endpoint,
+    )
     from tapekit_ndmp_v4.link import SessionLink
     from tapekit_ndmp_v4.messages import Addr
     from tapekit_ndmp_v4.tape_server import TapeServer
@@ -45,6 +50,10 @@ _NO_PROGRESS: Final = MoverProgress(0, 0, 0, 0)
 
 _CLOSE_PATIENCE_S: Final = 2.0
 """How long MOVER_CLOSE waits for the data server to take what was sent."""
+
+
+_PEER_CHECK_S: Final = 1.0
+"""How often a mover that may wait between two ranges looks for its peer."""
 
 
 @final
@@ -102,15 +111,15 @@ class MoverServer:
         self.machine.fire(MoverEvent.LISTEN)
         self.mode, self.awaits_local, self.address = mode, True, LocalAddr()
 
-    async def listen_tcp(self, mode: MoverMode) -> None:
+    async def listen_at(self, transport: DataTransport, mode: MoverMode) -> None:
         """Wait for a data server on a port of this host.
 
         :raises TapekitError: no port can be had; the state stays.
         """
-        transport = self._link.transports[AddrType.TCP.name]
         listener = await transport.listen(self._link.local_host)
         self.machine.fire(MoverEvent.LISTEN)
-        self.mode, self.address = mode, addresses.of_endpoints(listener.endpoints)
+        self.mode = mode
+        self.address = addresses.of_endpoints(listener.endpoints, listener.credentials)
         scope = self._listening = trio.CancelScope()
         self._link.start(lambda: self._accept(listener, scope), "mover accept")
 
@@ -127,12 +136,18 @@ class MoverServer:
             finally:
                 listener.close()
 
-    async def connect_tcp(self, mode: MoverMode, endpoint: Endpoint) -> None:
+    async def connect_to(
+        self,
+        transport: DataTransport,
+        mode: MoverMode,
+        endpoint: Endpoint,
+        credentials: Credentials,
+    ) -> None:
         """Connect to a data server that listens.
 
         :raises TapekitError: nobody answers; the state stays.
         """
-        connection = await self._link.transports[AddrType.TCP.name].connect(endpoint)
+        connection = await transport.connect(endpoint, credentials)
         self.machine.fire(MoverEvent.CONNECT)
         self.mode = mode
         self.begin(connection)
@@ -157,6 +172,8 @@ class MoverServer:
         self._mover = mover
         self._settled = trio.Event()
         self._link.start(lambda: self._run(mover, connection), "mover")
+        if self.mode is MoverMode.WRITE and connection.peer is not None:
+            self._link.start(lambda: self._until_peer_leaves(mover, connection), "mover peer")
 
     async def _run(self, mover: Mover, connection: DataConnection) -> None:
         def work() -> None:
@@ -167,6 +184,8 @@ class MoverServer:
 
         settled = self._settled
         try:
+            async with self._tapes.in_use:
+                pass  # the end of a request that came while the mover listened
             await self._link.in_thread(work)
         except Exception:  # noqa: BLE001  # a defect ends one job, not the server
             _LOG.exception("%s: the mover failed", self._link.name)
@@ -174,6 +193,18 @@ class MoverServer:
         finally:
             connection.close()
             settled.set()
+
+    async def _until_peer_leaves(self, mover: Mover, connection: DataConnection) -> None:
+        """Close a mover whose data server has gone: between two ranges it
+        sends nothing, and so would not notice.
+        """
+        settled = self._settled
+        while not settled.is_set():
+            with trio.move_on_after(_PEER_CHECK_S):
+                await settled.wait()
+            if connection.has_peer_left():
+                mover.close()
+                return
 
     def read(self, offset: int, length: int) -> None:
         """Ask for a range of the stream; callable from a worker thread."""
@@ -212,10 +243,11 @@ class MoverServer:
             mover.close()
             if self.mode is MoverMode.READ:
                 connection.abort()
-            with trio.move_on_after(_CLOSE_PATIENCE_S):
+            with trio.move_on_after(_CLOSE_PATIENCE_S) as patience:
                 await self._settled.wait()
-            connection.abort()
-            await self._settled.wait()
+            if patience.cancelled_caught:
+                connection.abort()
+                await self._settled.wait()
         self._halt(MoverHalt.CONNECT_CLOSED)
 
     def release(self) -> None:
@@ -258,6 +290,9 @@ class MoverServer:
         """The mover is done."""
         if explanation is not None:
             self._link.log(LogLevel.ERROR, explanation)
+        # The other end must not end well after the DMA has heard of this.
+        if self._connection is not None:
+            self._connection.close()
         self._halt(reason)
 
     def _halt(self, reason: MoverHalt) -> None:

@@ -28,6 +28,8 @@ class Outbox:
         """:param limit_bytes: how much may wait before posts with
         back pressure do.
         """
+        self._waited_s = 0.0
+        self._waiting_since: float | None = None
         self._limit: Final = limit_bytes
         self._queue = bytearray()
         self._filled = trio.Event()
@@ -48,9 +50,25 @@ class Outbox:
     async def put_when_room(self, encode: Callable[[], bytes]) -> None:
         """Wait until little enough is queued, then encode and queue."""
         while self._is_open and len(self._queue) >= self._limit:
-            drained = self._drained
-            await drained.wait()
+            await self._wait_for_room()
         self.put(encode())
+
+    async def _wait_for_room(self) -> None:
+        drained, since = self._drained, trio.current_time()
+        self._waiting_since = since
+        try:
+            await drained.wait()
+        finally:
+            self._waiting_since = None
+            self._waited_s += trio.current_time() - since
+
+    @property
+    def waited_s(self) -> float:
+        """How long posts with back pressure have waited so far, in seconds:
+        what a slow client has cost the engine.
+        """
+        since = self._waiting_since
+        return self._waited_s + (0.0 if since is None else trio.current_time() - since)
 
     async def run(self, stream: ControlStream) -> None:
         """Send what is queued until closed and empty.

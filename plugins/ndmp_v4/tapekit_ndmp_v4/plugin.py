@@ -10,14 +10,23 @@ import trio
 
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import InitPart, InitSite, Manifest
+from tapekit_ndmp_v4 import hookspecs
+from tapekit_ndmp_v4.administration import Administration, Serving
+from tapekit_ndmp_v4.commands import command_groups
+from tapekit_ndmp_v4.extensions import joined
 from tapekit_ndmp_v4.host import memory_bytes
 from tapekit_ndmp_v4.server import NdmpServer
-from tapekit_ndmp_v4.settings import NdmpV4Settings, sessions_for_memory
+from tapekit_ndmp_v4.service import ServiceSwitch
+from tapekit_ndmp_v4.session_logs import SessionLogs
+from tapekit_ndmp_v4.settings import NdmpV4Settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
+    from tapekit.hookspecs.commands import CommandGroup
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.operations import OfferedOperation
+    from tapekit_ndmp_v4.hookspecs import Extension
 
 __all__ = ["NdmpV4Plugin"]
 
@@ -30,13 +39,38 @@ class NdmpV4Plugin:
         name="ndmp_v4", summary="NDMP version 4 server", settings=NdmpV4Settings
     )
 
+    hookspecs: ClassVar = hookspecs
+
     def __init__(self, settings: NdmpV4Settings) -> None:
         self._settings = settings
+        self._extensions: Sequence[Extension] = ()
+        self._administration = Administration()
+        self._kernel: Kernel | None = None
 
     @classmethod
     def init_part(cls, _site: InitSite) -> InitPart:
         """The defaults serve a new site."""
         return InitPart(settings="")
+
+    @hookimpl
+    def tapekit_on_assembled(self, kernel: Kernel) -> None:
+        """Join the extensions that plugins offer."""
+        self._kernel = kernel
+        self._extensions = joined(kernel.call_hook("tapekit_register_ndmp_extensions"))
+
+    @hookimpl
+    def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
+        """Offer what can be asked of the running server."""
+        return self._administration.offered()
+
+    @hookimpl
+    def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
+        """Offer ``tapekit ndmp`` and the commands of the guide."""
+        return command_groups(self._settled)
+
+    def _settled(self) -> Kernel:
+        assert self._kernel is not None
+        return self._kernel
 
     @hookimpl
     def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:
@@ -45,12 +79,30 @@ class NdmpV4Plugin:
 
     @asynccontextmanager
     async def _serve(self, kernel: Kernel) -> AsyncIterator[None]:
-        sessions = self._settings.sessions or sessions_for_memory(memory_bytes())
-        server = NdmpServer(kernel, self._settings, sessions=sessions, clock=time.time)  # noqa: TID251
+        service = ServiceSwitch(kernel.state)
+        await trio.to_thread.run_sync(service.load)
+        limits = self._settings.limits(memory_bytes())
+        server = NdmpServer(
+            kernel,
+            self._settings,
+            limits=limits,
+            clock=time.time,  # noqa: TID251
+            service=service,
+            extensions=self._extensions,
+        )
         async with trio.open_nursery() as nursery:
+            addresses = []
             for transport in kernel.control_transports:
                 for endpoint in await nursery.start(transport.serve, server.serve_connection):
                     kernel.listening(str(endpoint))
+                    addresses.append(str(endpoint))
+            folder = kernel.base_directory / self._settings.log_directory
+            logs = SessionLogs(folder, server.traces, nursery, kernel.clock)
+            self._administration.begin(
+                Serving(kernel, server, service, logs, self._extensions, tuple(addresses))
+            )
             yield
             await server.drain()
+            self._administration.end()
+            await logs.close()
             nursery.cancel_scope.cancel()

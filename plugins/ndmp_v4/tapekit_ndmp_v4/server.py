@@ -9,6 +9,7 @@ everything the session held is freed, shielded from cancellation.
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -20,28 +21,33 @@ from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.host import read_host_facts
 from tapekit_ndmp_v4.link import SessionLink
 from tapekit_ndmp_v4.messages import NotifyConnectionStatusPost
-from tapekit_ndmp_v4.numbers import NDMP_VERSION, ConnectionStatusReason
+from tapekit_ndmp_v4.numbers import NDMP_VERSION, ConnectionStatusReason, NdmpError
 from tapekit_ndmp_v4.outbox import Outbox
+from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.session import Session, offered_methods
+from tapekit_ndmp_v4.tracing import SessionTracing, TraceHub
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from tapekit.errors import TapekitError
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.transport import ControlStream
-    from tapekit_ndmp_v4.settings import NdmpV4Settings
+    from tapekit_ndmp_v4.hookspecs import Extension
+    from tapekit_ndmp_v4.service import ServiceSwitch
+    from tapekit_ndmp_v4.settings import NdmpV4Settings, SessionLimits
 
 __all__ = ["NdmpServer"]
 
 _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
-_FAREWELL_S: Final = 2.0
-"""How long a closing connection may take to send what is queued."""
+_FAREWELL_S: Final = 0.5
+"""How long a closing connection may take to send what is queued: its tape and
+its Snapshot copy are let go only afterwards."""
 
-_THREADS_PER_SESSION: Final = 4
-"""A data job, a mover, a drive request and one to spare: a limit that no
-session can use up for another."""
+
+_LOGIN_GRACE_S: Final = 10.0
+"""How long a client may take to log in while all sessions are taken."""
 
 
 @final
@@ -53,68 +59,133 @@ class NdmpServer:
         kernel: Kernel,
         settings: NdmpV4Settings,
         *,
-        sessions: int,
+        limits: SessionLimits,
         clock: Callable[[], float],
+        service: ServiceSwitch,
+        extensions: Sequence[Extension] = (),
     ) -> None:
+        self.traces: Final = TraceHub()
+        self._extensions: Final = extensions
+        self._service: Final = service
         self._kernel: Final = kernel
         self._settings: Final = settings
         self._clock: Final = clock
-        self._limit: Final = sessions
+        self._limits: Final = limits
         self._host: Final = read_host_facts(settings.vendor, settings.product)
-        self._threads: Final = trio.CapacityLimiter(sessions * _THREADS_PER_SESSION)
+        # No session waits for a thread of another: those that may be open
+        # bound their number.
+        self._threads: Final = trio.CapacityLimiter(math.inf)
         self._sessions: Final[dict[int, tuple[Session, trio.CancelScope]]] = {}
         self._last_number = 0
         self._changed = trio.Event()
 
+    @property
+    def sessions(self) -> Sequence[Session]:
+        """The sessions that are open, oldest first."""
+        return [session for session, _ in self._sessions.values()]
+
+    @property
+    def limits(self) -> SessionLimits:
+        """How many sessions there may be, as things are set now."""
+        return self._limits._replace(ndmp=self._service.sessions or self._limits.ndmp)
+
     async def serve_connection(self, stream: ControlStream) -> None:
         """Serve one control connection to its end."""
         wire = NdmpConnection(Role.SERVER, clock=self._clock)
+        await self._make_room()
         refusal = self._refusal(stream)
         if refusal is not None:
             await self._turn_away(stream, wire, refusal)
             return
         self._last_number += 1
-        number = self._last_number
+        await self._hold_session(self._last_number, stream, wire)
+
+    async def _hold_session(self, number: int, stream: ControlStream, wire: NdmpConnection) -> None:
+        """Run a session's task tree, then free what it held, however it ended."""
         outbox = Outbox(self._settings.queue_bytes)
-        async with trio.open_nursery() as nursery:
-            link = SessionLink(
-                name=f"session {number}",
-                local_host=stream.local.host,
-                wire=wire,
-                outbox=outbox,
-                nursery=nursery,
-                threads=self._threads,
-                transports=self._kernel.data_transports,
-            )
-            session = Session(
-                number=number, kernel=self._kernel, host=self._host, peer=stream.peer, link=link
-            )
-            self._sessions[number] = session, nursery.cancel_scope
-            self._announce("session-opened", session)
-            sent = trio.Event()
-            nursery.start_soon(_send, outbox, stream, sent, nursery.cancel_scope)
-            try:
-                link.post(_status(ConnectionStatusReason.CONNECTED, "Connected"))
-                await self._converse(session, stream, wire, outbox)
-            finally:
-                session.release()
-                outbox.close()
-                with trio.move_on_after(_FAREWELL_S):
-                    await sent.wait()
-                nursery.cancel_scope.cancel()
+        session: Session | None = None
+        try:
+            async with trio.open_nursery() as nursery:
+                session = self._new_session(number, stream, wire, outbox, nursery)
+                # Whoever ends a session cancels its conversation alone, so
+                # that what is queued can still be sent.
+                conversation = trio.CancelScope()
+                self._sessions[number] = session, conversation
+                self._announce("session-opened", _who(session))
+                sent = trio.Event()
+                nursery.start_soon(_send, outbox, stream, sent, conversation)
+                tracing = SessionTracing(number, wire, self._clock)
+                try:
+                    with conversation, self.traces.session(number, tracing):
+                        session.link.post(_status(ConnectionStatusReason.CONNECTED, "Connected"))
+                        await self._converse(session, stream, wire, outbox)
+                finally:
+                    session.release()
+                    outbox.close()
+                    with trio.move_on_after(_FAREWELL_S):
+                        await sent.wait()
+                    nursery.cancel_scope.cancel()
+        finally:
+            if session is not None:
+                await self._free(session)
+
+    def _new_session(
+        self,
+        number: int,
+        stream: ControlStream,
+        wire: NdmpConnection,
+        outbox: Outbox,
+        nursery: trio.Nursery,
+    ) -> Session:
+        link = SessionLink(
+            name=f"session {number}",
+            local_host=stream.local.host,
+            wire=wire,
+            outbox=outbox,
+            nursery=nursery,
+            threads=self._threads,
+            range_multiple=self._settings.range_multiple_bytes,
+            announce=self._announce,
+        )
+        return Session(
+            number=number,
+            kernel=self._kernel,
+            host=self._host,
+            peer=stream.peer,
+            link=link,
+            opened_s=self._clock(),
+            need_room=self._need_room,
+            service=self._service,
+            extensions=[one for one in self._extensions if self._service.offers(one.class_id)],
+            svms=stream.svms,
+        )
+
+    async def _free(self, session: Session) -> None:
+        """Free what a session held, once its tasks have ended."""
         with trio.CancelScope(shield=True):
-            await session.clear()
-            del self._sessions[number]
-            self._announce("session-closed", session)
-            self._wake()
+            try:
+                await session.clear()
+            finally:
+                del self._sessions[session.number]
+                self._announce("session-closed", _who(session))
+                self._wake()
 
     async def _converse(
         self, session: Session, stream: ControlStream, wire: NdmpConnection, outbox: Outbox
     ) -> None:
-        """Answer requests until the connection ends."""
+        """Answer requests until the connection ends, or nobody logs in."""
+        limit_s = self._settings.login_timeout_s
+        login_by = trio.current_time() + limit_s
         while True:
+            is_logged_in = session.principal is not None
+            if is_logged_in:
+                login_by = trio.current_time() + limit_s
             try:
-                data = await stream.receive_some()
+                with trio.move_on_at(math.inf if is_logged_in else login_by) as waiting:
+                    data = await stream.receive_some()
+                if waiting.cancelled_caught:
+                    self._end_without_login(session)
+                    return
                 wire.receive_data(data)
                 while (event := wire.next_event()) is not None:
                     goes_on = await dispatch.answer(session, wire, outbox, event)
@@ -131,12 +202,44 @@ class NdmpServer:
             if not data:
                 return
 
+    def _end_without_login(self, session: Session) -> None:
+        error = CATALOGUE.error(
+            "no-login-in-time", peer=session.peer, limit_s=self._settings.login_timeout_s
+        )
+        _LOG.warning("%s: %s", session.link.name, error)
+        session.link.post(_status(ConnectionStatusReason.SHUTDOWN, str(error)))
+
+    def _need_room(self, butype: str) -> None:
+        """Refuse a job more than an engine may have in progress.
+
+        :raises Refused: DEVICE_BUSY; another session's end makes room.
+        """
+        limit = self._limits.of_engine(butype)
+        running = sum(session.data.at_work == butype for session, _ in self._sessions.values())
+        if limit is not None and running >= limit:
+            error = CATALOGUE.error("max-sessions-in-progress", max_sessions=limit)
+            raise Refused(NdmpError.DEVICE_BUSY_ERR, error)
+
+    async def _make_room(self) -> None:
+        """If all sessions are taken, end one on which nobody has logged in,
+        so that strangers cannot keep users out.
+        """
+        if len(self._sessions) < self.limits.ndmp:
+            return
+        latest_s = self._clock() - _LOGIN_GRACE_S
+        for session in self.sessions:
+            if session.principal is None and session.opened_s <= latest_s:
+                await self.end([session.number], "Others are waiting, and nobody has logged in")
+                return
+
     def _refusal(self, stream: ControlStream) -> TapekitError | None:
         """Why a connection cannot be served now."""
         if self._kernel.draining.is_set():
             return CATALOGUE.error("server-shutting-down")
-        if len(self._sessions) >= self._limit:
-            return CATALOGUE.error("too-many-sessions", limit=self._limit)
+        if len(self._sessions) >= self.limits.ndmp:
+            return CATALOGUE.error("too-many-sessions", limit=self.limits.ndmp)
+        if (off := self._service.refusal()) is not None:
+            return off
         if not offered_methods(self._kernel, stream.peer):
             return CATALOGUE.error("no-login-possible", peer=stream.peer)
         return None
@@ -164,13 +267,29 @@ class NdmpServer:
         while self._sessions:
             await self._changed.wait()
 
+    async def end(self, numbers: Collection[int], reason: str) -> None:
+        """End sessions, telling their clients why, and wait until all that
+        they held is free.
+        """
+        for number in numbers:
+            session, conversation = self._sessions[number]
+            _LOG.warning("%s with %s: %s", session.link.name, session.peer, reason)
+            session.link.post(_status(ConnectionStatusReason.SHUTDOWN, reason))
+            session.release()
+            conversation.cancel()
+        while self._sessions.keys() & set(numbers):
+            await self._changed.wait()
+
     def _wake(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
 
-    def _announce(self, what: str, session: Session) -> None:
-        facts = {"session": str(session.number), "peer": str(session.peer)}
+    def _announce(self, what: str, facts: Mapping[str, str]) -> None:
         self._kernel.announce(Event(name=f"ndmp_v4.{what}", facts=facts, time_s=self._clock()))
+
+
+def _who(session: Session) -> Mapping[str, str]:
+    return {"session": str(session.number), "peer": str(session.peer)}
 
 
 async def _send(

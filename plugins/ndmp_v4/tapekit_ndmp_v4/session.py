@@ -1,9 +1,9 @@
 """One session: a control connection and everything it holds.
 
-A session is one DATA server, one mover and at most one open tape. Handlers
-read and change it; it starts nothing by itself. The one rule: after
-``release`` and ``clear`` nothing of it is left anywhere, whatever state it
-was in.
+A session is one DATA server, one mover and at most one open device, a tape or
+a SCSI device. Handlers read and change it; it starts nothing by itself. The
+one rule: after ``release`` and ``clear`` nothing of it is left anywhere,
+whatever state it was in.
 """
 
 from __future__ import annotations
@@ -15,28 +15,41 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, Principal
+from tapekit.machine import Machine
+from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.data_server import DataServer
 from tapekit_ndmp_v4.data_state import DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
+from tapekit_ndmp_v4.extensions import SessionExtensions
 from tapekit_ndmp_v4.joint_state import settle
 from tapekit_ndmp_v4.messages import CHALLENGE_BYTES
 from tapekit_ndmp_v4.mover_server import MoverServer
 from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverState, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
+from tapekit_ndmp_v4.scsi_server import ScsiServer
+from tapekit_ndmp_v4.session_state import TRANSITIONS, SessionEvent, SessionState
 from tapekit_ndmp_v4.tape_server import TapeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.transport import Endpoint
+    from tapekit.hookspecs.transport import DataTransport, Endpoint
+    from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.host import HostFacts
     from tapekit_ndmp_v4.link import SessionLink
+    from tapekit_ndmp_v4.service import ServiceSwitch
     from tapekit_ndmp_v4.wire import Pair
 
 __all__ = ["Session", "offered_methods"]
 
 _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
+
+_ADDRESS_TYPES: Final = {
+    AddrType.TCP: "NDMP4_ADDR_TCP",
+    AddrType.TCP_IPV6: "NDMP4_ADDR_TCP_IPv6",
+}
+_FAMILIES: Final = {AddrType.TCP: "IPv4", AddrType.TCP_IPV6: "IPv6"}
 
 _PATH_VARIABLES: Final = frozenset({"FILESYSTEM", "PREFIX"})
 
@@ -57,17 +70,43 @@ class Session:
     """The state of one control connection."""
 
     def __init__(
-        self, *, number: int, kernel: Kernel, host: HostFacts, peer: Endpoint, link: SessionLink
+        self,
+        *,
+        number: int,
+        kernel: Kernel,
+        host: HostFacts,
+        peer: Endpoint,
+        link: SessionLink,
+        opened_s: float,
+        need_room: Callable[[str], None],
+        service: ServiceSwitch,
+        extensions: Sequence[Extension] = (),
+        svms: frozenset[str] = frozenset(),
     ) -> None:
+        """:param opened_s: seconds since 1970.
+        :param service: which storage virtual machines are served.
+        :param need_room: raises :class:`Refused` if the engine of a butype
+        has as many jobs in progress as it may.
+        :param extensions: the classes of extensions on offer.
+        :param svms: the storage virtual machines to which the control
+        connection leads; empty means all.
+        """
+        self.need_room: Final = need_room
+        self.opened_s: Final = opened_s
+        self._service: Final = service
         self.number: Final = number
         self.kernel: Final = kernel
         self.host: Final = host
         self.peer: Final = peer
         self.link: Final = link
         self.auth_methods: Final = offered_methods(kernel, peer)
+        self.machine: Final = Machine("session", TRANSITIONS, SessionState.GREETED)
         self.principal: Principal | None = None
-        self.extensions_chosen = False
+        """Who is logged in; nobody but in the state AUTHENTICATED."""
+        self.extensions: Final = SessionExtensions(extensions)
+        self._svms: Final = svms
         self.tapes: Final = TapeServer(kernel.tape_inventory, link)
+        self.scsi: Final = ScsiServer(kernel.tape_inventory, link)
         self.data: Final = DataServer(link)
         movers = kernel.movers
         self.mover: Final = (
@@ -82,7 +121,16 @@ class Session:
         mover_is_idle = self.mover is None or self.mover.state is MoverState.IDLE
         return self.data.state is DataState.IDLE and mover_is_idle
 
+    @property
+    def has_device(self) -> bool:
+        """Whether a tape or a SCSI device is open; a session has at most one."""
+        return self.tapes.tape is not None or self.scsi.door is not None
+
     # Logging in.
+
+    def opened(self) -> None:
+        """Version 4 is agreed, by CONNECT_OPEN or by any other request."""
+        self.machine.fire(SessionEvent.OPENED)
 
     def new_challenge(self) -> bytes:
         """A challenge for one login."""
@@ -96,16 +144,28 @@ class Session:
 
     def log_in(self, principal: Principal) -> None:
         """Somebody has proved who they are."""
+        self.machine.fire(SessionEvent.LOGGED_IN)
         self.principal = principal
 
     def log_out(self) -> None:
-        """Nobody is logged in any more."""
+        """Nobody is logged in any more, since a login is not granted yet."""
+        self.machine.fire(SessionEvent.LOGIN_REFUSED)
         self.principal = None
 
+    def leads_nowhere(self, principal: Principal) -> bool:
+        """Whether somebody may use none of the storage virtual machines to
+        which the control connection leads.
+        """
+        return bool(self._svms and principal.svms) and self._svms.isdisjoint(principal.svms)
+
     def may_use(self, path: str) -> bool:
-        """Whether the one logged in may use a path of the form /svm/volume."""
+        """Whether the one logged in may use a path of the form /svm/volume,
+        over this control connection.
+        """
         svms = self.principal.svms if self.principal is not None else frozenset[str]()
-        return not svms or path.strip("/").partition("/")[0] in svms
+        svm = path.strip("/").partition("/")[0]
+        permitted = all(not limit or svm in limit for limit in (svms, self._svms))
+        return permitted and self._service.serves(svm)
 
     def permit_paths(self, pairs: Sequence[Pair], *others: str) -> None:
         """Refuse paths of other storage virtual machines.
@@ -113,7 +173,12 @@ class Session:
         :raises Refused: PERMISSION, naming the path.
         """
         for path in (*(pair.value for pair in pairs if pair.name in _PATH_VARIABLES), *others):
-            if path.strip("/") and not self.may_use(path):
+            svm = path.strip("/").partition("/")[0]
+            if not self._service.serves(svm):
+                raise Refused(
+                    NdmpError.PERMISSION_ERR, CATALOGUE.error("service-off-for-svm", svm=svm)
+                )
+            if svm and not self.may_use(path):
                 user = self.principal.name if self.principal is not None else ""
                 error = CATALOGUE.error("path-not-permitted", path=path, user=user)
                 raise Refused(NdmpError.PERMISSION_ERR, error)
@@ -122,14 +187,15 @@ class Session:
 
     @property
     def address_kinds(self) -> tuple[AddrType, ...]:
-        """The kinds of data connection on offer."""
-        transports = self.kernel.data_transports
-        kinds = []
-        if AddrType.TCP.name in transports and not self._is_over_ipv6:
-            kinds.append(AddrType.TCP)
-        if self.mover is not None and AddrType.LOCAL.name in transports:
-            kinds.insert(0, AddrType.LOCAL)
-        return tuple(kinds)
+        """The kinds of data connection on offer: those of NDMP v4, and what
+        the chosen extensions add.
+        """
+        kinds = self.extensions.address_kinds()
+        if self.mover is not None:
+            kinds.add(AddrType.LOCAL)
+        if self.control_family is AddrType.TCP:
+            kinds.add(AddrType.TCP)
+        return tuple(sorted(kind for kind in kinds if kind.name in self.kernel.data_transports))
 
     def address_kind(self, value: int) -> AddrType:
         """A kind that a client asked for.
@@ -137,22 +203,35 @@ class Session:
         :raises Refused: ILLEGAL_ARGS for one that is not on offer.
         """
         if isinstance(value, AddrType) and value in self.address_kinds:
+            self.extensions.permit_connection(value)
             return value
-        error = None
-        if value == AddrType.TCP and self._is_over_ipv6:
-            error = CATALOGUE.error(
-                "data-connection-type-not-supported",
-                data_address_type="NDMP4_ADDR_TCP",
-                control_family="IPv6",
-            )
-        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, self._why_not(value))
+
+    def transport(self, kind: AddrType) -> DataTransport:
+        """Who makes the session's data connections of a kind on offer."""
+        return self.extensions.transport(kind) or self.kernel.data_transports[kind.name]
+
+    def _why_not(self, value: int) -> TapekitError | None:
+        """What an operator may want to know of a kind that is not on offer."""
+        control = self.control_family
+        match value:
+            case AddrType.TCP | AddrType.TCP_IPV6 if value != control:
+                return CATALOGUE.error(
+                    "data-connection-type-not-supported",
+                    data_address_type=_ADDRESS_TYPES[AddrType(value)],
+                    control_family=_FAMILIES[control],
+                )
+            case AddrType.TCP_IPV6:
+                return CATALOGUE.error(
+                    "address-type-of-extension", address_type=_ADDRESS_TYPES[AddrType.TCP_IPV6]
+                )
+            case _:
+                return None
 
     @property
-    def _is_over_ipv6(self) -> bool:
-        """Whether our end has an IPv6 address, which an address of type TCP
-        cannot hold.
-        """
-        return ":" in self.link.local_host
+    def control_family(self) -> AddrType:
+        """TCP or TCP_IPV6, by our end of the control connection."""
+        return addresses.family_of(self.link.local_host)
 
     def join_locally(self) -> None:
         """Connect the data server and the mover, of which one listens and
@@ -161,7 +240,7 @@ class Session:
         assert self.mover is not None
         self._settle()
         data_end, mover_end = self.kernel.data_transports[AddrType.LOCAL.name].pair()
-        self.data.join(data_end, self.mover.read)
+        self.data.join(data_end, self.mover.read, self.mover.record_size)
         self.mover.begin(mover_end)
 
     def _settle(self) -> None:
@@ -191,11 +270,21 @@ class Session:
             self.mover.release()
 
     async def clear(self) -> None:
-        """Free everything, once its threads have ended."""
-        await self.data.clear()
+        """Free everything, once its threads have ended; what cannot be freed
+        keeps nothing else.
+        """
+        self.machine.fire(SessionEvent.CLOSED)
+        await self._attempt("its job", self.data.clear)
         if self.mover is not None:
             await self.mover.settled()
+        for server in (self.tapes, self.scsi):
+            await self._attempt("its device", server.close)
+        self.extensions.close()
+
+    async def _attempt(self, what: str, free: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self.tapes.close()
+            await free()
         except TapekitError as error:
-            _LOG.warning("%s: closing the tape: %s", self.link.name, error)
+            _LOG.warning("%s: closing %s: %s", self.link.name, what, error)
+        except Exception:  # noqa: BLE001  # a defect keeps one thing, not the drive
+            _LOG.exception("%s: closing %s failed", self.link.name, what)

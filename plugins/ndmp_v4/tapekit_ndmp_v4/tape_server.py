@@ -2,12 +2,15 @@
 
 Everything that touches a drive blocks and runs in a worker thread. The one
 rule: a drive has one user at a time, so requests are refused while the mover
-is active and wait for a mover that is still letting go.
+is active and wait for a mover that is still letting go, and a mover to which
+somebody connects waits for the request that the drive is busy with.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar, final
+
+import trio
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,6 +31,8 @@ class TapeServer:
         self._inventory: Final = inventory
         self._link: Final = link
         self.tape: OpenTape | None = None
+        self.in_use: Final = trio.Lock()
+        """Held while a request uses the drive."""
         self.met_filemark = False
         """Whether the last thing done was a TAPE_READ that met a filemark:
         clients then expect a record number that nobody knows."""
@@ -45,6 +50,7 @@ class TapeServer:
         inventory = self._inventory
         assert inventory is not None, "a stack without tape devices has none to open"
         self.tape = await self.blocking(lambda: inventory.open(device, mode, self._link.name))
+        self._link.announce("tape-opened", device=device)
 
     async def close(self) -> None:
         """Close the device if one is open; it is let go also when that fails.
@@ -53,7 +59,10 @@ class TapeServer:
         """
         tape, self.tape = self.tape, None
         if tape is not None:
-            await self.blocking(tape.close)
+            try:
+                await self.blocking(tape.close)
+            finally:
+                self._link.announce("tape-closed", device=tape.device.name)
 
     async def blocking(self, work: Callable[[], T]) -> T:
         """Run work that waits for a drive in a worker thread."""

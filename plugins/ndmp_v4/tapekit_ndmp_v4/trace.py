@@ -1,20 +1,22 @@
 """A session's messages as lines of JSON, one a message, without secrets.
 
-Numbers become the document's names where they have one, bytes hexadecimal,
-and bytes of a name that are not UTF-8 escapes. The one rule: what proves who
-somebody is never reaches a line, neither passwords nor digests nor the
-challenge from which a digest could be guessed.
+Numbers become the document's names where they have one, bytes hexadecimal;
+names that are not UTF-8 are there twice, to be read and to be sent again. The
+one rule: what proves who somebody is never reaches a line, neither passwords
+nor digests nor the challenge from which a digest could be guessed, nor the
+token of a private data connection.
 """
 
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Final
+import functools
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+import msgspec.inspect as mi
 
-from tapekit_ndmp_v4.numbers import MessageType
-from tapekit_ndmp_v4.wire import Message
+from tapekit_ndmp_v4.numbers import MessageType, NdmpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,19 +24,32 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.connection import Direction, Watcher
     from tapekit_ndmp_v4.exchanges import Exchange
     from tapekit_ndmp_v4.messages import Header
+    from tapekit_ndmp_v4.wire import Message
 
-__all__ = ["SECRET_FIELDS", "trace_line", "tracer"]
+__all__ = [
+    "MANY",
+    "MASK",
+    "SECRET_FIELDS",
+    "SECRET_VARIABLES",
+    "notice_line",
+    "trace_line",
+    "tracer",
+]
 
 SECRET_FIELDS: Final = frozenset({"auth_password", "auth_digest", "challenge"})
-_MASK: Final = "***"
+SECRET_VARIABLES: Final = frozenset({"TAPEKIT_TLS_TOKEN"})
+"""Variables of addresses that prove who connects (class 0x7A9E)."""
 
-_MANY: Final = 64
+MASK: Final = "***"
+"""What stands in a line for a secret."""
+
+MANY: Final = 64
 """Bytes of a record or entries of a list that a line shows; a line of file
 history would otherwise be as long as a book."""
 
 
 def tracer(
-    write: Callable[[bytes], object], clock: Callable[[], float], *, longest: int | None = _MANY
+    write: Callable[[bytes], object], clock: Callable[[], float], *, longest: int | None = MANY
 ) -> Watcher:
     """A watcher for a connection that writes a line for every message.
 
@@ -59,20 +74,31 @@ def trace_line(
     body: Message | None,
     *,
     time_s: float,
-    longest: int | None = _MANY,
+    longest: int | None = MANY,
+    session: int | None = None,
 ) -> bytes:
-    """One message as a line of JSON; ``body`` is null where it has none."""
+    """One message as a line of JSON; ``body`` is null where it has none.
+
+    :param session: the session's number, where lines of several may meet.
+    """
     row = {
         "time": round(time_s, 6),
+        **({} if session is None else {"session": session}),
         "direction": direction.value,
         "sequence": header.sequence,
         "kind": _kind(header, exchange),
         "code": f"{header.message_code:#05x}",
         "message": None if exchange is None else exchange.name,
         "reply_sequence": header.reply_sequence,
-        "error": _plain(header.error_code, longest),
+        "error": _name(NdmpError, header.error_code),
         "body": None if body is None else _fields(body, longest),
     }
+    return msgspec.json.encode(row) + b"\n"
+
+
+def notice_line(notice: str, time_s: float, **facts: int) -> bytes:
+    """A line that stands among messages and is none."""
+    row = {"time": round(time_s, 6), "notice": notice, **facts}
     return msgspec.json.encode(row) + b"\n"
 
 
@@ -84,27 +110,59 @@ def _kind(header: Header, exchange: Exchange | None) -> str:
 
 def _fields(body: Message, longest: int | None) -> dict[str, object]:
     return {
-        name: _MASK if name in SECRET_FIELDS else _plain(getattr(body, name), longest)
-        for name in body.__struct_fields__
+        name: MASK if name in SECRET_FIELDS else _plain(kind, getattr(body, name), longest)
+        for name, kind in _shape(type(body))
     }
 
 
-def _plain(value: object, longest: int | None) -> object:
-    """A value of a message as JSON has it."""
-    match value:
-        case enum.Enum():
-            return value.name
-        case str():
-            return value.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-        case bytes():
+@functools.cache
+def _shape(kind: type[Message]) -> tuple[tuple[str, mi.Type], ...]:
+    """The fields of a message with their types."""
+    shape = mi.type_info(kind)
+    assert isinstance(shape, mi.StructType)
+    return tuple((field.name, field.type) for field in shape.fields)
+
+
+def _plain(kind: mi.Type, value: Any, longest: int | None) -> object:
+    """A value of a message as JSON has it. What decides is the annotation, so
+    that both ends of a connection write the same.
+    """
+    match kind:
+        case mi.Metadata(extra={"xdr": type() as named}) if issubclass(named, enum.IntEnum):
+            return _name(named, value)
+        case mi.Metadata(type=inner):
+            return _plain(inner, value, longest)
+        case mi.BytesType():
             return _cut(value.hex(), len(value), None if longest is None else 2 * longest)
-        case Message():
-            return _arm(value) | _fields(value, longest)
-        case tuple():
-            shown = [_plain(entry, longest) for entry in value[:longest]]
+        case mi.StrType():
+            return _text(value)
+        case mi.VarTupleType(item_type=item):
+            shown = [_plain(item, entry, longest) for entry in value[:longest]]
             return shown if len(shown) == len(value) else {"total": len(value), "first": shown}
+        case mi.NamedTupleType(fields=fields):
+            pairs = zip(fields, value, strict=True)
+            shown = [_plain(field.type, entry, longest) for field, entry in pairs]
+            return [shown[0], MASK] if value[0] in SECRET_VARIABLES else shown
+        case mi.StructType() | mi.UnionType():
+            return _arm(value) | _fields(value, longest)
         case _:
-            return value
+            return int(value)
+
+
+def _name(named: type[enum.IntEnum], value: int) -> str | int:
+    """The document's name of a number that has one."""
+    try:
+        return named(value).name
+    except ValueError:
+        return int(value)
+
+
+def _text(value: str) -> object:
+    if value.isascii():
+        return value
+    encoded = value.encode("utf-8", "surrogateescape")
+    text = encoded.decode("utf-8", "backslashreplace")
+    return text if text == value else {"text": text, "hex": encoded.hex()}
 
 
 def _cut(text: str, total: int, longest: int | None) -> object:

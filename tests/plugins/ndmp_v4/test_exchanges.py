@@ -41,7 +41,7 @@ MOVER_LEGALITY = {
     "MOVER_CLOSE": "-yyyy",
     "MOVER_ABORT": "-yyy-",
     "MOVER_STOP": "----y",
-    "TAPE_CLOSE": "yy-yy",
+    "TAPE_CLOSE": "y--yy",
     "TAPE_GET_STATE": "yy-yy",
     "TAPE_MTIO": "yy-yy",
     "TAPE_WRITE": "yy-yy",

@@ -13,7 +13,7 @@ from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import Direction, NdmpConnection, Role
 from tapekit_ndmp_v4.exchanges import EXCHANGES
 from tapekit_ndmp_v4.numbers import AddrType, MoverMode, NdmpError
-from tapekit_ndmp_v4.trace import SECRET_FIELDS, trace_line, tracer
+from tapekit_ndmp_v4.trace import MASK, SECRET_FIELDS, trace_line, tracer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ def test_a_line_tells_who_what_and_which() -> None:
         "code": "0xa01",
         "message": "MOVER_LISTEN",
         "reply_sequence": 0,
-        "error": "NO_ERR" if isinstance(HEADER.error_code, NdmpError) else 0,
+        "error": "NO_ERR",
         "body": {"mode": "READ", "addr_type": "TCP"},
     }
 
@@ -69,9 +69,23 @@ def test_arms_and_pairs_are_shown() -> None:
     }
 
 
-def test_names_that_are_not_utf8_are_escaped() -> None:
+def test_the_token_of_a_private_data_connection_is_not_shown() -> None:
+    pairs = (m.Pair("TAPEKIT_TLS_SHA256", "aa"), m.Pair("TAPEKIT_TLS_TOKEN", "bb"))
+    addr = m.TcpAddrs(tcp_addr=(m.TcpAddr(ip=1, port=2, addr_env=pairs),))
+    shown = line(m.DataConnectRequest(addr=addr))["body"]["addr"]["tcp_addr"][0]["addr_env"]
+    assert shown == [["TAPEKIT_TLS_SHA256", "aa"], ["TAPEKIT_TLS_TOKEN", MASK]]
+
+
+def test_names_that_are_not_utf8_are_there_to_read_and_to_send_again() -> None:
     request = m.TapeOpenRequest(device="r\udce9sumé", mode=0)
-    assert line(request)["body"]["device"] == r"r\xe9sumé"
+    shown = line(request)["body"]["device"]
+    assert shown == {"text": r"r\xe9sumé", "hex": "72e973756dc3a9"}
+    assert line(m.TapeOpenRequest(device="résumé", mode=0))["body"]["device"] == "résumé"
+
+
+def test_lines_of_several_sessions_name_theirs() -> None:
+    assert line(None, session=4)["session"] == 4
+    assert "session" not in line(None)
 
 
 def test_long_records_and_lists_are_cut_unless_wanted_whole() -> None:
@@ -136,3 +150,29 @@ def test_what_has_no_row_or_body_has_a_line_too() -> None:
     post = EXCHANGES.by_code(0x603)
     text = trace_line(Direction.RECEIVED, HEADER, post, None, time_s=0.0)
     assert json.loads(text)["kind"] == "post"
+
+
+def test_both_ends_write_the_same_of_a_message() -> None:
+    sent: list[bytes] = []
+    received: list[bytes] = []
+    server = NdmpConnection(Role.SERVER, clock=lambda: 0.0, watch=tracer(sent.append, lambda: 0.0))
+    client = NdmpConnection(
+        Role.CLIENT, clock=lambda: 0.0, watch=tracer(received.append, lambda: 0.0)
+    )
+    posts: list[Message] = [
+        m.LogMessagePost(
+            log_type=2,
+            message_id=1,
+            entry="x",
+            has_associated_message=0,
+            associated_message_sequence=0,
+        ),
+        m.NotifyDataHaltedPost(reason=99),
+    ]
+    for post in posts:
+        client.receive_data(server.send_post(post))
+        client.next_event()
+    for ours, theirs in zip(sent, received, strict=True):
+        assert json.loads(ours) | {"direction": "received"} == json.loads(theirs)
+    assert json.loads(sent[0])["body"]["log_type"] == "ERROR"
+    assert json.loads(sent[1])["body"]["reason"] == 99

@@ -1,8 +1,8 @@
 """A client library for NDMP servers, for backup applications of any kind.
 
-A session is an :class:`NdmpClient`; :func:`back_up` and :func:`recover` run
-whole operations on one session or on two, and every message of the protocol
-can be sent by hand::
+A session is an :class:`NdmpClient`; :func:`back_up`, :func:`recover` and
+:func:`copy_across` run whole operations on one session or on two, and every
+message of the protocol can be sent by hand::
 
     import time
     import trio
@@ -25,12 +25,17 @@ can be sent by hand::
     trio.run(main)
 
 For a restore, keep ``result.environment`` and ``result.parts`` and give them
-to a :class:`RecoverPlan`.
+to a :class:`RecoverPlan`. For one that goes straight to its files, let
+:class:`Positions` hear the backup's file history. Changers are reached through the module
+:mod:`tapekit_ndmp_v4.client.scsi`, tapes through ``tapekit_ndmp_v4.client.tape``.
 """
 
 from tapekit_ndmp_v4.client.backup import back_up
 from tapekit_ndmp_v4.client.client import NDMP_PORT, NdmpClient
+from tapekit_ndmp_v4.client.connection_types import connection_types
+from tapekit_ndmp_v4.client.data_copy import CopyPlan, CopyResult, CopyState, Side, copy_across
 from tapekit_ndmp_v4.client.description import ServerDescription, describe
+from tapekit_ndmp_v4.client.extensions import CAE, choose_extensions
 from tapekit_ndmp_v4.client.plans import (
     BackupPlan,
     BackupResult,
@@ -43,23 +48,46 @@ from tapekit_ndmp_v4.client.plans import (
     TapeWanted,
     Watch,
 )
+from tapekit_ndmp_v4.client.positions import Positions
+from tapekit_ndmp_v4.client.private_data import (
+    PRIVATE_DATA,
+    PrivateData,
+    agree_on_private_data,
+)
 from tapekit_ndmp_v4.client.recovery import recover
+from tapekit_ndmp_v4.client.scsi import CdbAnswer
+from tapekit_ndmp_v4.client.secure import NDMPS_PORT, ServerTrust
 
 __all__ = [
+    "CAE",
+    "NDMPS_PORT",
     "NDMP_PORT",
+    "PRIVATE_DATA",
     "BackupPlan",
     "BackupResult",
+    "CdbAnswer",
     "Connecting",
+    "CopyPlan",
+    "CopyResult",
+    "CopyState",
     "ImagePart",
     "NdmpClient",
     "NextTape",
+    "Positions",
+    "PrivateData",
     "RecoverPlan",
     "RecoverResult",
     "ServerDescription",
+    "ServerTrust",
+    "Side",
     "TapeAt",
     "TapeWanted",
     "Watch",
+    "agree_on_private_data",
     "back_up",
+    "choose_extensions",
+    "connection_types",
+    "copy_across",
     "describe",
     "recover",
 ]

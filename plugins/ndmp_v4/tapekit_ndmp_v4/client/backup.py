@@ -84,6 +84,7 @@ class _Backup(Transfer):
         is_done = False
         try:
             with self.watched():
+                await self.agree(plan.connecting)
                 await self.prepare(plan.record_size, plan.tape, 0, UNLIMITED)
                 await self.connect(plan.connecting)
                 started = trio.current_time()

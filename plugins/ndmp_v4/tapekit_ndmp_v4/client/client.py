@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar, cast, final
 import trio
 
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client.secure import NDMPS_PORT, ServerTrust, secured
 from tapekit_ndmp_v4.connection import (
     HeaderError,
     Ignored,
@@ -43,7 +44,7 @@ from tapekit_ndmp_v4.numbers import (
 from tapekit_ndmp_v4.wire import Message
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from tapekit_ndmp_v4.connection import Event, Limits, Watcher
     from tapekit_ndmp_v4.wire import RequestBody
@@ -93,6 +94,8 @@ class NdmpClient:
         self.address: Final = address
         self.wire: Final = NdmpConnection(Role.CLIENT, clock=clock, limits=limits, watch=watch)
         self.wire.unwanted.update(_TOLD_ONLY)
+        self.extensions: Mapping[int, int] = {}
+        """The extensions that the session has: classes and their versions."""
         self._stream: Final = stream
         self._requesting: Final = trio.Lock()
         self._waiting: Final = trio.lowlevel.ParkingLot()
@@ -109,25 +112,30 @@ class NdmpClient:
     async def connect(
         cls,
         host: str,
-        port: int = NDMP_PORT,
+        port: int | None = None,
         *,
         clock: Callable[[], float],
+        tls: ServerTrust | None = None,
         timeout_s: float = 30.0,
         limits: Limits | None = None,
         watch: Watcher | None = None,
     ) -> AsyncIterator[NdmpClient]:
         """A session over TCP, closed when the context is left.
 
-        :raises TapekitError: ``ndmp_v4.no-route-to-server``.
+        :param port: without it that of the service, standard or secure.
+        :param tls: makes the control connection a secure one.
+        :raises TapekitError: ``ndmp_v4.no-route-to-server``, or with ``tls``
+            what :func:`~tapekit_ndmp_v4.client.secure.secured` raises.
         """
+        if port is None:
+            port = NDMP_PORT if tls is None else NDMPS_PORT
         address = f"{host}:{port}"
         try:
             with trio.fail_after(timeout_s):
-                stream = await trio.open_tcp_stream(host, port)
+                stream = await _connected(host, port, tls, address)
         except (OSError, trio.TooSlowError) as error:
             reason = str(error) or f"no answer within {timeout_s:g} s"
             raise CATALOGUE.error("no-route-to-server", address=address, reason=reason) from error
-        stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
         client = cls(stream, address=address, clock=clock, limits=limits, watch=watch)
         try:
             yield client
@@ -335,6 +343,18 @@ class NdmpClient:
         return CATALOGUE.raised_as(
             ConnectionLost, "control-connection-lost", address=self.address, reason=reason
         )
+
+
+async def _connected(
+    host: str, port: int, tls: ServerTrust | None, address: str
+) -> trio.abc.Stream:
+    stream = await trio.open_tcp_stream(host, port)
+    try:
+        stream.setsockopt(trio.socket.SOL_SOCKET, trio.socket.SO_KEEPALIVE, 1)
+        return stream if tls is None else await secured(stream, tls, host, address)
+    except BaseException:
+        await trio.aclose_forcefully(stream)
+        raise
 
 
 def _judged(answer: _Answer) -> Message:

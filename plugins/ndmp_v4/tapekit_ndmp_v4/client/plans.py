@@ -12,6 +12,7 @@ from typing import TypeAlias, final
 
 import msgspec
 
+from tapekit_ndmp_v4.client.private_data import PrivateData
 from tapekit_ndmp_v4.messages import DataGetStateReply, Message, Name
 from tapekit_ndmp_v4.numbers import (
     UNLIMITED,
@@ -83,6 +84,8 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
     """``None``: LOCAL in one session, TCP between two."""
     data_listens: bool = False
     """Normally the mover listens; firewalls may want the reverse."""
+    private_data: PrivateData = PrivateData.NO
+    """Whether data between two sessions is to go inside TLS."""
 
 
 @final
@@ -132,8 +135,9 @@ class RecoverPlan(msgspec.Struct, frozen=True, kw_only=True):
     """A restore of the whole image or of a list.
 
     ``environment`` is what the backup gave back, with the changes that the
-    restore needs, such as ``DIRECT``. Without ``names`` all of the image goes
-    to the place it came from.
+    restore needs. Without ``names`` all of the image goes to the place it
+    came from. With ``DIRECT=Y`` the server goes straight to the ``fh_info``
+    of each name, and only the parts that have something of it are loaded.
     """
 
     parts: tuple[ImagePart, ...]
@@ -150,6 +154,8 @@ class RecoverResult(msgspec.Struct, frozen=True, kw_only=True):
 
     bytes_processed: int
     """Bytes of the image that the data server took in."""
+    bytes_moved: int
+    """Bytes that the mover sent; a little more, since it reads ahead."""
     seconds: float
     data_halt: DataHaltReason
     mover_halt: MoverHaltReason

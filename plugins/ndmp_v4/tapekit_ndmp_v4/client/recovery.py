@@ -20,6 +20,7 @@ from tapekit_ndmp_v4.numbers import (
     MoverHaltReason,
     MoverMode,
     MoverPauseReason,
+    MoverState,
     NdmpError,
     TapeOpenMode,
 )
@@ -77,6 +78,7 @@ class _Recovery(Transfer):
         is_done = False
         try:
             with self.watched():
+                await self.agree(plan.connecting)
                 await self.prepare(plan.record_size, part.tape, part.offset, part.length)
                 await self.connect(plan.connecting)
                 started = trio.current_time()
@@ -91,10 +93,12 @@ class _Recovery(Transfer):
                 seconds = trio.current_time() - started
                 self.check_success("restore")
                 data_state = await self.data.call(m.DataGetStateRequest())
+                mover_state = await self.tape.call(m.MoverGetStateRequest())
                 await self.stop()
                 is_done = True
                 return RecoverResult(
                     bytes_processed=data_state.bytes_processed,
+                    bytes_moved=mover_state.bytes_moved,
                     seconds=seconds,
                     data_halt=DataHaltReason.SUCCESSFUL,
                     mover_halt=MoverHaltReason.CONNECT_CLOSED,
@@ -104,6 +108,10 @@ class _Recovery(Transfer):
                 await self.clean_up()
 
     async def paused(self, post: m.NotifyMoverPausedPost) -> None:
+        if self.data_halt is not None:
+            # It had all it needed before the tape's end, and the mover has
+            # been closed since.
+            return
         reason = post.reason
         if not isinstance(reason, MoverPauseReason) or reason not in _TAPE_IS_READ | _IS_ELSEWHERE:
             raise self.unexpected_pause("restore", post)
@@ -113,8 +121,15 @@ class _Recovery(Transfer):
             return
         await self.change_tape(TapeWanted(reason, post.seek_position, part), part.tape)
         self._present = part
-        await self.set_window(part.offset, part.length)
-        await self.tape.call(m.MoverContinueRequest())
+        try:
+            await self.set_window(part.offset, part.length)
+            await self.tape.call(m.MoverContinueRequest())
+        except NdmpReplyError:
+            # A mover that sees its data server go halts by itself, and the
+            # post that says so comes to whoever waits for news.
+            state = await self.tape.call(m.MoverGetStateRequest())
+            if state.state != MoverState.HALTED:
+                raise
 
     def _later_part(self) -> ImagePart | None:
         """The part after the present one."""

@@ -10,19 +10,19 @@ far as the connections still live.
 from __future__ import annotations
 
 import contextlib
-import enum
 from abc import ABC, abstractmethod
 from collections import deque
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 import trio
 
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import tape as tape_steps
+from tapekit_ndmp_v4.client.answers import attempt, reason_word
+from tapekit_ndmp_v4.client.private_data import agree_on_private_data
 from tapekit_ndmp_v4.errors import (
     CATALOGUE,
     ConnectionLost,
-    NdmpReplyError,
     OperationFailed,
 )
 from tapekit_ndmp_v4.numbers import (
@@ -32,7 +32,6 @@ from tapekit_ndmp_v4.numbers import (
     MoverHaltReason,
     MoverState,
 )
-from tapekit_ndmp_v4.wire import Message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,11 +39,9 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.client.client import NdmpClient
     from tapekit_ndmp_v4.client.plans import Connecting, NextTape, TapeAt, TapeWanted, Watch
     from tapekit_ndmp_v4.numbers import MoverMode, TapeOpenMode
-    from tapekit_ndmp_v4.wire import RequestBody
+    from tapekit_ndmp_v4.wire import Message
 
 __all__ = ["Transfer"]
-
-R = TypeVar("R", bound=Message)
 
 _PATIENCE_S: Final = 600.0
 """How long one server may work on after the other has halted: a mover writes
@@ -100,6 +97,10 @@ class Transfer(ABC):
         """Do what the mover needs once the data server has halted."""
 
     # Setting up.
+
+    async def agree(self, connecting: Connecting) -> None:
+        """Have the sessions choose what the plan asks of both."""
+        await agree_on_private_data(self.data, self.tape, connecting.private_data)
 
     async def prepare(self, record_size: int, place: TapeAt, offset: int, length: int) -> None:
         """Open the tape at the place of the first part, and set the mover up.
@@ -236,8 +237,8 @@ class Transfer(ABC):
                 OperationFailed,
                 "operation-failed",
                 operation=operation,
-                data=_word(data),
-                mover=_word(mover),
+                data=reason_word(data),
+                mover=reason_word(mover),
             )
 
     def unexpected_pause(self, operation: str, post: m.NotifyMoverPausedPost) -> OperationFailed:
@@ -246,7 +247,7 @@ class Transfer(ABC):
             OperationFailed,
             "unexpected-pause",
             operation=operation,
-            reason=_word(post.reason),
+            reason=reason_word(post.reason),
             position=post.seek_position,
         )
 
@@ -268,15 +269,15 @@ class Transfer(ABC):
             with contextlib.suppress(ConnectionLost):
                 await self._until_at_rest()
         with trio.move_on_after(_CLEANUP_S, shield=True):
-            await _attempt(self.data, m.DataStopRequest())
-            await _attempt(self.tape, m.MoverStopRequest())
-            await _attempt(self.tape, m.TapeCloseRequest())
+            await attempt(self.data, m.DataStopRequest())
+            await attempt(self.tape, m.MoverStopRequest())
+            await attempt(self.tape, m.TapeCloseRequest())
         for client in (self.data, self.tape):
             client.forget_notifications()
 
     async def _abort(self) -> None:
-        await _attempt(self.data, m.DataAbortRequest())
-        await _attempt(self.tape, m.MoverAbortRequest())
+        await attempt(self.data, m.DataAbortRequest())
+        await attempt(self.tape, m.MoverAbortRequest())
 
     async def _until_at_rest(self) -> None:
         while not (await self._data_rests() and await self._mover_rests()):
@@ -285,28 +286,13 @@ class Transfer(ABC):
             self._news.clear()
 
     async def _data_rests(self) -> bool:
-        reply = await _attempt(self.data, m.DataGetStateRequest())
+        reply = await attempt(self.data, m.DataGetStateRequest())
         return reply is None or reply.state in _DATA_AT_REST
 
     async def _mover_rests(self) -> bool:
-        reply = await _attempt(self.tape, m.MoverGetStateRequest())
+        reply = await attempt(self.tape, m.MoverGetStateRequest())
         return reply is None or reply.state in _MOVER_AT_REST
 
 
 _DATA_AT_REST: Final = frozenset({DataState.IDLE, DataState.HALTED})
 _MOVER_AT_REST: Final = frozenset({MoverState.IDLE, MoverState.HALTED})
-
-
-async def _attempt(client: NdmpClient, request: RequestBody[R]) -> R | None:
-    """The reply, or ``None`` where there is nothing to do any more: a server
-    refuses to stop what it has stopped, and a lost session is let go by it.
-    """
-    try:
-        return await client.call(request)
-    except (NdmpReplyError, ConnectionLost):
-        return None
-
-
-def _word(reason: int | None) -> str:
-    """The document's name of a reason, or the number of an unknown one."""
-    return reason.name if isinstance(reason, enum.IntEnum) else str(reason)

@@ -42,6 +42,7 @@ from tapekit_ndmp_v4.wire import Pair
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import DataEngine
+    from tapekit.hookspecs.media_changer import ChangerRow
     from tapekit.hookspecs.storage import FilesystemInfo
     from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow
     from tapekit_ndmp_v4.session import Session
@@ -207,27 +208,36 @@ def _device(row: DriveRow, device: DeviceRow) -> DeviceCapability:
 
 
 async def get_scsi_info(
-    _session: Session, _request: ConfigGetScsiInfoRequest
+    session: Session, _request: ConfigGetScsiInfoRequest
 ) -> ConfigGetScsiInfoReply:
-    """CONFIG_GET_SCSI_INFO: no driver offers media changers, so the list is empty."""
-    return ConfigGetScsiInfoReply(error=NdmpError.NO_ERR, scsi_info=())
+    """CONFIG_GET_SCSI_INFO: the media changers with their device names."""
+    inventory = session.tapes.inventory
+    rows = await session.link.in_thread(inventory.changers) if inventory is not None else ()
+    return ConfigGetScsiInfoReply(error=NdmpError.NO_ERR, scsi_info=tuple(map(_changer, rows)))
+
+
+def _changer(row: ChangerRow) -> DeviceInfo:
+    found = row.description
+    capability = (
+        Pair("PHYSICAL_PATH", found.physical_path),
+        Pair("SERIAL_NUMBER", found.serial),
+    )
+    return DeviceInfo(
+        model=f"{found.vendor} {found.product}",
+        caplist=(DeviceCapability(device=row.name, attr=0, capability=capability),),
+    )
 
 
 async def get_ext_list(
-    _session: Session, _request: ConfigGetExtListRequest
+    session: Session, _request: ConfigGetExtListRequest
 ) -> ConfigGetExtListReply:
-    """CONFIG_GET_EXT_LIST: no extension is offered."""
-    return ConfigGetExtListReply(error=NdmpError.NO_ERR, class_list=())
+    """CONFIG_GET_EXT_LIST: the classes of extensions, at any time."""
+    return ConfigGetExtListReply(
+        error=NdmpError.NO_ERR, class_list=session.extensions.offer(session)
+    )
 
 
 async def set_ext_list(session: Session, request: ConfigSetExtListRequest) -> ConfigSetExtListReply:
-    """CONFIG_SET_EXT_LIST: once per session; a class not offered is refused."""
-    if session.extensions_chosen:
-        raise Refused(NdmpError.EXT_DN_ILLEGAL_ERR)
-    classes = [each.ext_class_id for each in request.ndmp_selected_ext]
-    if len(set(classes)) < len(classes):
-        raise Refused(NdmpError.EXT_DUPL_CLASSES_ERR)
-    if classes:
-        raise Refused(NdmpError.CLASS_NOT_SUPPORTED_ERR)
-    session.extensions_chosen = True
+    """CONFIG_SET_EXT_LIST: once, all or nothing, before any data connection."""
+    session.link.add_exchanges(session.extensions.choose(session, request.ndmp_selected_ext))
     return ConfigSetExtListReply(error=NdmpError.NO_ERR)

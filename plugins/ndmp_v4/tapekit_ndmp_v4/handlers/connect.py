@@ -26,11 +26,12 @@ if TYPE_CHECKING:
 __all__ = ["client_auth", "open_version"]
 
 
-async def open_version(_session: Session, request: ConnectOpenRequest) -> ConnectOpenReply:
+async def open_version(session: Session, request: ConnectOpenRequest) -> ConnectOpenReply:
     """CONNECT_OPEN: version 4 or nothing."""
     if request.protocol_version != NDMP_VERSION:
         error = CATALOGUE.error("invalid-version-number", version_number=request.protocol_version)
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+    session.opened()
     return ConnectOpenReply(error=NdmpError.NO_ERR)
 
 
@@ -43,6 +44,11 @@ async def client_auth(
         principal = await _judge(session, request)
     except LoginRefused as error:
         raise Refused(NdmpError.NOT_AUTHORIZED_ERR, error) from None
+    if session.leads_nowhere(principal):
+        nowhere = CATALOGUE.error(
+            "no-svm-in-common", user=principal.name, address=session.link.local_host
+        )
+        raise Refused(NdmpError.NOT_AUTHORIZED_ERR, nowhere)
     session.log_in(principal)
     return ConnectClientAuthReply(error=NdmpError.NO_ERR)
 

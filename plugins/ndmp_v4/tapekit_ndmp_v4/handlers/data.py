@@ -31,6 +31,7 @@ from tapekit_ndmp_v4.messages import (
     DataStopRequest,
     LocalAddr,
     TcpAddrs,
+    TcpIpv6Addrs,
 )
 from tapekit_ndmp_v4.numbers import (
     UNLIMITED,
@@ -97,7 +98,7 @@ async def listen(session: Session, request: DataListenRequest) -> DataListenRepl
         session.data.listen_local()
     else:
         try:
-            await session.data.listen_tcp()
+            await session.data.listen_at(session.transport(kind))
         except TapekitError as error:
             raise Refused(NdmpError.CONNECT_ERR, error) from error
     return DataListenReply(error=NdmpError.NO_ERR, connect_addr=session.data.address)
@@ -112,14 +113,16 @@ async def connect(session: Session, request: DataConnectRequest) -> DataConnectR
                 raise Refused(NdmpError.ILLEGAL_STATE_ERR)
             session.data.connect_local()
             session.join_locally()
-        case TcpAddrs():
-            session.address_kind(AddrType.TCP)
+        case TcpAddrs() | TcpIpv6Addrs():
+            kind = session.address_kind(addresses.kind_of(request.addr))
             endpoint = addresses.to_endpoint(request.addr)
             if endpoint is None:
                 raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
             _need_idle_mover(session)
             try:
-                await session.data.connect_tcp(endpoint)
+                await session.data.connect_to(
+                    session.transport(kind), endpoint, addresses.credentials_of(request.addr)
+                )
             except TapekitError as error:
                 raise Refused(NdmpError.CONNECT_ERR, error) from error
         case _:
@@ -131,6 +134,7 @@ async def start_backup(session: Session, request: DataStartBackupRequest) -> Dat
     """DATA_START_BACKUP: check the job, then let it run after the reply."""
     engine = _engine(session, request.butype_name)
     _need_mover_mode(session, MoverMode.READ)
+    session.need_room(engine.name)
     session.permit_paths(request.env)
     try:
         begin = await session.data.start_backup(engine, _plain(request.env))
@@ -146,6 +150,7 @@ async def start_recover(
     """DATA_START_RECOVER: check the job, then let it run after the reply."""
     engine = _engine(session, request.butype_name)
     _need_mover_mode(session, MoverMode.WRITE)
+    session.need_room(engine.name)
     selections = tuple(map(_selection, request.nlist))
     session.permit_paths(request.env, *(each.destination_path for each in selections))
     try:

@@ -36,6 +36,7 @@ from tapekit_ndmp_v4.messages import (
     MoverStopReply,
     MoverStopRequest,
     TcpAddrs,
+    TcpIpv6Addrs,
 )
 from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverMode, MoverState, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
@@ -91,7 +92,7 @@ async def listen(session: Session, request: MoverListenRequest) -> MoverListenRe
         mover.listen_local(mode)
     else:
         try:
-            await mover.listen_tcp(mode)
+            await mover.listen_at(session.transport(kind), mode)
         except TapekitError as error:
             raise Refused(NdmpError.CONNECT_ERR, error) from error
     return MoverListenReply(error=NdmpError.NO_ERR, connect_addr=mover.address)
@@ -109,15 +110,16 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
             _need_tape(session, mode)
             mover.connect_local(mode)
             session.join_locally()
-        case TcpAddrs():
-            session.address_kind(AddrType.TCP)
+        case TcpAddrs() | TcpIpv6Addrs():
+            kind = session.address_kind(addresses.kind_of(request.addr))
             endpoint = addresses.to_endpoint(request.addr)
             if endpoint is None:
                 raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
             _need_idle_data(session)
             _need_tape(session, mode)
             try:
-                await mover.connect_tcp(mode, endpoint)
+                credentials = addresses.credentials_of(request.addr)
+                await mover.connect_to(session.transport(kind), mode, endpoint, credentials)
             except TapekitError as error:
                 raise Refused(NdmpError.CONNECT_ERR, error) from error
         case _:

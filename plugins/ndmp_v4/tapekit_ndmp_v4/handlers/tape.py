@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
+from tapekit_ndmp_v4.cdb import command_of
 from tapekit_ndmp_v4.conditions import NDMP_ERRORS
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.messages import (
     TapeCloseReply,
     TapeCloseRequest,
+    TapeExecuteCdbReply,
+    TapeExecuteCdbRequest,
     TapeGetStateReply,
     TapeGetStateRequest,
     TapeMtioReply,
@@ -37,7 +41,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.tape_driver import DriveStatus, OpenTape, TapeDrive
     from tapekit_ndmp_v4.session import Session
 
-__all__ = ["close", "get_state", "move", "open_device", "read", "write"]
+__all__ = ["close", "execute_cdb", "get_state", "move", "open_device", "read", "write"]
 
 _T = TypeVar("_T")
 
@@ -58,7 +62,7 @@ async def open_device(session: Session, request: TapeOpenRequest) -> TapeOpenRep
     """TAPE_OPEN: take a device for this session."""
     if not isinstance(request.mode, TapeOpenMode):
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
-    if session.tapes.tape is not None:
+    if session.has_device:
         raise Refused(NdmpError.DEVICE_OPENED_ERR)
     if session.tapes.inventory is None:
         raise Refused(
@@ -194,6 +198,31 @@ async def read(session: Session, request: TapeReadRequest) -> TapeReadReply:
     return TapeReadReply(error=NdmpError.NO_ERR, data_in=data)
 
 
+async def execute_cdb(session: Session, request: TapeExecuteCdbRequest) -> TapeExecuteCdbReply:
+    """TAPE_EXECUTE_CDB: one command to the drive; what it writes needs a
+    device that is open for writing, as with TAPE_WRITE.
+    """
+    tape = await _usable(session)
+    door = tape.drive.door
+    if door is None:
+        error = CATALOGUE.error("device-takes-no-commands", device=tape.device.name)
+        raise Refused(NdmpError.NOT_SUPPORTED_ERR, error)
+    try:
+        command = command_of(request)
+    except TapekitError as error:
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error) from error
+    if command.writes and not tape.is_writable:
+        raise Refused(NdmpError.PERMISSION_ERR)
+    reply = await _on_drive(session, lambda: command.execute(door))
+    return TapeExecuteCdbReply(
+        error=NdmpError.NO_ERR,
+        status=reply.status,
+        dataout_len=reply.written,
+        datain=reply.data,
+        ext_sense=reply.sense,
+    )
+
+
 def _open_tape(session: Session) -> OpenTape:
     if session.tapes.tape is None:
         raise Refused(NdmpError.DEV_NOT_OPEN_ERR)
@@ -213,11 +242,15 @@ async def _settled(session: Session) -> None:
 
 
 async def _on_drive(session: Session, work: Callable[[], _T]) -> _T:
-    session.tapes.met_filemark = False
-    try:
-        return await session.tapes.blocking(work)
-    except TapeError as error:
-        raise _refused(error) from error
+    async with session.tapes.in_use:
+        # A mover that listened may have got its connection in this moment.
+        if session.mover is not None and session.mover.state is MoverState.ACTIVE:
+            raise Refused(NdmpError.ILLEGAL_STATE_ERR)
+        session.tapes.met_filemark = False
+        try:
+            return await session.tapes.blocking(work)
+        except TapeError as error:
+            raise _refused(error) from error
 
 
 def _refused(error: TapeError) -> Refused:

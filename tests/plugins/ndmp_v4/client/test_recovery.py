@@ -26,6 +26,7 @@ from tapekit_ndmp_v4.numbers import (
     MoverHaltReason,
     MoverMode,
     MoverPauseReason,
+    MoverState,
     NdmpError,
     TapeOpenMode,
 )
@@ -63,10 +64,12 @@ def local_recovery(script: Script) -> Script:
 async def test_a_local_restore(scene: Any, local_recovery: Script, nursery: trio.Nursery) -> None:
     names = (m.Name(original_path="/a", destination_path="/vs1/vol1/b"),)
     local_recovery.recovery_starts(MOVER_DONE, DATA_DONE, names=names)
-    local_recovery.data_is(DataState.HALTED, 900).tape_closed().stopped()
+    local_recovery.data_is(DataState.HALTED, 900).mover_is(MoverState.HALTED, 1000)
+    local_recovery.tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     plan = msgspec.structs.replace(RECOVER, names=names)
-    assert (await recover(scene.client, plan)).bytes_processed == 900
+    result = await recover(scene.client, plan)
+    assert (result.bytes_processed, result.bytes_moved) == (900, 1000)
     await scene.client.close()
 
 
@@ -75,7 +78,7 @@ async def test_a_mover_that_waits_for_reads_is_closed(
 ) -> None:
     local_recovery.recovery_starts(DATA_DONE)
     local_recovery.dialogue.expect(m.MoverCloseRequest(), m.MoverCloseReply(error=OK), MOVER_DONE)
-    local_recovery.data_is(DataState.HALTED).tape_closed().stopped()
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, RECOVER)
     await scene.client.close()
@@ -86,7 +89,7 @@ async def test_a_mover_that_closes_by_itself_meanwhile_is_fine(
 ) -> None:
     local_recovery.recovery_starts(DATA_DONE, MOVER_DONE)
     local_recovery.refused(m.MoverCloseRequest(), NdmpError.ILLEGAL_STATE_ERR)
-    local_recovery.data_is(DataState.HALTED).tape_closed().stopped()
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, RECOVER)
     await scene.client.close()
@@ -113,7 +116,7 @@ async def test_a_three_way_restore_passes_reads_on(
     tape_script.granted(m.MoverReadRequest(offset=1024, length=512))
     tape_script.dialogue.expect(m.MoverCloseRequest(), m.MoverCloseReply(error=OK), MOVER_DONE)
     script.data_is(DataState.HALTED)
-    tape_script.tape_closed()
+    tape_script.mover_is(MoverState.HALTED).tape_closed()
     script.granted(m.DataStopRequest())
     tape_script.granted(m.MoverStopRequest())
     nursery.start_soon(scene.dialogue.run)
@@ -147,7 +150,7 @@ async def test_the_next_part_is_found_and_loaded(
     local_recovery.tape_closed().opened(place, TapeOpenMode.READ).window(1000, 500)
     local_recovery.granted(m.MoverContinueRequest())
     local_recovery.dialogue.post(MOVER_DONE, DATA_DONE)
-    local_recovery.data_is(DataState.HALTED).tape_closed().stopped()
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, RECOVER, next_tape=next_tape if has_way else None)
     assert wanted == ([PARTS[1]] if has_way else [])
@@ -165,7 +168,7 @@ async def test_behind_the_image_the_stream_is_closed(
     script.dialogue.expect(
         m.MoverCloseRequest(), m.MoverCloseReply(error=OK), MOVER_DONE, DATA_DONE
     )
-    script.data_is(DataState.HALTED).tape_closed().stopped()
+    script.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     last = ImagePart(FIRST, 1000, 500)
     await recover(scene.client, msgspec.structs.replace(RECOVER, parts=(last,)))
@@ -196,7 +199,7 @@ async def test_an_older_part_is_found_again(
     local_recovery.tape_closed().opened(FIRST, TapeOpenMode.READ).window(0, 1000)
     local_recovery.granted(m.MoverContinueRequest())
     local_recovery.dialogue.post(MOVER_DONE, DATA_DONE)
-    local_recovery.data_is(DataState.HALTED).tape_closed().stopped()
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, RECOVER)
     await scene.client.close()

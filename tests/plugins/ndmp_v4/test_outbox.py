@@ -1,0 +1,71 @@
+"""The way out of a connection: order, back pressure, and what it costs."""
+
+from __future__ import annotations
+
+import trio
+import trio.testing
+
+from tapekit.hookspecs.transport import Endpoint
+from tapekit_ndmp_v4.outbox import Outbox
+
+
+class MemoryStream:
+    """Takes what is sent, once it is let."""
+
+    local = peer = Endpoint("127.0.0.1", 1)
+    is_private = True
+    svms = frozenset[str]()
+
+    def __init__(self) -> None:
+        self.sent = bytearray()
+        self.may_go_on = trio.Event()
+
+    async def receive_some(self) -> bytes:
+        return b""
+
+    async def aclose(self) -> None:
+        self.may_go_on.set()
+
+    async def send_all(self, data: bytes) -> None:
+        await self.may_go_on.wait()
+        self.sent += data
+
+
+async def test_the_time_that_posts_wait_is_counted(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outbox, stream = Outbox(4), MemoryStream()
+    outbox.put(b"full")
+    assert outbox.waited_s == 0
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.put_when_room, lambda: b"more")
+        await trio.sleep(3)
+        assert outbox.waited_s == 3
+        assert outbox.waiting_bytes == 4
+        stream.may_go_on.set()
+        nursery.start_soon(outbox.run, stream)
+        await trio.testing.wait_all_tasks_blocked()
+        await trio.sleep(5)
+        assert outbox.waited_s == 3
+        outbox.close()
+    assert stream.sent == b"fullmore"
+
+
+async def test_who_gives_up_waiting_has_waited_all_the_same(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outbox = Outbox(1)
+    outbox.put(b"x")
+    with trio.move_on_after(2):
+        await outbox.put_when_room(lambda: b"y")
+    await trio.sleep(1)
+    assert outbox.waited_s == 2
+
+
+async def test_a_closed_outbox_takes_nothing_and_makes_nobody_wait() -> None:
+    outbox = Outbox(1)
+    outbox.put(b"x")
+    outbox.close()
+    await outbox.put_when_room(lambda: b"y")
+    outbox.put(b"z")
+    assert outbox.waiting_bytes == 1
