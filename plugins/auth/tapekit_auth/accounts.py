@@ -124,6 +124,19 @@ class StoredUsers:
         record = _record(sealer, name, tuple(roles), tuple(svms), password)
         self._state.change(NAMESPACE, {name: record})
 
+    def change_password(self, name: str, password: str) -> User:
+        """Give a user another password; durable on return.
+
+        :raises TapekitError: there is none of that name, or it cannot be kept.
+        """
+        data = self._state.get(NAMESPACE, name)
+        if data is None:
+            raise CATALOGUE.error("no-password", username=name)
+        record = _decoded(name, data)
+        sealed = _record(self._key.sealer(), name, record.roles, record.svms, password)
+        self._state.change(NAMESPACE, {name: sealed})
+        return _user(name, record)
+
     def remove(self, name: str) -> None:
         """Forget a user; durable on return.
 

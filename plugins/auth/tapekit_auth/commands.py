@@ -1,9 +1,10 @@
 """``tapekit auth``: users of the state store.
 
 A generated password is printed once, when its user is added, and can be
-had from nowhere afterwards. Users of the stack file are listed beside the
-others and changed in the stack file alone. A running server sees every
-change at the next login.
+had from nowhere afterwards; another one can be made, also by the guide's
+``vserver services ndmp generate-password``. Users of the stack file are
+listed beside the others and changed in the stack file alone. A running
+server sees every change at the next login.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tapekit_auth.accounts import Accounts, User
     from tapekit_auth.roles import Role
 
-__all__ = ["command_app"]
+__all__ = ["command_app", "password_app"]
 
 _NO_WRAPPING: Final = 100_000
 """Width in columns where no terminal sets one: wider than any row."""
@@ -44,6 +45,68 @@ def command_app(accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> 
     app.command("add")(commands.add)
     app.command("remove")(commands.remove)
     return app
+
+
+def password_app(accounts: Callable[[], Accounts], *, of_svm: bool) -> typer.Typer:
+    """The guide's command that makes a password for a user who is there.
+
+    :param of_svm: whether the command belongs to storage virtual machines,
+        and so takes the name of one.
+    """
+    app = typer.Typer()
+    commands = _PasswordCommands(accounts)
+    app.callback(invoke_without_command=True)(commands.of_svm if of_svm else commands.of_node)
+    return app
+
+
+_PasswordUser = Annotated[str, typer.Option("--user", "-user", help="The user's name.")]
+
+
+@final
+class _PasswordCommands:
+    """One method a command; the docstring is its help."""
+
+    def __init__(self, accounts: Callable[[], Accounts]) -> None:
+        self._accounts: Final = accounts
+
+    def of_node(self, user: _PasswordUser) -> None:
+        """Make another NDMP password for a user, and print it. It is shown once."""
+        _say(f"User: {user}\nPassword: {self._changed(user)}")
+
+    def of_svm(
+        self,
+        user: _PasswordUser,
+        vserver: Annotated[
+            str | None,
+            typer.Option(
+                "--vserver",
+                "-vserver",
+                help="The SVM to which the user belongs.",
+            ),
+        ] = None,
+    ) -> None:
+        """Make another NDMP password for a user, and print it. It is shown once."""
+        if vserver is None:
+            self.of_node(user)
+            return
+        self._require_of(user, vserver)
+        _say(f"Vserver: {vserver}\nUser: {user}\nPassword: {self._changed(user)}")
+
+    def _changed(self, user: str) -> str:
+        accounts = self._accounts()
+        if accounts.is_listed(user):
+            raise CATALOGUE.error("user-in-stack-file", user=user)
+        password = generated_password()
+        accounts.stored.change_password(user, password)
+        return password
+
+    def _require_of(self, user: str, svm: str) -> None:
+        found = next((one for one in self._accounts().users() if one.name == user), None)
+        if found is None:
+            raise CATALOGUE.error("no-password", username=user)
+        if svm not in found.svms:
+            svms = ", ".join(found.svms) or "the cluster"
+            raise CATALOGUE.error("user-of-other-svm", user=user, svm=svm, svms=svms)
 
 
 @final

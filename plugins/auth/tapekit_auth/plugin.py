@@ -17,7 +17,7 @@ from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_auth.accounts import Accounts, StoredUsers, read_listed_users
 from tapekit_auth.attempts import Attempts
 from tapekit_auth.authenticator import PasswordAuthenticator
-from tapekit_auth.commands import command_app
+from tapekit_auth.commands import command_app, password_app
 from tapekit_auth.passwords import generated_password
 from tapekit_auth.roles import roles_with
 from tapekit_auth.sealing import KeyFile
@@ -80,9 +80,18 @@ class AuthPlugin:
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
-        """Offer ``tapekit auth``."""
-        app = command_app(self._settled, self._roles)
-        return (CommandGroup("auth", "Users who may log in", app),)
+        """Offer ``tapekit auth``, and the guide's commands for passwords."""
+        make = "Make a password for a user"
+        settled = self._settled
+        return (
+            CommandGroup("auth", "Users who may log in", command_app(settled, self._roles)),
+            CommandGroup(
+                "vserver services ndmp generate-password", make, password_app(settled, of_svm=True)
+            ),
+            CommandGroup(
+                "system services ndmp password", make, password_app(settled, of_svm=False)
+            ),
+        )
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from tapekit.errors import TapekitError
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_auth.accounts import Account, Accounts, StoredUsers, User
-from tapekit_auth.commands import command_app
+from tapekit_auth.commands import command_app, password_app
 from tapekit_auth.roles import roles_with
 from tapekit_auth.sealing import KeyFile
 
@@ -108,3 +108,63 @@ def test_list_answers_with_json(accounts: Accounts) -> None:
     assert json.loads(output(accounts, "list", "--json")) == [
         {"name": "listed", "roles": ["backup"], "svms": [], "kept_in": "stack file"}
     ]
+
+
+def made(accounts: Accounts, *arguments: str, of_svm: bool = True) -> str:
+    """What the guide's command prints."""
+    app = password_app(lambda: accounts, of_svm=of_svm)
+    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.mark.requirement("R180")
+@pytest.mark.requirement("R220")
+def test_generate_password_prints_what_the_guide_shows(accounts: Accounts) -> None:
+    output(accounts, "add", "user1", "--role", "vsadmin", "--svm", "vs1")
+    text = made(accounts, "-vserver", "vs1", "-user", "user1")
+    shown = re.fullmatch(r"Vserver: vs1\nUser: user1\nPassword: ([A-Za-z0-9]{16})\n", text)
+    assert shown is not None
+    account = accounts.account("user1")
+    assert account.password.decode() == shown[1]
+    assert account.user == User("user1", ("vsadmin",), ("vs1",), "state store")
+
+
+@pytest.mark.requirement("R217")
+@pytest.mark.parametrize("of_svm", [False, True])
+def test_a_password_of_the_cluster_needs_no_vserver(accounts: Accounts, of_svm: bool) -> None:
+    output(accounts, "add", "anna")
+    first = accounts.account("anna").password
+    text = made(accounts, "--user", "anna", of_svm=of_svm)
+    second = accounts.account("anna").password
+    assert text == f"User: anna\nPassword: {second.decode()}\n"
+    assert second != first
+
+
+@pytest.mark.requirement("R182")
+@pytest.mark.parametrize(("user", "svms"), [("anna", "vs2"), ("bert", "the cluster")])
+def test_an_svm_makes_passwords_for_its_own_users_alone(
+    accounts: Accounts, user: str, svms: str
+) -> None:
+    output(accounts, "add", "anna", "--role", "vsadmin", "--svm", "vs2")
+    output(accounts, "add", "bert")
+    before = accounts.account(user).password
+    with pytest.raises(TapekitError) as refused:
+        made(accounts, "-vserver", "vs1", "-user", user)
+    assert str(refused.value).endswith(f"virtual machine vs1; it belongs to: {svms}")
+    assert accounts.account(user).password == before
+
+
+@pytest.mark.requirement("R337")
+@pytest.mark.parametrize("options", [("-vserver", "vs1"), ()])
+def test_a_user_that_is_not_set_up_for_ndmp_has_no_password(
+    accounts: Accounts, options: tuple[str, ...]
+) -> None:
+    with pytest.raises(TapekitError) as refused:
+        made(accounts, "-user", "nobody", *options)
+    assert str(refused.value) == "Error: show failed: Cannot get password for user 'nobody'"
+
+
+def test_a_user_of_the_stack_file_keeps_the_password_of_its_file(accounts: Accounts) -> None:
+    with pytest.raises(TapekitError, match="is kept in the stack file"):
+        made(accounts, "-user", "listed")

@@ -86,8 +86,12 @@ async def test_a_user_that_cannot_be_opened_stops_the_start(
     assert stopped.value.id == "auth.record-damaged"
 
 
-def test_it_offers_the_command_group_auth(assembled: Callable[..., StackKernel]) -> None:
-    assert list(assembled(AuthPlugin).command_groups({})) == ["auth"]
+def test_it_offers_its_commands(assembled: Callable[..., StackKernel]) -> None:
+    assert list(assembled(AuthPlugin).command_groups({})) == [
+        "auth",
+        "vserver services ndmp generate-password",
+        "system services ndmp password",
+    ]
 
 
 def test_a_new_site_has_a_user_with_a_password_of_its_own(

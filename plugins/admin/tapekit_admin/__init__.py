@@ -1,0 +1,1 @@
+"""The management socket: how commands reach a running stack."""
