@@ -1,0 +1,1 @@
+"""ndmpcopy: data from one NDMP server straight to another, without tape."""
