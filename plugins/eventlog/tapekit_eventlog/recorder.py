@@ -1,0 +1,127 @@
+"""From events in any thread to lines in the file, in order, by one thread.
+
+Whoever announces an event only puts it into a queue. The one rule: a log
+that cannot be written stops no job; the first failure of a series is told.
+"""
+
+from __future__ import annotations
+
+import logging
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.errors import TapekitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.state import StateStore
+    from tapekit_eventlog.lines import Lines
+    from tapekit_eventlog.log_file import LogFile
+
+__all__ = ["NAMESPACE", "Recorder", "is_on", "next_dump"]
+
+_LOG: Final = logging.getLogger("tapekit.eventlog")
+
+NAMESPACE: Final = "eventlog"
+_SWITCH: Final = "backup.log.enable"
+_LAST_DUMP: Final = "last-dump"
+
+
+def is_on(state: StateStore) -> bool:
+    """Whether events are logged; they are unless somebody has turned that off."""
+    return state.get(NAMESPACE, _SWITCH) != b"off"
+
+
+def next_dump(state: StateStore) -> int:
+    """A number that no dump has had.
+
+    :raises TapekitError: the state cannot be written.
+    """
+    number = int(state.get(NAMESPACE, _LAST_DUMP) or b"-1") + 1
+    state.change(NAMESPACE, {_LAST_DUMP: b"%d" % number})
+    return number
+
+
+class _Switch:
+    """Somebody turns logging on or off."""
+
+    def __init__(self, *, on: bool, done: Callable[[], None]) -> None:
+        self.on: Final = on
+        self.done: Final = done
+
+
+@final
+class Recorder:
+    """Writes the log."""
+
+    def __init__(
+        self, lines: Lines, file: LogFile, state: StateStore, clock: Callable[[], float]
+    ) -> None:
+        self._lines: Final = lines
+        self._file: Final = file
+        self._state: Final = state
+        self._clock: Final = clock
+        self._queue: Final[SimpleQueue[Event | _Switch | None]] = SimpleQueue()
+        self._is_failing = False
+
+    def take(self, event: Event) -> None:
+        """Queue an event; returns at once, callable from any thread."""
+        self._queue.put(event)
+
+    def switch(self, *, on: bool, done: Callable[[], None]) -> None:
+        """Turn logging on or off; ``done`` is called in the recorder's thread
+        once the switch has been remembered.
+        """
+        self._queue.put(_Switch(on=on, done=done))
+
+    def stop(self) -> None:
+        """Let :meth:`run` return after what is queued."""
+        self._queue.put(None)
+
+    def run(self) -> None:
+        """Write until :meth:`stop`; blocking."""
+        logs = is_on(self._state)
+        if logs:
+            self._write((self._lines.switched(self._clock(), on=True),), self._clock())
+        while (taken := self._queue.get()) is not None:
+            if isinstance(taken, _Switch):
+                logs = self._turn(taken, logs)
+                continue
+            # Lines are made in any case: they follow which job has which tape.
+            lines = self._lines_of(taken)
+            if logs:
+                self._write(lines, taken.time_s)
+
+    def _turn(self, switch: _Switch, logs: bool) -> bool:
+        """Turn logging on or off, which is told once."""
+        try:
+            self._state.change(NAMESPACE, {_SWITCH: b"on" if switch.on else b"off"})
+        except TapekitError as error:
+            _LOG.error("%s", error.explained)
+            return logs
+        finally:
+            switch.done()
+        if switch.on != logs:
+            now = self._clock()
+            self._write((self._lines.switched(now, on=switch.on),), now)
+        return switch.on
+
+    def _lines_of(self, event: Event) -> Iterable[str]:
+        try:
+            return tuple(self._lines.of(event))
+        except TapekitError as error:
+            _LOG.error("%s", error.explained)
+            return ()
+
+    def _write(self, lines: Iterable[str], time_s: float) -> None:
+        try:
+            for line in lines:
+                self._file.append(line, time_s)
+        except TapekitError as error:
+            if not self._is_failing:
+                _LOG.error("%s", error.explained)
+            self._is_failing = True
+        else:
+            self._is_failing = False
