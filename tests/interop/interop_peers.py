@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes.util
 import os
 import shutil
+import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,16 +26,53 @@ class Peer:
         return shutil.which(self.name, path=path)
 
 
+@dataclass(frozen=True)
+class PerlModule(Peer):
+    """A module that a peer written in Perl cannot do without."""
+
+    def find(self) -> str | None:
+        """Where Perl finds it, or ``None``."""
+        look = f'print $INC{{"{self.name.replace("::", "/")}.pm"}}'
+        try:
+            done = subprocess.run(
+                ["perl", f"-M{self.name}", "-e", look], check=True, capture_output=True, text=True
+            )
+        except (FileNotFoundError, subprocess.CalledProcessError):
+            return None
+        return done.stdout
+
+
+@dataclass(frozen=True)
+class SharedLibrary(Peer):
+    """A library that a plugin loads."""
+
+    def find(self) -> str | None:
+        """Its file name, or ``None``."""
+        return ctypes.util.find_library(self.name)
+
+
 PEERS = {
     peer.name: peer
     for peer in (
         Peer("ndmjob", "amanda-server", ("/usr/lib/amanda",)),
+        Peer("amlabel", "amanda-server"),
+        Peer("amtape", "amanda-server"),
+        Peer("amdevcheck", "amanda-server"),
+        Peer("amcheck-device", "amanda-server", ("/usr/lib/amanda",)),
+        # Amanda's programs load it, and Debian's package does not depend on it.
+        PerlModule("Encode::Locale", "libencode-locale-perl"),
+        Peer("runuser", "util-linux"),
         Peer("dump", "dump"),
         Peer("restore", "dump"),
         Peer("mkfs.ext4", "e2fsprogs"),
         Peer("tshark", "tshark"),
+        Peer("openssl", "openssl"),
         Peer("losetup", "util-linux"),
         Peer("cc", "gcc libc6-dev"),
+        Peer("tgtd", "tgt"),
+        Peer("tgtadm", "tgt"),
+        Peer("tgtimg", "tgt"),
+        SharedLibrary("iscsi", "libiscsi7"),
     )
 }
 

@@ -76,7 +76,8 @@ class Stack:
             )
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
-        assert line == f"listening on {self.host}:{self.port}\n", line + self.log.read_text()
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        assert line == f"listening on {host}:{self.port}\n", line + self.log.read_text()
 
     def stop(self) -> int:
         """End as an operator would; gives the exit status."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from loop_device import ext4
 
 from interop_peers import need, program
 from running_stack import run_checked
@@ -16,7 +15,6 @@ from tapekit_trees.comparing import Aspect, compare_trees
 from tapekit_trees.making import make_tree, random_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from running_stack import Stack
@@ -101,25 +99,6 @@ def remove_wide_devices(root: Path) -> None:
         is_device = stat.S_ISBLK(status.st_mode) or stat.S_ISCHR(status.st_mode)
         if is_device and os.minor(status.st_rdev) >= 1 << 19:
             path.unlink()
-
-
-@contextlib.contextmanager
-def ext4(directory: Path) -> Iterator[tuple[str, Path]]:
-    """A fresh ext4 file system on a loop device: the device and where it is mounted."""
-    image, mounted = directory / "ext4.img", directory / "ext4"
-    with image.open("wb") as file:
-        file.truncate(96 << 20)
-    run_checked([program("mkfs.ext4"), "-q", "-b", "4096", "-F", image])
-    mounted.mkdir()
-    device = run_checked([program("losetup"), "--find", "--show", image]).strip()
-    try:
-        run_checked(["mount", device, mounted])
-        try:
-            yield device, mounted
-        finally:
-            subprocess.run(["umount", mounted], check=False)
-    finally:
-        run_checked([program("losetup"), "--detach", device])
 
 
 @needs_root

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import TYPE_CHECKING
 
 import pytest
 
 from interop_peers import need
+from ndmjob_index import names_in
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
 
@@ -20,32 +20,22 @@ if TYPE_CHECKING:
 SESSIONS = pytest.mark.parametrize("agents", [1, 2], ids=["one session", "two sessions"])
 
 
-def names_in(index: Path) -> set[bytes]:
-    """The names of the index that NDMJOB wrote, whose lines are
-    ``DHd PARENT NAME UNIX NODE`` with odd bytes as ``%xx``.
-    """
-    names = set()
-    for line in index.read_bytes().splitlines():
-        kind, *words = line.split(b" ")
-        if kind == b"DHd":
-            escaped = re.sub(
-                rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), words[1]
-            )
-            names.add(escaped)
-    return names
-
-
 @pytest.mark.requirement("R007")
 @pytest.mark.requirement("R003")
 @pytest.mark.requirement("R139")
 @SESSIONS
-def test_a_backup_by_ndmjob_comes_back_equal(stack: Stack, tmp_path: Path, agents: int) -> None:
+@pytest.mark.parametrize("who_listens", ["mover", "data"])
+def test_a_backup_by_ndmjob_comes_back_equal(
+    stack: Stack, tmp_path: Path, agents: int, who_listens: str
+) -> None:
     need("ndmjob")
     make_tree(stack.volume, files=100, seed=5, wide=200, deep=10, far=1 << 20)
     names = {
         os.fsencode(name) for _, *both in os.walk(stack.volume) for part in both for name in part
     }
     sessions = ["-D", stack.agent()] + (["-T", stack.agent()] if agents == 2 else [])
+    if who_listens == "data":
+        sessions += ["-o", "swap-connect"]
     index = tmp_path / "index"
     done = stack.ndmjob(
         *("-v", "-c", "-B", "dump", *sessions, "-f", "nrst0a"),
@@ -75,7 +65,7 @@ def test_ndmjob_restores_one_file_under_another_name(stack: Stack, tmp_path: Pat
     )
     stack.ndmjob(
         *("-x", "-B", "dump", "-D", stack.agent(), "-f", "nrst0a", "-J", str(index)),
-        *("-C", "/vs1/vol1/back", "named=dir/wanted"),
+        *("-E", "EXTRACT=E", "-C", "/vs1/vol1/back", "named=dir/wanted"),
     )
     assert sorted(each.name for each in (stack.volume / "back").rglob("*")) == ["named"]
     assert (stack.volume / "back" / "named").read_bytes() == b"wanted" * 1000

@@ -1,93 +1,28 @@
-"""Wireshark's dissector reads a captured session."""
+"""Wireshark's dissector reads captured sessions of every peer that has a client."""
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
-import subprocess
-import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
-from interop_peers import need, program
-from running_stack import run_checked, served
+import amanda
+from captures import DOUBTFUL, NDMP_PORT, capturing, own_address, packets_in
+from interop_peers import need
+from running_stack import served
 from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from running_stack import Stack
 
 
-DOUBTFUL = "_ws.malformed || (tcp.len > 0 && !ndmp && !tcp.segment && !tcp.analysis.retransmission)"
-"""What the dissector calls malformed, and new bytes that it does not take for NDMP."""
-
-NDMP_PORT = 10000
-"""The one port on which the dissector looks for NDMP."""
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="capturing needs root")
-@pytest.mark.parametrize("sessions", [1, 2])
-def test_no_packet_of_a_session_is_malformed(tmp_path: Path, sessions: int) -> None:
-    need("ndmjob", "tshark")
-    # An address of loopback that nobody else uses, and so neither its ports.
-    host = f"127.{os.getpid() // 250 % 250 + 1}.{os.getpid() % 250}.{sessions}"
-    with served(tmp_path / "stack", host, NDMP_PORT) as stack:
-        make_tree(stack.volume, files=30, seed=2, wide=50, deep=5, far=1 << 20)
-        file = tmp_path / "capture.pcapng"
-        with capturing(stack, file, f"host {host} and tcp port {NDMP_PORT}"):
-            converse(stack, tmp_path, sessions)
-    read = [program("tshark"), "-r", file]
-    packets = run_checked([*read, "-Y", "ndmp"]).splitlines()
-    assert len(packets) > 60
-    for message in ("CONFIG_GET_FS_INFO", "FH_ADD_NODE", "NOTIFY_DATA_HALTED", "DATA_GET_ENV"):
-        assert any(message in packet for packet in packets), message
-    doubted = run_checked([*read, "-Y", DOUBTFUL])
-    assert [line for line in doubted.splitlines() if "Running as" not in line] == []
-
-
-@contextlib.contextmanager
-def capturing(stack: Stack, file: Path, packets: str) -> Iterator[None]:
-    """Capture on loopback while the block runs, all of it: the capture is
-    known to run, and to have caught up, by a packet of our own.
-    """
-    command = [program("tshark"), "-i", "lo", "-f", packets, "-w", file, "-P", "-l"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
-    ) as tshark:
-        assert tshark.stdout is not None
-        seen = threading.Thread(target=until_seen, args=(tshark.stdout, first := set()))
-        seen.start()
-        while not first:
-            first_port = knock(stack)
-            seen.join(0.2)
-        yield
-        last_port = knock(stack)
-        assert first_port != last_port
-        for line in tshark.stdout:
-            if f" {last_port} " in line:
-                break
-        tshark.terminate()
-
-
-def until_seen(lines: Iterable[str], seen: set[str]) -> None:
-    """Note the first packet that the capture shows."""
-    for line in lines:
-        seen.add(line)
-        return
-
-
-def knock(stack: Stack) -> int:
-    """Connect and hang up; gives the port that it was done from."""
-    with socket.create_connection((stack.host, stack.port)) as connection:
-        return int(connection.getsockname()[1])
-
-
-def converse(stack: Stack, directory: Path, sessions: int) -> None:
-    """A query, a backup with file history, and a restore."""
+def query_backup_and_restore(stack: Stack, directory: Path, *, sessions: int) -> None:
+    """A query, a backup with file history, and a restore, by NDMJOB."""
+    make_tree(stack.volume, files=30, seed=2, wide=50, deep=5, far=1 << 20)
     agents = ["-D", stack.agent()] + (["-T", stack.agent()] if sessions == 2 else [])
     stack.ndmjob("-q", *agents)
     for mode, more in (("-c", ("-I", str(directory / "index"))), ("-x", ("-C", "/vs1/vol1/b"))):
@@ -95,3 +30,58 @@ def converse(stack: Stack, directory: Path, sessions: int) -> None:
             *(mode, "-B", "dump", *agents, "-f", "nrst0a"),
             *("-E", "FILESYSTEM=/vs1/vol1", *more),
         )
+
+
+def in_one_session(stack: Stack, directory: Path) -> None:
+    query_backup_and_restore(stack, directory, sessions=1)
+
+
+def in_two_sessions(stack: Stack, directory: Path) -> None:
+    query_backup_and_restore(stack, directory, sessions=2)
+
+
+def by_the_robot(stack: Stack, directory: Path) -> None:
+    """NDMJOB looks at the library and moves a cartridge there and back; a
+    move that cannot be done brings sense data.
+    """
+    robot = ("-R", stack.agent(), "-r", "mc0")
+    for task in ("-q", "-ounload", "-oload=1024", "-oload=1025", "-oinit-elem-status"):
+        stack.ndmjob(task, *robot)
+
+
+def by_amandas_device(stack: Stack, directory: Path) -> None:
+    """Amanda streams to the mover through windows, and reads blocks back."""
+    with amanda.amanda_of(stack) as user:
+        user.write("direct", b"data" * 100_000)
+        user.read("blocks")
+
+
+CONVERSATIONS = [
+    (in_one_session, ("CONFIG_GET_FS_INFO", "FH_ADD_NODE", "NOTIFY_DATA_HALTED", "DATA_GET_ENV")),
+    (in_two_sessions, ("MOVER_LISTEN", "NOTIFY_DATA_READ", "MOVER_READ", "LOG_MESSAGE")),
+    # Commands and answers are shown by the dissector of SCSI.
+    (by_the_robot, ("SCSI_OPEN", "Read Element Status Response Data", "(Check Condition)")),
+    (by_amandas_device, ("MOVER_CONTINUE", "NOTIFY_MOVER_PAUSED", "TAPE_WRITE", "TAPE_READ")),
+]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="capturing needs root")
+@pytest.mark.parametrize(
+    ("converse", "messages"), CONVERSATIONS, ids=lambda value: getattr(value, "__name__", "")
+)
+def test_no_packet_of_a_session_is_malformed(
+    tmp_path: Path, converse: Callable[[Stack, Path], None], messages: tuple[str, ...]
+) -> None:
+    need("ndmjob", "tshark")
+    if converse is by_amandas_device:
+        need(*amanda.PEERS)
+    host = own_address(CONVERSATIONS.index((converse, messages)) + 1)
+    with served(tmp_path / "stack", host, NDMP_PORT) as stack:
+        file = tmp_path / "capture.pcapng"
+        with capturing(stack, file):
+            converse(stack, tmp_path)
+    packets = packets_in(file)
+    assert len(packets) > 60
+    for message in messages:
+        assert any(message in packet for packet in packets), message
+    assert packets_in(file, DOUBTFUL) == []

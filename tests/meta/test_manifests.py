@@ -20,10 +20,13 @@ OFFERS: Final = {
     "tapekit_register_data_engines": "engines",
     "tapekit_provide_movers": "movers",
     "tapekit_register_tape_drivers": "tape_drivers",
+    "tapekit_register_changer_drivers": "changer_drivers",
     "tapekit_provide_tape_inventory": "tape_inventory",
     "tapekit_provide_storage": "storage",
     "tapekit_register_snapshot_methods": "snapshot_methods",
     "tapekit_provide_state_store": "state",
+    "tapekit_register_operations": "operations",
+    "tapekit_provide_management": "management",
     "tapekit_register_environment_variables": "variables",
 }
 """Where the kernel shows what each hook offers."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import pytest
 import trio
@@ -11,6 +11,7 @@ import trio
 from session_stack import clock
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import NdmpClient
+from tapekit_ndmp_v4.dispatch import HANDLERS
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     AddrType,
@@ -26,7 +27,6 @@ from tapekit_ndmp_v4.wire import Pair
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
-    from typing import Any
 
     from session_stack import ServedStack
 
@@ -197,6 +197,22 @@ async def test_an_idle_session_refuses(stack: ServedStack, request_: Any, error:
         assert await refused(client.call(request_)) == error
         assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
         assert (await client.call(m.MoverGetStateRequest())).state == MoverState.IDLE
+
+
+async def test_a_defect_ends_one_request_and_not_the_session(
+    stack: ServedStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(*_: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(cast("Any", HANDLERS), m.ConfigGetHostInfoRequest, broken)
+    async with stack.client() as client:
+        told: list[m.LogMessagePost] = []
+        client.on_post(m.LogMessagePost, told.append)
+        assert await refused(client.call(m.ConfigGetHostInfoRequest())) == NdmpError.UNDEFINED_ERR
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+    assert "an internal error ended the operation" in told[0].entry
+    assert "ZeroDivisionError" in caplog.text
 
 
 async def test_a_device_of_another_session_is_busy(stack: ServedStack) -> None:

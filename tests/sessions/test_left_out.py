@@ -28,7 +28,13 @@ async def logged_in(client: NdmpClient, password: bytes | None) -> None:
         await client.authenticate(AuthType.MD5, "ndmp", password)
 
 
-@pytest.mark.parametrize("name", ["auth", "state_sqlite", "snap_copy"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("admin", "auth", "cae", "dump_native", "eventlog"),
+        *("snap_copy", "state_sqlite", "transport_tls"),
+    ],
+)
 async def test_backup_and_restore_go_on_without(tmp_path: Path, name: str) -> None:
     directory = tmp_path / "site"
     kernel = new_site(directory, without(name))
@@ -78,7 +84,9 @@ async def test_what_needs_a_plugin_is_refused_without_it(
         assert (await client.call(m.ConfigGetButypeInfoRequest())).butype_info[0].butype_name
 
 
-@pytest.mark.parametrize("names", [("dump",), ("volumes", "snap_copy")], ids=["dump", "volumes"])
+@pytest.mark.parametrize(
+    "names", [("dump", "dump_native"), ("volumes", "snap_copy")], ids=["dump", "volumes"]
+)
 async def test_a_backup_without_engine_or_volumes_is_refused(
     tmp_path: Path, names: tuple[str, ...]
 ) -> None:

@@ -146,7 +146,10 @@ async def test_part_of_a_volume_is_backed_up_and_selected_files_come_back(
             m.Name(original_path="not/there", destination_path=f"{VOLUME}/one/none"),
         )
         restore = RecoverPlan(
-            parts=backup.parts, environment=backup.environment, names=names, record_size=10240
+            parts=backup.parts,
+            environment=(*backup.environment, ("EXTRACT", "E")),
+            names=names,
+            record_size=10240,
         )
         await recover(client, restore, watch=Watch(on_post=results.append))
     assert (stack.volume / "one" / "file").read_bytes() == wanted.read_bytes()
