@@ -9,10 +9,10 @@ SHOWN = printf '%-14s' '$(1)'; \
 	if $(2) >$(VENV)/output 2>&1; then echo ok; else echo FAILED; cat $(VENV)/output; exit 1; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test interop bench clean
+.PHONY: help venv demo check test interop bench bench-codec clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.developing ## Make .venv with tapekit and its developers' tools
 
@@ -32,8 +32,11 @@ interop: $(VENV)/.developing ## Test against programs that nobody here wrote; te
 	@$(BIN)/python tests/interop/interop_peers.py
 	@$(BIN)/python -m pytest -q -m interop $(ARGS)
 
-bench: $(VENV)/.running ## Measure against GNU tar in the same run
+bench: $(VENV)/.running ## Measure against GNU tar; ARGS="--peers --cold" against more, and cold
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+bench-codec: $(VENV)/.running ## Measure messages, file history, and what HIST=Y costs
+	@$(BIN)/python tests/bench/codec.py $(ARGS)
 
 clean: ## Remove what tests, tools and the demo leave behind; keeps .venv
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-scratch dist

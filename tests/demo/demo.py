@@ -1,15 +1,16 @@
-"""What ``make demo`` shows: a stack, a backup, a restore, and both trees compared.
+"""What ``make demo`` shows: a stack, backups, restores, and both trees compared.
 
 Everything is real: ``tapekit init`` and ``tapekit serve`` run as processes of
-their own, the backup goes over NDMP on loopback to a virtual tape, and the
-restored tree is compared with the volume in everything that a backup has to
-bring back. The exit status says whether all compared equal.
+their own, a full and an incremental backup go over NDMP on loopback to virtual
+tapes, and the restored tree is compared with the volume in everything that a
+backup has to bring back. The exit status says whether all compared equal.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import shutil
 import signal
@@ -26,7 +27,7 @@ import trio
 from rich.console import Console
 from rich.table import Table
 
-from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, RecoverPlan, TapeAt, Watch
+from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, Positions, RecoverPlan, TapeAt, Watch
 from tapekit_ndmp_v4.client import back_up as run_backup
 from tapekit_ndmp_v4.client import recover as run_recover
 from tapekit_ndmp_v4.messages import FhAddDirPost, FhAddNodePost, LogMessagePost, Message, Name
@@ -34,10 +35,11 @@ from tapekit_ndmp_v4.numbers import AuthType, LogType
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "trees"))
 from tapekit_trees.comparing import compare_trees
+from tapekit_trees.editing import edit_tree
 from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from tapekit_ndmp_v4.client import BackupResult, RecoverResult
     from tapekit_trees.comparing import Difference
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
 FILES = 4000
 VOLUME = "/vs1/vol1"
 RESTORED = "restored"
+ALONE = "directly/one-file"
+EDITS = 200
 TAPEKIT = (sys.executable, "-m", "tapekit")
 
 
@@ -56,8 +60,10 @@ class History:
     names: int = 0
     nodes: int = 0
     warnings: list[str] = field(default_factory=list)
+    positions: Positions = field(default_factory=Positions)
 
     def add(self, post: Message) -> None:
+        self.positions.add(post)
         match post:
             case FhAddDirPost(dirs=dirs):
                 self.names += len(dirs)
@@ -96,10 +102,23 @@ def serving(directory: Path) -> Iterator[None]:
                 raise SystemExit((directory / "server.log").read_text())
 
 
+@dataclass
+class Done:
+    """What the operations came to."""
+
+    backup: BackupResult
+    alone: RecoverResult
+    restore: RecoverResult
+    increment: BackupResult
+    second: RecoverResult
+
+
 async def operate(
-    port: int, password: bytes, history: History
-) -> tuple[BackupResult, RecoverResult]:
-    """A full backup of the volume, and its restore to another directory."""
+    port: int, password: bytes, history: History, wanted: str, edit: Callable[[], object]
+) -> Done:
+    """A full backup of the volume, one file recovered directly, a restore of
+    everything to another directory, and then the same with an increment.
+    """
     watch = Watch(on_post=history.add)
     async with NdmpClient.connect("127.0.0.1", port, clock=time.time) as client:
         await client.open()
@@ -112,30 +131,72 @@ async def operate(
             ),
             watch=watch,
         )
+        alone = await run_recover(
+            client,
+            RecoverPlan(
+                parts=backup.parts,
+                environment=(*backup.environment, ("DIRECT", "Y")),
+                names=(history.positions.name(wanted, f"{VOLUME}/{ALONE}"),),
+            ),
+            watch=watch,
+        )
         everything = Name(original_path="", destination_path=f"{VOLUME}/{RESTORED}")
         restore = await run_recover(
             client,
             RecoverPlan(parts=backup.parts, environment=backup.environment, names=(everything,)),
             watch=watch,
         )
-    return backup, restore
+        await trio.to_thread.run_sync(edit)
+        increment = await run_backup(
+            client,
+            BackupPlan(
+                tape=TapeAt("nrst1a"),
+                environment=(
+                    ("FILESYSTEM", VOLUME),
+                    ("LEVEL", "1"),
+                    ("EXCLUDE", f"{RESTORED},{Path(ALONE).parent}"),
+                ),
+            ),
+            watch=watch,
+        )
+        second = await run_recover(
+            client,
+            RecoverPlan(
+                parts=increment.parts, environment=increment.environment, names=(everything,)
+            ),
+            watch=watch,
+        )
+    return Done(backup, alone, restore, increment, second)
 
 
-def differences(volume: Path, kept: Path) -> list[Difference]:
+def one_file(volume: Path) -> str:
+    """The path of the file that is recovered directly, the last by its name."""
+    return max(
+        str(path.relative_to(volume))
+        for path in (volume / "plain").rglob("*")
+        if path.is_file() and not path.is_symlink()
+    )
+
+
+def differences(volume: Path, kept: Path, content: bytes) -> list[Difference]:
     """Compare what was backed up with what came back.
 
-    The restore made a directory in the volume, so that is moved away first
-    and the volume's own time is left out.
+    The restores made directories in the volume, so those are moved away
+    first and the volume's own time is left out.
     """
     shutil.move(volume / RESTORED, kept)
-    return [each for each in compare_trees(volume, kept) if each.path != "."]
+    shutil.move(volume / Path(ALONE).parent, kept.with_name("directly"))
+    differ = [each for each in compare_trees(volume, kept) if each.path != "."]
+    recovered = kept.parent / ALONE
+    if recovered.read_bytes() != content:
+        raise SystemExit(f"{recovered} is not the file as it was backed up")
+    return differ
 
 
 def report(
     console: Console,
     summary: TreeSummary,
-    backup: BackupResult,
-    restore: RecoverResult,
+    done: Done,
     history: History,
     differ: list[Difference],
 ) -> None:
@@ -162,9 +223,16 @@ def report(
         f"{summary.symlinks} symbolic links, {summary.specials} fifos, sockets and devices, "
         f"{summary.hard_links} more hard links; {summary.bytes / 1e6:,.0f} MB with holes",
     )
-    row("backup", f"level 0 over NDMP to nrst0a: {backup.bytes_processed / 1e6:,.1f} MB", backup)
+    full, increment = done.backup, done.increment
+    row("backup", f"level 0 over NDMP to nrst0a: {full.bytes_processed / 1e6:,.1f} MB", full)
     row("file history", f"{history.names:,} names, {history.nodes:,} nodes")
-    row("restore", f"to {VOLUME}/{RESTORED}", restore)
+    row(
+        "one file", f"recovered directly, by reading {done.alone.bytes_moved / 1e3:,.0f} kB of tape"
+    )
+    row("restore", f"to {VOLUME}/{RESTORED}", done.restore)
+    row("edits", f"{EDITS} files and directories made, changed, renamed, linked or removed")
+    row("backup", f"level 1 to nrst1a: {increment.bytes_processed / 1e6:,.1f} MB")
+    row("restore", f"level 1 onto {VOLUME}/{RESTORED}")
     row("compare", f"{len(differ)} differences" if differ else "all equal")
     console.print(table)
     console.print(
@@ -211,10 +279,13 @@ def main() -> int:
     history = History()
     password = (directory / "ndmp-password").read_bytes().strip()
     with console.status("backup and restore over NDMP"), serving(directory):
-        backup, restore = trio.run(operate, port, password, history)
+        wanted = one_file(volume)
+        content = (volume / wanted).read_bytes()
+        edit = functools.partial(edit_tree, volume / "plain", seed=2, edits=EDITS)
+        done = trio.run(operate, port, password, history, wanted, edit)
     with console.status("comparing"):
-        differ = differences(volume, directory / RESTORED)
-    report(console, summary, backup, restore, history, differ)
+        differ = differences(volume, directory / RESTORED, content)
+    report(console, summary, done, history, differ)
     next_steps(console, directory)
     return 1 if differ else 0
 
