@@ -45,7 +45,9 @@ async def test_a_backup_and_its_restore_are_in_the_backup_log(tmp_path: Path) ->
         *(f"dmp T {VOLUME}(0) Phase-change ({phase})" for phase in ("I", "II", "III", "IV", "V")),
     ]
     assert told[10] == f"dmp T {VOLUME}(0) End ({size} KB)"
-    start, *_, end = told[11:]
+    assert told[11] == f"dmp T {VOLUME}(0) Tape_close (nrst0a)"
+    start, *_, end, closed = told[12:]
+    assert closed == f"rst T {VOLUME}/back Tape_close (nrst0a)"
     assert start == f"rst T {VOLUME}/back Start (Level 0, NDMP)"
     assert f"rst T {VOLUME}/back Tape_open (nrst0a)" in told
     assert re.fullmatch(rf"rst T {VOLUME}/back End \(1 files, \d+ KB\)", end)

@@ -97,26 +97,36 @@ class Lines:
         self._next_dump: Final = next_dump
         self._info: Final = _Info(zone)
         self._jobs: Final[dict[str, _Job]] = {}
+        self._closing: Final[dict[str, _Job]] = {}
+        """Jobs that have ended while their tapes were open."""
         self._tapes: Final[dict[str, Event]] = {}
 
     def of(self, event: Event) -> Iterator[str]:
         """The lines of an event, none for most; a tape that was opened before
-        its job is told when the job starts.
+        its job is told when the job starts, and one that is closed after its
+        job belongs to it still.
         """
         holder = str(event.facts.get("holder", ""))
-        if event.name == _OPENED:
-            self._tapes[holder] = event
-        elif event.name == _CLOSED:
-            self._tapes.pop(holder, None)
         kind = _STARTS.get(event.name)
         if kind is not None:
             self._jobs[holder] = _Job(kind, self._identifier(kind, event))
-        yield from self._lines(event, self._jobs.get(holder))
+        job = self._jobs.get(holder)
+        if event.name == _CLOSED:
+            self._tapes.pop(holder, None)
+            job = job or self._closing.pop(holder, None)
+        elif event.name == _OPENED:
+            self._tapes[holder] = event
+            self._closing.pop(holder, None)
+        yield from self._lines(event, job)
         if kind is not None and holder in self._tapes:
-            opened = self._tapes[holder]
-            yield from self._lines(opened, self._jobs[holder], event.time_s)
+            yield from self._lines(self._tapes[holder], job, event.time_s)
         if event.name in _ENDS:
-            self._jobs.pop(holder, None)
+            self._end(holder)
+
+    def _end(self, holder: str) -> None:
+        job = self._jobs.pop(holder, None)
+        if job is not None and holder in self._tapes:
+            self._closing[holder] = job
 
     def switched(self, time_s: float, *, on: bool) -> str:
         """The line that tells that logging begins or ends."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, final
 
 import trio
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
@@ -109,9 +110,14 @@ class EventlogPlugin:
 
     async def _switch(self, request: SwitchRequest) -> NoReply:
         assert self._recorder is not None
-        done, token = trio.Event(), trio.lowlevel.current_trio_token()
-        self._recorder.switch(on=request.on, done=lambda: token.run_sync_soon(done.set))
-        await done.wait()
+        token = trio.lowlevel.current_trio_token()
+        send, receive = trio.open_memory_channel[TapekitError | None](1)
+        self._recorder.switch(
+            on=request.on, done=lambda error: token.run_sync_soon(send.send_nowait, error)
+        )
+        error = await receive.receive()
+        if error is not None:
+            raise error
         return NoReply()
 
     def _site(self) -> tuple[Kernel, Path]:

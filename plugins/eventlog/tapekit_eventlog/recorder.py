@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from tapekit.errors import TapekitError
 
@@ -44,10 +44,13 @@ def next_dump(state: StateStore) -> int:
     return number
 
 
+Done: TypeAlias = "Callable[[TapekitError | None], None]"
+
+
 class _Switch:
     """Somebody turns logging on or off."""
 
-    def __init__(self, *, on: bool, done: Callable[[], None]) -> None:
+    def __init__(self, *, on: bool, done: Done) -> None:
         self.on: Final = on
         self.done: Final = done
 
@@ -70,9 +73,9 @@ class Recorder:
         """Queue an event; returns at once, callable from any thread."""
         self._queue.put(event)
 
-    def switch(self, *, on: bool, done: Callable[[], None]) -> None:
+    def switch(self, *, on: bool, done: Done) -> None:
         """Turn logging on or off; ``done`` is called in the recorder's thread
-        once the switch has been remembered.
+        once the switch has been remembered, or with why it has not.
         """
         self._queue.put(_Switch(on=on, done=done))
 
@@ -99,13 +102,12 @@ class Recorder:
         try:
             self._state.change(NAMESPACE, {_SWITCH: b"on" if switch.on else b"off"})
         except TapekitError as error:
-            _LOG.error("%s", error.explained)
+            switch.done(error)
             return logs
-        finally:
-            switch.done()
         if switch.on != logs:
             now = self._clock()
             self._write((self._lines.switched(now, on=switch.on),), now)
+        switch.done(None)
         return switch.on
 
     def _lines_of(self, event: Event) -> Iterable[str]:

@@ -64,6 +64,7 @@ def test_every_event_of_a_dump_has_its_information(
         "Base_dump (Level 0, Sat Nov 21 10:00:00 UTC 2026)",
         "Phase-change (I)",
         "End (11 KB)",
+        "Tape_close (nrst0a)",
     ]
 
 
@@ -82,6 +83,21 @@ def test_a_tape_closed_while_the_dump_runs_is_told(
         "Tape_close (nrst0a)",
         "Tape_open (nrst1a)",
     ]
+
+
+def test_a_tape_used_after_a_job_is_not_the_jobs(
+    lines: Lines, happen: Callable[..., Event]
+) -> None:
+    said_of = said(
+        lines,
+        happen("ndmp_v4.tape-opened", device="nrst0a"),
+        happen("dump.backup-started", path=PATH, level=0),
+        happen("dump.backup-finished", bytes=0),
+        happen("ndmp_v4.tape-closed", device="nrst0a"),
+        happen("ndmp_v4.tape-opened", device="nrst0a"),
+        happen("ndmp_v4.tape-closed", device="nrst0a"),
+    )
+    assert [line.split(") ", 1)[1] for line in said_of][2:] == ["End (0 KB)", "Tape_close (nrst0a)"]
 
 
 def test_a_dump_that_fails_tells_why_and_how_far_it_came(

@@ -6,16 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapekit.errors import TapekitError
 from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit_eventlog.errors import CATALOGUE
 from tapekit_eventlog.lines import Lines
 from tapekit_eventlog.log_file import LogFile
 from tapekit_eventlog.recorder import Recorder, is_on, next_dump
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from tapekit.hookspecs.events import Event
+    from tapekit.hookspecs.state import StateStore
 
 NOW = 1_795_341_600.0
 
@@ -24,9 +27,9 @@ class Site:
     """A recorder with all around it."""
 
     def __init__(self, directory: Path) -> None:
-        self.state = MemoryStateStore()
+        self.state: StateStore = MemoryStateStore()
         self.file = LogFile(directory, UTC)
-        self.done: list[bool] = []
+        self.done: list[object] = []
         self.new()
 
     def new(self) -> None:
@@ -35,7 +38,10 @@ class Site:
         self.recorder = Recorder(lines, self.file, self.state, lambda: NOW)
 
     def switch(self, *, on: bool) -> None:
-        self.recorder.switch(on=on, done=lambda: self.done.append(is_on(self.state)))
+        self.recorder.switch(
+            on=on,
+            done=lambda error: self.done.append(is_on(self.state) if error is None else error),
+        )
 
     def run(self) -> list[str]:
         self.recorder.stop()
@@ -101,3 +107,24 @@ def test_a_log_that_cannot_be_written_is_told_once_and_stops_nothing(
     assert [record.message.splitlines()[0] for record in caplog.records] == [
         f"The backup log {site.file.path} cannot be written: File exists"
     ]
+
+
+class FailingState:
+    """A store that cannot be written."""
+
+    def get(self, namespace: str, key: str) -> None:
+        """There is nothing in it."""
+
+    def items(self, namespace: str, prefix: str = "") -> Mapping[str, bytes]:
+        return {}
+
+    def change(self, namespace: str, values: Mapping[str, bytes | None]) -> None:
+        raise CATALOGUE.error("log-unwritable", path=namespace, reason=str(len(values)))
+
+
+def test_a_switch_that_cannot_be_remembered_says_so_and_changes_nothing(site: Site) -> None:
+    site.state = FailingState()
+    site.new()
+    site.switch(on=False)
+    assert site.run() == ["Start_Logging"]
+    assert [type(each) for each in site.done] == [TapekitError]
