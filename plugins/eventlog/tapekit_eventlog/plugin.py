@@ -52,9 +52,10 @@ class EventlogPlugin:
         self._recorder: Recorder | None = None
 
     @classmethod
-    def init_part(cls, site: InitSite) -> InitPart:  # noqa: ARG003 - every site gets the same
+    def init_part(cls, site: InitSite) -> InitPart:
         """The defaults serve a new site."""
-        return InitPart(next_steps=("tapekit eventlog show --follow",))
+        stack = site.directory / "tapekit.toml"
+        return InitPart(next_steps=(f"tapekit eventlog show --follow {stack}",))
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
