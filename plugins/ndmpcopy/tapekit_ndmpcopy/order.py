@@ -3,8 +3,8 @@
 The source gets the environment of a dump without file history that keeps its
 date for the next level; the destination restores all of it to one path. A
 single file goes as the only subtree of its directory, under the name that
-the destination's path ends with. The one rule: each server is told of its own paths only, since its users may not
-be allowed to name another's.
+the destination's path ends with. The one rule: each server is told of its
+own paths only, since its users may not be allowed to name another's.
 """
 
 from __future__ import annotations

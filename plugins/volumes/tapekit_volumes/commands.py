@@ -2,27 +2,21 @@
 
 The commands work beside a running server: what a backup holds is locked.
 Everything is listed as a table for people and as JSON for programs, from
-the same rows. The one rule: nothing printed is broken or coloured unless a
-terminal reads it.
+the same rows.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from tapekit.console import say, say_json, say_table
 from tapekit_volumes.table import LIVE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
     from tapekit.hookspecs.storage import FilesystemInfo
     from tapekit_volumes.storage import VolumeStorage
 
@@ -31,9 +25,6 @@ __all__ = ["CopyListing", "VolumeListing", "volume_app"]
 _AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Volume = Annotated[str, typer.Argument(metavar="VOLUME", help="As /vserver/volume.")]
 _Copy = Annotated[str, typer.Argument(metavar="NAME", help="Name of the Snapshot copy.")]
-
-_WIDE: Final = 4096
-"""Columns where no terminal sets a limit."""
 
 
 class VolumeListing(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,9 +73,9 @@ class _Commands:
         """List the volumes, in the order of the stack file."""
         rows = [self._listing(info) for info in self._storage.filesystems()]
         if json:
-            _say_json(rows)
+            say_json(rows)
             return
-        _say_table(
+        say_table(
             ("VOLUME", "DIRECTORY", "SNAPSHOTS", "ACCESS", "SIZE", "USED", "STATUS"),
             (
                 (
@@ -111,9 +102,9 @@ class _Commands:
             for row in self._storage.keeper.rows(self._storage.volume(volume))
         ]
         if json:
-            _say_json(rows)
+            say_json(rows)
             return
-        _say_table(
+        say_table(
             ("NAME", "TAKEN AT", "HELD BY"),
             (
                 (
@@ -128,12 +119,12 @@ class _Commands:
     def create_copy(self, volume: _Volume, name: _Copy) -> None:
         """Make a Snapshot copy that stays until it is deleted."""
         self._storage.keeper.create(self._storage.volume(volume), name)
-        _say(f"made {name}: back it up as {volume}/.snapshot/{name}")
+        say(f"made {name}: back it up as {volume}/.snapshot/{name}")
 
     def delete_copy(self, volume: _Volume, name: _Copy) -> None:
         """Delete a Snapshot copy that nobody holds."""
         self._storage.keeper.delete(self._storage.volume(volume), name)
-        _say(f"deleted {name}")
+        say(f"deleted {name}")
 
     def _listing(self, info: FilesystemInfo) -> VolumeListing:
         volume = self._storage.volume(info.path)
@@ -159,28 +150,3 @@ def _in_units(size: int) -> str:
         value /= 1024
         units.pop(0)
     return f"{size} bytes" if units[0] == "bytes" else f"{value:.1f} {units[0]}"
-
-
-def _say(line: str) -> None:
-    _console().print(Text(line), soft_wrap=True)
-
-
-def _say_json(rows: object) -> None:
-    _say(msgspec.json.format(msgspec.json.encode(rows)).decode())
-
-
-def _say_table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    table = Table(box=None, pad_edge=False)
-    for column in columns:
-        table.add_column(column)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console = _console()
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
-
-
-def _console() -> Console:
-    return Console() if sys.stdout.isatty() else Console(width=_WIDE)

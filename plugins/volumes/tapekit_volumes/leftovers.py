@@ -68,7 +68,7 @@ class LeftoverRemover:
             try:
                 self._remove(key, record)
             except TapekitError as error:
-                _LOG.warning("%s", error.explained)
+                _LOG.warning("%s", error.advice)
 
     def _remove(self, key: str, record: LockRecord) -> None:
         folder = Path(record.folder)

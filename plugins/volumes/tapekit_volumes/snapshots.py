@@ -215,7 +215,7 @@ class SnapshotKeeper:
             self._records.forget_copy(volume.path, name)
             self._records.remove(key)
         except TapekitError as error:
-            _LOG.error("%s", error.explained)
+            _LOG.error("%s", error.advice)
             self._tell("volumes.snapshot-not-deleted", volume.path, name, holder)
         else:
             self._tell("volumes.snapshot-deleted", volume.path, name, holder)
@@ -229,7 +229,7 @@ class SnapshotKeeper:
         try:
             self._records.remove(key)
         except TapekitError as error:
-            _LOG.warning("%s", error.explained)
+            _LOG.warning("%s", error.advice)
 
     def _tell(self, what: str, volume: str, name: str, holder: str) -> None:
         facts = {"volume": volume, "snapshot": name, "holder": holder}
