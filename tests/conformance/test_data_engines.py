@@ -20,8 +20,10 @@ from tapekit.hookspecs.data_engine import (
     JobServices,
     NodeEntry,
     Pairs,
+    PathPermit,
     RangeSource,
     Selection,
+    permit_every_path,
 )
 from tapekit.hookspecs.environment import Environment, Kind, Variable
 from tapekit.hookspecs.mover import UNLIMITED
@@ -132,16 +134,24 @@ class ListEngine:
     backup: type[ListBackup] = ListBackup
     recover: type[ListRecover] = ListRecover
 
-    def prepare_backup(self, environment: Pairs, holder: str) -> ListBackup:
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> ListBackup:
         del holder
+        permit(dict(environment).get("FILESYSTEM", ""))
         variables = Environment(ROWS, environment)
         variables.check()
         return self.backup(variables)
 
     def prepare_recover(
-        self, environment: Pairs, selections: Sequence[Selection], holder: str
+        self,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        holder: str,
+        permit: PathPermit = permit_every_path,
     ) -> ListRecover:
         del environment, holder
+        permit(selections[0].destination_path)
         return self.recover(Path(selections[0].destination_path))
 
 
@@ -282,9 +292,32 @@ class OnlyOneClose(ListBackup):
 
 
 class AnyValue(ListEngine):
-    def prepare_backup(self, environment: Pairs, holder: str) -> ListBackup:
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> ListBackup:
         del holder
+        permit(dict(environment).get("FILESYSTEM", ""))
         return ListBackup(Environment(ROWS, environment))
+
+
+class AsksNoPermit(ListEngine):
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> ListBackup:
+        del permit
+        return super().prepare_backup(environment, holder)
+
+
+class WritesAnywhere(ListEngine):
+    def prepare_recover(
+        self,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        holder: str,
+        permit: PathPermit = permit_every_path,
+    ) -> ListRecover:
+        del permit
+        return super().prepare_recover(environment, selections, holder)
 
 
 def engine_with(job: type[ListBackup | ListRecover]) -> ListEngine:
@@ -309,6 +342,8 @@ def engine_with(job: type[ListBackup | ListRecover]) -> ListEngine:
         (engine_with(KeepsBatches), "before the last one was read"),
         (engine_with(OnlyOneClose), "closed twice"),
         (AnyValue(), "expected BadEnvironment"),
+        (AsksNoPermit(), "prepare_backup of paths that are not permitted"),
+        (WritesAnywhere(), "prepare_recover of paths that are not permitted"),
     ],
 )
 def test_a_fault_is_found_and_told(trial: Any, engine: ListEngine, words: str) -> None:

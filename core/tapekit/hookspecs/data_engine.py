@@ -8,8 +8,10 @@ blocking call in a worker thread. It talks to the client only through the
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
@@ -31,9 +33,12 @@ __all__ = [
     "LogLevel",
     "NodeEntry",
     "Pairs",
+    "PathNotPermitted",
+    "PathPermit",
     "RangeSource",
     "RecoverJob",
     "Selection",
+    "permit_every_path",
     "tapekit_register_data_engines",
 ]
 
@@ -42,6 +47,20 @@ Pairs: TypeAlias = "Sequence[tuple[str, str]]"
 UTF-8 travel as surrogate escapes."""
 
 UNKNOWN_POSITION: Final = 2**64 - 1
+
+PathPermit: TypeAlias = Callable[[str], None]
+"""Raises :class:`PathNotPermitted` for a path, ``/vserver/volume[/path]``,
+that who asks for an operation may not read or write. Callable from any
+thread."""
+
+
+class PathNotPermitted(TapekitError):
+    """Who asks for an operation may not use a path that it needs."""
+
+
+def permit_every_path(path: str) -> None:
+    """The permit of an operation that nobody limits."""
+    del path
 
 
 class Ability(enum.Flag):
@@ -223,7 +242,9 @@ class Selection(NamedTuple):
 
 class DataEngine(Protocol):
     """One butype. Both calls check everything that can be checked without
-    the stream, may block, and leave nothing behind when they raise.
+    the stream, may block, and leave nothing behind when they raise. They ask
+    ``permit`` for each path of the storage that the job reads or writes, as
+    it is going to be opened, whatever words of the request it is made of.
     """
 
     @property
@@ -236,21 +257,31 @@ class DataEngine(Protocol):
         """What it can do."""
         ...
 
-    def prepare_backup(self, environment: Pairs, holder: str) -> BackupJob:
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> BackupJob:
         """Check and set up a backup.
 
         :param holder: who runs it, for listings and locks.
+        :param permit: says which paths it may read.
         :raises BadEnvironment: a variable's value is not allowed.
+        :raises PathNotPermitted: it would read where it may not.
         :raises TapekitError: anything else that forbids it.
         """
         ...
 
     def prepare_recover(
-        self, environment: Pairs, selections: Sequence[Selection], holder: str
+        self,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        holder: str,
+        permit: PathPermit = permit_every_path,
     ) -> RecoverJob:
         """Check and set up a restore; no selection means everything.
 
+        :param permit: says which paths it may write.
         :raises BadEnvironment: a variable's value is not allowed.
+        :raises PathNotPermitted: it would write where it may not.
         :raises TapekitError: anything else that forbids it.
         """
         ...

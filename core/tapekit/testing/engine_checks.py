@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import UNKNOWN_POSITION, Ability, FileResult
+from tapekit.hookspecs.data_engine import (
+    UNKNOWN_POSITION,
+    Ability,
+    FileResult,
+    PathNotPermitted,
+)
 from tapekit.hookspecs.environment import BadEnvironment
 from tapekit.segments import ConnectionBroken
+from tapekit.testing.errors import CATALOGUE
 from tapekit.testing.expecting import expect, expect_equal, expect_raises, title
 from tapekit.testing.memory_connection import (
     FailingSink,
@@ -175,6 +181,26 @@ def _bad_values_are_refused(trial: EngineTrial) -> None:
     )
 
 
+def _permit_is_asked(trial: EngineTrial) -> None:
+    """What may not be read or written is refused before any data moves."""
+    engine = trial.engine
+    expect_raises(
+        PathNotPermitted,
+        lambda: engine.prepare_backup(trial.backup, _HOLDER, _permit_nothing),
+        "prepare_backup of paths that are not permitted",
+    )
+    variables = (*_back_up(trial)[1], *trial.recover)
+    expect_raises(
+        PathNotPermitted,
+        lambda: engine.prepare_recover(variables, trial.selections, _HOLDER, _permit_nothing),
+        "prepare_recover of paths that are not permitted",
+    )
+
+
+def _permit_nothing(path: str) -> None:
+    raise CATALOGUE.raised_as(PathNotPermitted, "path-not-permitted", path=path)
+
+
 def _close_is_idempotent(trial: EngineTrial) -> None:
     """A job that never ran is closed as often as one likes."""
     for _ in range(2):
@@ -266,6 +292,7 @@ _CHECKS: Final[tuple[Callable[[EngineTrial], None], ...]] = (
     _progress_of_backup,
     _environment_is_kept,
     _bad_values_are_refused,
+    _permit_is_asked,
     _close_is_idempotent,
     _broken_sink,
     _broken_source,

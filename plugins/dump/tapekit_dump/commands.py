@@ -8,25 +8,19 @@ character of control.
 from __future__ import annotations
 
 import datetime as dt
-import json
-import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from tapekit.console import say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
 
     from tapekit_dump.dates import Dump, DumpDates
 
 __all__ = ["DateRow", "command_app", "date_rows"]
-
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 
 class DateRow(msgspec.Struct, frozen=True):
@@ -60,10 +54,9 @@ def command_app(dates: Callable[[], DumpDates]) -> typer.Typer:
         """List the backups that incremental ones may build on."""
         rows = [row for row in date_rows(dates()) if path in {None, row.path}]
         if as_json:
-            text = json.dumps([msgspec.structs.asdict(row) for row in rows], indent=2)
-            _console().print(Text(text), soft_wrap=True)
+            say_json(rows)
         else:
-            _say(rows)
+            say_table(("Path", "Name", "Level", "Found by", "Date", "Data of"), map(_cells, rows))
 
     return app
 
@@ -82,31 +75,10 @@ def _date(found: tuple[str, Dump]) -> int:
     return found[1].date
 
 
-def _say(rows: Sequence[DateRow]) -> None:
-    columns = ("Path", "Name", "Level", "Found by", "Date", "Data of")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        times = (_time(row.date_s), _time(row.taken_at_s))
-        cells = (row.path, row.name, str(row.level), row.found_by, *times)
-        table.add_row(*(Text(_printable(cell)) for cell in cells))
-    console = _console()
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
+def _cells(row: DateRow) -> tuple[str, ...]:
+    times = (_time(row.date_s), _time(row.taken_at_s))
+    return (row.path, row.name, str(row.level), row.found_by, *times)
 
 
 def _time(seconds: int) -> str:
     return f"{dt.datetime.fromtimestamp(seconds, dt.UTC):%Y-%m-%d %H:%M:%S}Z"
-
-
-def _printable(cell: str) -> str:
-    """A cell as text, with escapes for what a terminal cannot show."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in cell
-    )
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)

@@ -9,13 +9,14 @@ tokens. The one rule: a date is durable before the backup that bears it begins.
 
 from __future__ import annotations
 
+import contextlib
 import threading  # noqa: TID251 - two sessions may prepare backups of one path at once
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from tapekit.hookspecs.state import StateStore
 
@@ -29,7 +30,7 @@ TOKENS_KEPT: Final = 32
 a sequence, so that its first one is known as long as it can go on."""
 
 
-class Dump(msgspec.Struct, frozen=True):
+class Dump(msgspec.Struct, frozen=True, omit_defaults=True):
     """A successful backup that others may build on."""
 
     date: int
@@ -40,6 +41,9 @@ class Dump(msgspec.Struct, frozen=True):
     taken already."""
     pages: int
     """How many pages its numbers have in the store."""
+    hidden: tuple[int, ...] = ()
+    """Numbers of directories that could not be read, of which it knows
+    nothing that was in them."""
 
 
 class PathDates(msgspec.Struct, frozen=True):
@@ -63,6 +67,8 @@ class DumpDates:
     def __init__(self, state: StateStore) -> None:
         self._state: Final = state
         self._lock: Final = threading.Lock()
+        self._under_way: Final[set[tuple[str, int]]] = set()
+        """Paths and dates of dumps whose numbers are being written."""
 
     def of(self, path: str) -> PathDates:
         """What is remembered of a path."""
@@ -109,8 +115,7 @@ class DumpDates:
 
         :raises TapekitError: the store cannot be written.
         """
-        self._write(path, dump, pages)
-        with self._lock:
+        with self._written(path, dump, pages), self._lock:
             known = self.of(path)
             before = known.levels.get(dump.level)
             # Of two at once the one with the later data may have ended first.
@@ -123,33 +128,37 @@ class DumpDates:
 
         :raises TapekitError: the store cannot be written.
         """
-        self._write(path, dump, pages)
-        with self._lock:
+        with self._written(path, dump, pages), self._lock:
             known = self.of(path)
             tokens = (*known.tokens, dump)[-TOKENS_KEPT:]
             self._settle(path, msgspec.structs.replace(known, tokens=tokens))
 
-    def _write(self, path: str, dump: Dump, pages: Iterable[bytes]) -> None:
+    @contextlib.contextmanager
+    def _written(self, path: str, dump: Dump, pages: Iterable[bytes]) -> Iterator[None]:
         """Put the pages into the store; they are found again even if what
-        they belong to is never remembered.
+        they belong to is never remembered, and nobody drops them before.
         """
+        key = path, dump.date
         with self._lock:
             known = self.of(path)
             written = {**known.written, dump.date: dump.pages}
             self._keep(path, msgspec.structs.replace(known, written=written))
-        for index, page in enumerate(pages):
-            self._state.change(NUMBERS_NAMESPACE, {_page(path, dump.date, index): page})
+            self._under_way.add(key)
+        try:
+            for index, page in enumerate(pages):
+                self._state.change(NUMBERS_NAMESPACE, {_page(path, dump.date, index): page})
+            yield
+        finally:
+            with self._lock:
+                self._under_way.discard(key)
 
     def _settle(self, path: str, known: PathDates) -> None:
         """Keep what is known, and drop numbers that nothing builds on."""
         self._keep(path, known)
         current = {dump.date for dump in (*_bases(known.levels), *known.tokens)}
-        # The latest date is that of this backup, or of one that still runs.
-        stale = {
-            date: pages
-            for date, pages in known.written.items()
-            if date not in current and date < known.last
-        }
+        # Another backup may have ended while this one's pages were written.
+        current |= {date for other, date in self._under_way if other == path}
+        stale = {date: pages for date, pages in known.written.items() if date not in current}
         if not stale:
             return
         for date, pages in stale.items():

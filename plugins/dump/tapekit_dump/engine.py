@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.data_engine import Ability
+from tapekit.hookspecs.data_engine import Ability, permit_every_path
 from tapekit.hookspecs.environment import BadEnvironment, Environment
 from tapekit_dump import recover_job
 from tapekit_dump.backup_job import BackupAsked, BackupRequest, DumpBackup
@@ -23,7 +23,13 @@ from tapekit_dump.variables import ENGINE, refuse_not_available
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tapekit.hookspecs.data_engine import BackupJob, Pairs, RecoverJob, Selection
+    from tapekit.hookspecs.data_engine import (
+        BackupJob,
+        Pairs,
+        PathPermit,
+        RecoverJob,
+        Selection,
+    )
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.storage import BackupTree, KeepGoing
     from tapekit_dump.settings import DumpSettings
@@ -78,11 +84,14 @@ class DumpEngine:
         """The dates that backups build on, once the stack is assembled."""
         return self._met()[1]
 
-    def prepare_backup(self, environment: Pairs, holder: str) -> BackupJob:
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> BackupJob:
         """Check and set up a backup.
 
         :raises BadEnvironment: a variable's value is not allowed, or
             FILESYSTEM is missing.
+        :raises PathNotPermitted: it would read where it may not.
         :raises TapekitError: something that is not available is asked for,
             or the tree cannot be opened.
         """
@@ -95,6 +104,7 @@ class DumpEngine:
         storage = kernel.storage
         if storage is None:
             raise CATALOGUE.error("no-storage")
+        permit(subtrees.root)
         storage.check_backup(subtrees.root)
         for below in subtrees.names:
             storage.check_backup(f"{subtrees.root}/{below}", may_be_file=True)
@@ -111,11 +121,16 @@ class DumpEngine:
         return DumpBackup(asked, open_request, kernel, dates)
 
     def prepare_recover(
-        self, environment: Pairs, selections: Sequence[Selection], holder: str
+        self,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        holder: str,
+        permit: PathPermit = permit_every_path,
     ) -> RecoverJob:
         """Check and set up a restore; no selection means everything.
 
         :raises BadEnvironment: a variable's value is not allowed.
+        :raises PathNotPermitted: it would write where it may not.
         :raises TapekitError: anything else that forbids it.
         """
         kernel, _ = self._met()
@@ -127,7 +142,7 @@ class DumpEngine:
             loops=self._loops,
             sync_at_end=self._settings.sync_at_end,
         )
-        return recover_job.prepare(read, selections, holder, kernel, options)
+        return recover_job.prepare(read, selections, holder, kernel, options, permit)
 
     def _met(self) -> tuple[Kernel, DumpDates]:
         assert self._kernel is not None
@@ -165,10 +180,10 @@ def _checked_path(environment: Environment) -> str:
     """
     environment.check()
     refuse_not_available(environment)
-    path = environment.text("FILESYSTEM")
+    path = (environment.text("FILESYSTEM") or "").rstrip("/")
     if not path:
         raise CATALOGUE.raised_as(BadEnvironment, "filesystem-missing")
-    return path.rstrip("/")
+    return path
 
 
 def _subtrees(environment: Environment, filesystem: str) -> Subtrees:

@@ -9,8 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
 
-import msgspec
-from rich.console import Console
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -19,8 +17,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
-from rich.text import Text
 
+from tapekit.console import Printer, json_text, printable
 from tapekit.hookspecs.data_engine import LogLevel
 
 if TYPE_CHECKING:
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ImageReport"]
 
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
-
 _WORDS: Final = {LogLevel.ERROR: "error: ", LogLevel.WARNING: "warning: "}
 
 
@@ -47,14 +42,7 @@ class ImageReport:
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
         self._out: Final = out
-        self._err: Final = Console(
-            file=err,
-            force_terminal=err.isatty(),
-            width=None if err.isatty() else _NO_WRAPPING,
-            markup=False,
-            emoji=False,
-            highlight=False,
-        )
+        self._err: Final = Printer(err)
 
     @property
     def history(self) -> None:
@@ -63,35 +51,36 @@ class ImageReport:
 
     def log(self, level: LogLevel, text: str) -> None:
         """See :meth:`JobServices.log`."""
-        self._err.print(Text(_WORDS.get(level, "") + text), soft_wrap=True)
+        self._err.say(_WORDS.get(level, "") + text)
 
     def file_result(self, path: str, result: FileResult) -> None:
         """See :meth:`JobServices.file_result`; losses tell the same."""
 
     def differ(self, difference: TapekitError) -> None:
         """Print a difference."""
-        self._out.write(f"{difference}\n")
+        self.say(str(difference))
 
     def say(self, text: str) -> None:
         """Print a line of the outcome."""
-        self._out.write(f"{text}\n")
+        # Listings may have millions of lines, and a console takes 20 us for one.
+        self._out.write(f"{printable(text)}\n")
 
     def say_json(self, value: object) -> None:
         """Print the outcome as JSON."""
-        self.say(msgspec.json.format(msgspec.json.encode(value)).decode())
+        self._out.write(f"{json_text(value, indent=2)}\n")
 
     def say_json_array(self, rows: Iterable[object]) -> None:
         """Print rows as one array of JSON, each as it comes."""
         separator = "["
         for row in rows:
-            self._out.write(f"{separator}\n{msgspec.json.encode(row).decode()}")
+            self._out.write(f"{separator}\n{json_text(row)}")
             separator = ","
-        self.say("[]" if separator == "[" else "\n]")
+        self._out.write("[]\n" if separator == "[" else "\n]\n")
 
     @contextmanager
     def bar(self, source: ImageSource, what: str) -> Iterator[None]:
         """Show how far a source has been taken, on a terminal."""
-        if not self._err.is_terminal:
+        if not self._err.console.is_terminal:
             yield
             return
         columns = (
@@ -101,7 +90,7 @@ class ImageReport:
             TransferSpeedColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._err, transient=True) as progress:
+        with Progress(*columns, console=self._err.console, transient=True) as progress:
             task = progress.add_task(what, total=source.length)
             source.moved = lambda position: progress.update(task, completed=position)
             yield

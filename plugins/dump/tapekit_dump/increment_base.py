@@ -77,7 +77,15 @@ class IncrementBase:
                 return Origin(entry.inode(), status.st_ctime_ns)
             return tree.origin(status)
 
-        return IncrementNumbering(self._room, report, self._known, origin_of, changes)
+        return IncrementNumbering(
+            self._room,
+            report,
+            self._known,
+            origin_of,
+            changes,
+            hidden=self.dump.hidden,
+            is_copy=tree.snapshot_name is not None,
+        )
 
 
 def find_base(
@@ -113,7 +121,13 @@ def numbered(
     for number in lost:
         index.inodes.patch(_WIDTH * (number - ROOT), bytes(_WIDTH))
     pages = -(-index.inodes.length // _PAGE_BYTES)
-    dump = Dump(date=date, level=level, taken_at_s=tree.taken_at_s, pages=pages)
+    dump = Dump(
+        date=date,
+        level=level,
+        taken_at_s=tree.taken_at_s,
+        pages=pages,
+        hidden=tuple(sorted(index.hidden)),
+    )
     return Numbered(dump, _pages(index, tree))
 
 

@@ -28,7 +28,7 @@ from tapekit_dump.plan import StepKind
 from tapekit_dump.walk import Place, TreeIndex, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
 
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.changes import Changes
@@ -64,7 +64,12 @@ class _Found(NamedTuple):
 
 @final
 class IncrementNumbering:
-    """Implements :class:`tapekit_dump.walk.Numbering`."""
+    """Implements :class:`tapekit_dump.walk.Numbering`.
+
+    :param hidden: numbers of directories of which the base knows nothing that
+        was in them.
+    :param is_copy: whether objects have other inode numbers in the volume.
+    """
 
     def __init__(
         self,
@@ -73,7 +78,12 @@ class IncrementNumbering:
         known: KnownNumbers,
         origin_of: OriginOf,
         changes: Changes,
+        *,
+        hidden: Collection[int] = (),
+        is_copy: bool = False,
     ) -> None:
+        self._hidden: Final = frozenset(hidden)
+        self._is_copy: Final = is_copy
         self._report: Final = report
         self._known: Final = known
         self._origin_of: Final = origin_of
@@ -100,6 +110,10 @@ class IncrementNumbering:
         del self._way[item.depth :]
         self._way.append(item.number)
         self._plan.enter(item.depth, item.name)
+
+    def is_in_base(self, number: int) -> bool:
+        """Whether the base may know what is in a directory."""
+        return number <= self._known.highest and number not in self._hidden
 
     def take(self, piece: list[os.DirEntry[str]], place: Place) -> Sequence[tuple[int, bytes]]:
         """Number a slice of a directory, and plan what has changed."""
@@ -157,11 +171,22 @@ class IncrementNumbering:
 
     def _look_at(self, piece: Sequence[os.DirEntry[str]], place: Place) -> Iterator[_Found]:
         names = names_of(piece, place, self._report)
+        device = os.fstat(place.descriptor).st_dev
         for entry, name in zip(piece, names, strict=True):
             try:
                 status = entry.stat(follow_symlinks=False)
             except FileNotFoundError:
                 # Gone since the directory was read, so not part of the backup.
+                continue
+            except OSError:
+                if self._is_copy or not entry.is_dir(follow_symlinks=False):
+                    raise
+                yield self._unseen(entry.inode(), name)
+                continue
+            form = stat.S_IFMT(status.st_mode)
+            if form == stat.S_IFDIR and status.st_dev != device and not self._is_copy:
+                # What is mounted there has another's times and inode number.
+                yield self._unseen(entry.inode(), name)
                 continue
             inode, ctime_ns = self._origin_of(entry, status)
             number = self._known_number(inode, status, name, place, ctime_ns)
@@ -170,8 +195,17 @@ class IncrementNumbering:
             else:
                 number, is_changed = self._new_number(inode, status), True
             self._used.add(number)
-            form = stat.S_IFMT(status.st_mode)
             yield _Found(name, number, _TYPES.get(form, EntryType.UNKNOWN), is_changed, form)
+
+    def _unseen(self, inode: int, name: bytes) -> _Found:
+        """A directory of which no more than its name can be told, such as a
+        mount point; the visit to it reports that.
+        """
+        number, is_new = self._known.find(inode), False
+        if not number or number in self._used:
+            number, is_new = self._next_number(inode), True
+        self._used.add(number)
+        return _Found(name, number, EntryType.DIRECTORY, is_new, stat.S_IFDIR)
 
     def _known_number(
         self, inode: int, status: os.stat_result, name: bytes, place: Place, ctime_ns: int
@@ -191,10 +225,14 @@ class IncrementNumbering:
 
         :raises TapekitError: there are no more.
         """
-        (number,) = next_numbers(self._known.highest + len(self._new_inodes) + 1, 1)
-        self._new_inodes.append(inode)
+        number = self._next_number(inode)
         if _has_links(status):
             self._new_links[inode] = number
+        return number
+
+    def _next_number(self, inode: int) -> int:
+        (number,) = next_numbers(self._known.highest + len(self._new_inodes) + 1, 1)
+        self._new_inodes.append(inode)
         return number
 
     def _mark_way(self) -> None:

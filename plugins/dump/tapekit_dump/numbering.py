@@ -60,6 +60,10 @@ class FullNumbering:
         """What is taken next is in this directory."""
         self._plan.directory(item.number, item.depth, item.name)
 
+    def is_in_base(self, number: int) -> bool:  # noqa: ARG002 - there is no base
+        """Nothing is."""
+        return False
+
     def finish(self, records: Spool, directories: int) -> TreeIndex:
         """The index of the whole tree."""
         further_names = self._links.resolve(records)

@@ -34,6 +34,7 @@ _CHECK: Final = struct.Struct(">I")
 ENTRY: Final = struct.Struct(">IQ")
 """An object's number and the offset of its header."""
 
+_NUMBERS: Final = 1 << 32
 _PIECE_ENTRIES: Final = 1 << 16
 
 
@@ -54,6 +55,18 @@ class MapHead(NamedTuple):
     def table_bytes(self) -> int:
         """Bytes of both tables."""
         return sum(count * ENTRY.size + padding(count) for count in (self.files, self.directories))
+
+    def check(self, position: int) -> None:
+        """Check that a dump of this length can have so many objects: each
+        has a record and a number.
+
+        :param position: where in the stream the map begins.
+        :raises BadMap: it cannot.
+        """
+        limit = min(position // RECORD_BYTES, _NUMBERS)
+        count = max(self.files, self.directories)
+        if count > limit:
+            raise BadMap(f"it is said to have {count} entries, which is more than {limit}")
 
     def pack(self) -> bytes:
         """The record."""

@@ -19,6 +19,7 @@ from tapekit_dump.recover_selection import join_path
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from tapekit.hookspecs.data_engine import PathPermit
     from tapekit.hookspecs.storage import RestoreTree, Storage
     from tapekit_dump.recover_selection import Path, View
 
@@ -35,11 +36,14 @@ class Destination:
         self._views: Final = tuple(views)
         self._trees: Final[dict[Path, RestoreTree]] = {}
 
-    def hold_volumes(self) -> None:
-        """Open the volumes.
+    def hold_volumes(self, permit: PathPermit) -> None:
+        """Open the volumes, if all targets may be written.
 
+        :raises PathNotPermitted: one may not.
         :raises TapekitError: there is no such volume, or it is read-only.
         """
+        for view in self._views:
+            permit(join_path(view.target))
         for view in self._views:
             self._open(view.volume)
 

@@ -305,6 +305,7 @@ class DirectCourse:
         self._stream.expect(position + RECORD_BYTES)
         try:
             head = self._map_head(reader)
+            head.check(position)
             self._stream.expect(reader.position + head.table_bytes)
             return read_map(reader, head)
         except BadMap as bad:

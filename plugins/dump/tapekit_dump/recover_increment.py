@@ -39,6 +39,8 @@ _ASIDE: Final = 1
 """The number of the directory aside, which no object has."""
 
 _GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+_NO_LINK: Final = frozenset({errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP})
+"""Errors where an object cannot get a further name, but perhaps another."""
 _LIMIT: Final = 128
 
 
@@ -96,6 +98,8 @@ class Increment:
         self._lost: Final[set[int]] = set()
         """Directories that were not where they ought to have been."""
         self._moves: Final[list[_Move]] = []
+        self._kept: Final[set[int]] = set()
+        """Files that could not be put aside and keep the names they had."""
 
     # Before directories are made
 
@@ -138,8 +142,10 @@ class Increment:
             return
         if is_same and number not in self._dump.dumped:
             added = set(new).difference((each.directory, each.name) for each in kept)
-            if added and self._put_aside(number, (*removed, *kept), is_link=True):
-                self._moves.extend(_Move(number, *place, False) for place in sorted(added))
+            if added and not self._put_file_aside(number, removed, kept):
+                self._kept.add(number)
+                return
+            self._moves.extend(_Move(number, *place, False) for place in sorted(added))
         for known in removed:
             self._unlink(known)
 
@@ -168,7 +174,7 @@ class Increment:
     ) -> None:
         if not removed:
             return
-        if not self._put_aside(number, removed, is_link=False):
+        if not self._put_aside(number, removed):
             self._lost.add(number)
         elif not is_same:
             self._removed[number] = removed[0].name
@@ -177,29 +183,55 @@ class Increment:
         else:
             self._moves.extend(_Move(number, *place, True) for place in new[:1])
 
-    def _put_aside(self, number: int, names: Sequence[KnownName], *, is_link: bool) -> bool:
-        """Give an object its number as a name aside; whether it has it."""
+    def _put_aside(self, number: int, names: Sequence[KnownName]) -> bool:
+        """Give a directory its number as its name, aside; whether it has it."""
         goal = b"%d" % number
         for known in names:
             try:
-                source = self._places.descriptor(self._view, known.directory)
-                if is_link:
-                    os.link(
-                        known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside,
-                        follow_symlinks=False,
-                    )  # fmt: skip
-                else:
-                    os.rename(known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside)
+                self._rename_aside(known, goal)
             except OSError as error:
                 self._tell(known, error)
             else:
                 break
-        if not os.access(goal, os.F_OK, dir_fd=self._aside, follow_symlinks=False):
+        if not self._is_aside(goal):
             return False
-        if not is_link:
-            here = self._before[number]
-            here.parent, here.name = _ASIDE, goal
+        here = self._before[number]
+        here.parent, here.name = _ASIDE, goal
         return True
+
+    def _put_file_aside(
+        self, number: int, removed: Sequence[KnownName], kept: Sequence[KnownName]
+    ) -> bool:
+        """Give a file its number as a further name, aside, or as its name
+        where it cannot have one more; whether it has it.
+        """
+        goal = b"%d" % number
+        for known in (*removed, *kept):
+            try:
+                self._link_aside(known, goal, may_rename=known in removed)
+            except OSError as error:
+                self._tell(known, error)
+            else:
+                break
+        return self._is_aside(goal)
+
+    def _is_aside(self, goal: bytes) -> bool:
+        return os.access(goal, os.F_OK, dir_fd=self._aside, follow_symlinks=False)
+
+    def _link_aside(self, known: KnownName, goal: bytes, *, may_rename: bool) -> None:
+        source = self._places.descriptor(self._view, known.directory)
+        try:
+            os.link(
+                known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside, follow_symlinks=False
+            )
+        except OSError as error:
+            if not may_rename or error.errno not in _NO_LINK:
+                raise
+            self._rename_aside(known, goal)
+
+    def _rename_aside(self, known: KnownName, goal: bytes) -> None:
+        source = self._places.descriptor(self._view, known.directory)
+        os.rename(known.name, goal, src_dir_fd=source, dst_dir_fd=self._aside)
 
     def _unlink(self, known: KnownName) -> None:
         try:
@@ -269,8 +301,8 @@ class Increment:
                 if is_directory:
                     self._take_to(number, name, above)
                 else:
-                    linked.add(number)
                     self._link(number, name, above)
+                    linked.add(number)
             except OSError as error:
                 if is_fatal(error):
                     raise fatal_error(error, readable(name)) from error
@@ -278,14 +310,21 @@ class Increment:
                     CATALOGUE.error("name-not-changed", path=readable(name), reason=error.strerror)
                 )
         for number in linked:
-            os.unlink(b"%d" % number, dir_fd=self._aside)
+            # It is not there any more if it could only be renamed.
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(b"%d" % number, dir_fd=self._aside)
         self._clear_aside()
 
     def _link(self, number: int, name: bytes, above: int) -> None:
         goal = b"%d" % number
         with contextlib.suppress(FileNotFoundError):
             os.unlink(name, dir_fd=above)
-        os.link(goal, name, src_dir_fd=self._aside, dst_dir_fd=above, follow_symlinks=False)
+        try:
+            os.link(goal, name, src_dir_fd=self._aside, dst_dir_fd=above, follow_symlinks=False)
+        except OSError as error:
+            if error.errno not in _NO_LINK:
+                raise
+            os.rename(goal, name, src_dir_fd=self._aside, dst_dir_fd=above)
 
     def _clear_aside(self) -> None:
         """Remove directories that are gone; what others put there stays."""
@@ -319,7 +358,9 @@ class Increment:
         dump = self._dump
         for number, old, new in _side_by_side(known, named):
             names = {(directory, name) for directory, name in new}
-            if self._is_same(number):
+            if number in self._kept:
+                names = {(each.directory, each.name) for each in old}
+            elif self._is_same(number):
                 names |= {
                     (each.directory, each.name) for each in old if self.is_untouched(each.directory)
                 }

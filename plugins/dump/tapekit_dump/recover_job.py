@@ -12,7 +12,7 @@ import contextlib
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import FileResult, JobProgress
+from tapekit.hookspecs.data_engine import FileResult, JobProgress, permit_every_path
 from tapekit.hookspecs.events import Event
 from tapekit.hookspecs.mover import UNLIMITED
 from tapekit.segments import ConnectionBroken
@@ -39,7 +39,7 @@ from tapekit_dump.spool import SpoolRoom
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tapekit.hookspecs.data_engine import JobServices, RangeSource, Selection
+    from tapekit.hookspecs.data_engine import JobServices, PathPermit, RangeSource, Selection
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit_dump.recover_selection import Path, View
@@ -81,12 +81,15 @@ def prepare(
     holder: str,
     kernel: Kernel,
     options: RecoverOptions = DEFAULTS,
+    permit: PathPermit = permit_every_path,
 ) -> RecoverJob:
     """Check a restore and set it up.
 
     :param selections: what to restore and where to; everything if empty.
     :param holder: who runs it, for listings and events.
+    :param permit: says which paths may be written.
     :raises BadEnvironment: a variable's value is not allowed.
+    :raises PathNotPermitted: a destination may not be written.
     :raises TapekitError: no storage, no destination, or a destination whose
         volume cannot be written.
     """
@@ -101,7 +104,7 @@ def prepare(
     destination = Destination(kernel.storage, holder, views)
     try:
         if wishes.manner in _WRITING:
-            destination.hold_volumes()
+            destination.hold_volumes(permit)
     except BaseException:
         destination.close()
         raise

@@ -53,6 +53,9 @@ class Restored(msgspec.Struct, frozen=True):
     """Tells the pages of one restore from those of the one before."""
     bases: tuple[int, ...] = ()
     """The dates of the dumps that it builds on, the full one first."""
+    under_way: int = 0
+    """The date of an increment that has begun to change names and has not
+    been applied to its end; 0 if there is none."""
 
     def holds(self, date: int) -> bool:
         """Whether everything of the dump of a date is in it."""
@@ -104,6 +107,17 @@ class RestoreMemory:
         if restored is not None:
             self._state.change(NAMESPACE, {self._path: None})
             self._drop(restored)
+
+    def begin(self, date: int) -> None:
+        """The names of what the destination holds begin to follow the dump of
+        this date, until :meth:`keep` is called.
+
+        :raises TapekitError: the store cannot be written.
+        """
+        restored = self.restored
+        assert restored is not None, "an increment needs a base"
+        begun = msgspec.structs.replace(restored, under_way=date)
+        self._state.change(NAMESPACE, {self._path: msgspec.json.encode(begun)})
 
     def keep(self, date: int, names: Iterable[KnownName], bases: tuple[int, ...] = ()) -> None:
         """The destination holds the dump of this date.

@@ -61,8 +61,8 @@ class Succession:
         """Check that the dump fits the destination.
 
         :param first: the dump's first header.
-        :raises TapekitError: the destination does not hold the dump's base,
-            or the state store failed.
+        :raises TapekitError: the destination does not hold the dump's base, or
+            is half on its way to another dump; or the state store failed.
         """
         self._date, self._base_date = first.date, first.base_date
         if not first.base_date:
@@ -77,6 +77,12 @@ class Succession:
                 path=join_path(self._view.target),
                 holds="nothing known" if self._base is None else f"that of {self._base.date}",
             )
+        if self._base.under_way not in (0, first.date):
+            raise CATALOGUE.error(
+                "increment-under-way",
+                path=join_path(self._view.target),
+                date=self._base.under_way,
+            )
 
     def apply(self, catalogue: Catalogue) -> None:
         """Let the destination's names follow those of the dump.
@@ -90,6 +96,7 @@ class Succession:
         if used is None or dumped is None or findings.losses or findings.damages:
             raise CATALOGUE.error("increment-damaged", path=join_path(self._view.target))
         dump = DumpedNames(used, dumped, catalogue.directories)
+        self._memory.begin(self._date)
         self._increment = Increment(
             self._date, self._known(), dump, self._view, self._tops, findings
         )

@@ -9,6 +9,7 @@ number.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from itertools import islice
@@ -41,6 +42,8 @@ SLICE: Final = 10_000
 """Entries of a directory that are in memory together."""
 
 _LONGEST_FOR_DEBIAN: Final = 254
+_GONE: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP})
+"""Errors of a directory that was removed or renamed meanwhile."""
 _LOST: Final = Inode(mode=stat.S_IFDIR, links=2, uid=0, gid=0, atime_us=0, mtime_us=0, ctime_s=0)
 """A directory of which nothing is known but that it was there."""
 
@@ -82,6 +85,9 @@ class TreeIndex(NamedTuple):
     """The numbers in use; ``None`` if all from 2 to the highest are."""
     dumped: NumberSet | None = None
     """The numbers in this dump; ``None`` as before."""
+    hidden: Collection[int] = ()
+    """Directories that could not be read, of which this dump knows nothing
+    that was in them."""
 
     def close(self) -> None:
         """Free the spools."""
@@ -109,6 +115,12 @@ class Numbering(Protocol):
 
     def enter(self, item: Pending) -> None:
         """What is taken next is in this directory."""
+        ...
+
+    def is_in_base(self, number: int) -> bool:
+        """Whether the dump that this one builds on may know what is in a
+        directory.
+        """
         ...
 
     def take(self, piece: list[os.DirEntry[str]], place: Place) -> Sequence[tuple[int, bytes]]:
@@ -169,16 +181,19 @@ class Walk:
         self._numbering: Final = numbering
         self._scope: Final = scope
         self._directories = 0
+        self._hidden: Final[set[int]] = set()
 
     def run(self) -> TreeIndex:
         """Visit everything; the index is the caller's to close.
 
-        :raises TapekitError: the root cannot be read, there are more objects
-            than the format has numbers, or a spool failed.
+        :raises TapekitError: the root cannot be read, or a directory that the
+            base has; there are more objects than the format has numbers, or a
+            spool failed.
         """
         try:
             self._visit_all()
             index = self._numbering.finish(self._records, self._directories)
+            index = index._replace(hidden=self._hidden)
         except BaseException:
             self._records.close()
             self._numbering.abandon()
@@ -214,6 +229,8 @@ class Walk:
         if status.st_dev == self._device:
             self._list(Place(item, fd, record, self._descent.path))
         else:
+            self._demand(item, OSError(errno.EXDEV, "another file system is mounted there"))
+            self._hidden.add(item.number)
             self._report.warn(
                 CATALOGUE.error("mount-point-left-out", path=readable(self._descent.path()))
             )
@@ -222,6 +239,8 @@ class Walk:
 
     def _lost(self, item: Pending, error: OSError) -> Inode:
         """Report a directory that cannot be opened; gives what is known of it."""
+        self._demand(item, error)
+        self._hidden.add(item.number)
         self._report.lose(
             CATALOGUE.error(
                 "directory-unreadable",
@@ -235,14 +254,32 @@ class Walk:
             return _LOST
         return Inode.of(status, self._ctime_of(status)) if stat.S_ISDIR(status.st_mode) else _LOST
 
+    def _demand(self, item: Pending, error: OSError) -> None:
+        """Let nothing that the base has be missing: a dump tells what is gone
+        by what is not in it.
+
+        :raises TapekitError: the base may have what is in this directory.
+        """
+        if error.errno not in _GONE and self._numbering.is_in_base(item.number):
+            raise CATALOGUE.error(
+                "directory-of-base-unreadable",
+                path=readable(self._descent.path()),
+                reason=error.strerror or error,
+            ) from error
+
     def _list(self, place: Place) -> None:
+        is_begun = False
         wanted = self._scope.within(self._descent.path())
         try:
             with os.scandir(place.descriptor) as entries:
                 chosen = entries if wanted is None else filter(wanted, entries)
                 while piece := list(islice(chosen, SLICE)):
+                    is_begun = True
                     self._take(piece, place)
         except OSError as error:
+            self._demand(place.item, error)
+            if not is_begun:
+                self._hidden.add(place.item.number)
             self._report.lose(
                 CATALOGUE.error(
                     "directory-incomplete",

@@ -166,6 +166,23 @@ def test_of_two_backups_at_once_the_one_with_later_data_counts() -> None:
     assert dates.of(PATH).levels == {0: late}
 
 
+def test_a_backup_that_ends_meanwhile_leaves_the_pages_of_another() -> None:
+    state = MemoryState()
+    dates = DumpDates(state)
+    early, late = (Dump(dates.give(PATH, 1000), level, 1000, 2) for level in (0, 1))
+
+    def pages() -> Iterator[bytes]:
+        yield b"first"
+        dates.succeeded(PATH, late, [b"other", b"other"])
+        yield b"second"
+
+    dates.succeeded(PATH, early, pages())
+    assert dates.base_of(PATH, 1) == early
+    assert list(dates.pages_of(PATH, early)) == [b"first", b"second"]
+    done(dates, 0, 2000)
+    assert kept_pages(state) == [f"{PATH}\n2000/0"]
+
+
 def test_tokens_are_remembered_by_date_beside_the_levels() -> None:
     state = MemoryState()
     dates = DumpDates(state)

@@ -40,7 +40,7 @@ def test_abilities_are_those_that_work_today(site: Any) -> None:
 
 
 @pytest.mark.requirement("R124")
-@pytest.mark.parametrize("pairs", [(), (("FILESYSTEM", ""),)])
+@pytest.mark.parametrize("pairs", [(), (("FILESYSTEM", ""),), (("FILESYSTEM", "//"),)])
 def test_backup_needs_a_file_system(site: Any, pairs: Any) -> None:
     with pytest.raises(BadEnvironment, match="FILESYSTEM is missing") as refused:
         site.engine.prepare_backup(pairs, "a test")

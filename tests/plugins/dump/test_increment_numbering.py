@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tapekit.errors import TapekitError
 from tapekit_dump.headers import HeaderType
 from tapekit_dump.maps import ROOT
 
@@ -134,6 +137,92 @@ def test_a_file_that_could_not_be_backed_up_is_in_the_next_dump(epochs: Any) -> 
     taken.rename(epochs.volume / "b")
     level1 = backed_up(epochs, 1)
     assert level1.content(b"b/file") == b"b"
+
+
+def unreadable(monkeypatch: pytest.MonkeyPatch, *directories: Path) -> None:
+    """From now on these directories cannot be listed."""
+    places, scandir = [directory.stat() for directory in directories], os.scandir
+
+    def failing(place: int) -> Any:
+        if any(os.path.samestat(os.fstat(place), each) for each in places):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return scandir(place)
+
+    monkeypatch.setattr(os, "scandir", failing)
+
+
+def test_a_level_ends_at_a_directory_of_its_base_that_cannot_be_read(
+    epochs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(epochs.volume)
+    backed_up(epochs, 0)
+    with monkeypatch.context() as patch:
+        unreadable(patch, epochs.volume / "a")
+        with pytest.raises(TapekitError, match="a: the directory cannot be read") as refused:
+            backed_up(epochs, 1)
+    assert refused.value.id == "dump.directory-of-base-unreadable"
+    assert backed_up(epochs, 1).dumped == {b""}
+
+
+def test_a_directory_that_no_level_could_read_ends_none(
+    epochs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(epochs.volume)
+    with monkeypatch.context() as patch:
+        unreadable(patch, epochs.volume / "a")
+        for level in range(3):
+            done = backed_up(epochs, level)
+            assert any("a: reading the directory failed" in text for text in done.warnings)
+    level3 = backed_up(epochs, 3)
+    assert {b"a/file", b"a/deep", b"a/deep/file"} <= level3.dumped
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting takes root")
+@pytest.mark.parametrize("is_old", [True, False])
+def test_what_is_mounted_over_ends_a_level_unless_it_was_before(site: Any, *, is_old: bool) -> None:
+    fill(site.volume)
+    place = site.volume / "b"
+    if not is_old:
+        backed_up(site, 0)
+    done = subprocess.run(["mount", "-t", "tmpfs", "none", place], check=False)
+    if done.returncode:
+        pytest.skip("mounting is not permitted here")
+    try:
+        if is_old:
+            backed_up(site, 0)
+            level1 = backed_up(site, 1)
+            assert any("b: another file system" in text for text in level1.warnings)
+            assert b"b/file" not in level1.paths
+        else:
+            with pytest.raises(TapekitError, match="another file system is mounted there"):
+                backed_up(site, 1)
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user takes root")
+@pytest.mark.parametrize("is_old", [True, False])
+def test_a_directory_that_gives_its_name_alone_ends_a_level_unless_it_did_before(
+    site: Any, *, is_old: bool
+) -> None:
+    (site.volume / "a/deep").mkdir(parents=True)
+    (site.volume / "a/deep/file").touch()
+    (site.volume / "a").chmod(0o744)
+    site.volume.chmod(0o755)
+    try:
+        site.at_phase.update(I=lambda: os.seteuid(65534 if is_old else 0), V=lambda: os.seteuid(0))
+        backed_up(site, 0)
+        site.at_phase["I"] = lambda: os.seteuid(65534)
+        if is_old:
+            level1 = backed_up(site, 1)
+            assert b"a/deep" in level1.paths
+            assert any("a/deep: the directory cannot be read" in text for text in level1.warnings)
+        else:
+            with pytest.raises(TapekitError, match="a/deep: the directory cannot be read") as ended:
+                backed_up(site, 1)
+            assert ended.value.id == "dump.directory-of-base-unreadable"
+    finally:
+        os.seteuid(0)
 
 
 def test_history_names_what_the_directories_of_a_level_name(epochs: Any) -> None:

@@ -111,3 +111,19 @@ def test_a_cut_map_is_no_map() -> None:
     with pytest.raises(BadMap, match="ends in it"):
         read_map(reader, head)
     reader.close()
+
+
+@pytest.mark.parametrize(
+    ("files", "directories", "position"),
+    [(11, 0, 10240), (0, 11, 10240), (2**33, 0, 2**60), (0, 2**63, 2**63)],
+)
+def test_more_entries_than_the_dump_can_have_are_not_believed(
+    files: int, directories: int, position: int
+) -> None:
+    head = MapHead.unpack(MapHead(DATE, files, directories, 0, 0).pack())
+    with pytest.raises(BadMap, match="is said to have"):
+        head.check(position)
+
+
+def test_as_many_entries_as_records_may_be_right() -> None:
+    MapHead(DATE, 10, 10, 0, 0).check(10240)

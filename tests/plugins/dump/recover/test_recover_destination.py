@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.data_engine import PathNotPermitted, permit_every_path
+from tapekit.testing.errors import CATALOGUE
 from tapekit_dump.recover_destination import Destination
 from tapekit_dump.recover_selection import plan_views
 
@@ -60,7 +62,7 @@ def test_each_volume_is_opened_where_all_its_targets_are(
         ("c", "/v/two/c"),
         ("", "/v/three/deep/down"),
     )
-    chosen.hold_volumes()
+    chosen.hold_volumes(permit_every_path)
     assert [tree.path for tree in storage.trees] == ["/v/one", "/v/two", "/v/three"]
     tops = chosen.tops()
     assert [tree.path for tree in storage.trees[3:]] == ["/v/one/x", "/v/three/deep/down"]
@@ -72,10 +74,27 @@ def test_each_volume_is_opened_where_all_its_targets_are(
     assert all(tree.is_closed for tree in storage.trees)
 
 
+def test_nothing_is_opened_unless_every_target_is_permitted(
+    tmp_path: Path, select: Callable[..., Any]
+) -> None:
+    def permit(path: str) -> None:
+        asked.append(path)
+        if not path.startswith("/v/"):
+            raise CATALOGUE.raised_as(PathNotPermitted, "path-not-permitted", path=path)
+
+    asked: list[str] = []
+    storage = MemoryStorage(tmp_path)
+    chosen = destination(storage, select, ("a", "/v/one/a"), ("b", "//./w/two/b"))
+    with pytest.raises(PathNotPermitted, match="/w/two/b"):
+        chosen.hold_volumes(permit)
+    assert asked == ["/v/one/a", "/w/two/b"], "as they would be opened"
+    assert storage.trees == []
+
+
 def test_a_directory_that_cannot_be_opened_is_named(select: Callable[..., Any]) -> None:
     chosen = destination(FailingStorage(), select, ("a", "/v/one/a"))
     with pytest.raises(TapekitError) as caught:
-        chosen.hold_volumes()
+        chosen.hold_volumes(permit_every_path)
     assert str(caught.value) == "/v/one cannot be used as a destination: Permission denied"
 
 
@@ -84,7 +103,7 @@ def test_a_file_system_that_cannot_write_back_is_told(
 ) -> None:
     storage = MemoryStorage(tmp_path)
     chosen = destination(storage, select, ("a", "/v/one/a"))
-    chosen.hold_volumes()
+    chosen.hold_volumes(permit_every_path)
     # A reference cannot be flushed through: the call fails as a broken disk would.
     (tree,) = storage.trees
     reference = os.open(tmp_path, os.O_PATH)

@@ -14,6 +14,7 @@ from tests.plugins.dump.recover.direct_site import VOLUME, DirectSite
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import UNKNOWN_POSITION, FileResult, LogLevel
 from tapekit.hookspecs.mover import UNLIMITED
+from tapekit_dump.offset_map import MapHead
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -319,6 +320,17 @@ def test_without_a_map_the_stream_is_read_from_its_beginning(
     assert any(reason in text for text in outcome.told(LogLevel.WARNING))
     assert content_of(direct.back / "dir") == content_of(direct.site.volume / "dir")
     assert {result for _, result in outcome.services.results} == {OK}
+
+
+def test_a_map_of_more_entries_than_the_dump_has_records_is_not_read(direct: DirectSite) -> None:
+    start = int(direct.backup.environment["OFFSET_MAP_START"])
+    data = bytearray(direct.data)
+    head = MapHead.unpack(bytes(data[start : start + 1024]))
+    data[start : start + 1024] = head._replace(directories=start // 1024 + 1).pack()
+    outcome = direct.restore([direct.select("other")], data=bytes(data), ENHANCED_DAR_ENABLED="Y")
+    assert outcome.error is None
+    assert any("is said to have" in text for text in outcome.told(LogLevel.WARNING))
+    assert content_of(direct.back) == {"other/single": b"single"}
 
 
 @pytest.mark.requirement("R192")

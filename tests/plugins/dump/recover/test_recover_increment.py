@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -155,6 +156,52 @@ def test_what_cannot_be_removed_is_told_by_name(destination: Destination, immuta
     told = "/a/file could not be removed or renamed as the dump says: Operation not permitted"
     assert outcome.told() == [told]
     assert immutable.exists()
+
+
+def renamed(destination: Destination) -> bytes:
+    """An increment in which a/file has become b/renamed."""
+    made = destination.begin([2, 3, 4, 5, 6, 7], [2, 3, 4])
+    made.directory(2, [(b"a", 3), (b"b", 4)]).directory(3, [(b"below", 5)])
+    return made.directory(4, [(b"renamed", 6)]).end()
+
+
+def test_a_file_that_cannot_get_its_new_name_keeps_the_old_one(
+    destination: Destination, immutable: Path
+) -> None:
+    data = renamed(destination)
+    outcome = destination.apply(data)
+    assert outcome.error.id == "dump.restore-incomplete"
+    assert immutable.read_text() == "file"
+    assert KnownName(6, 3, b"file", is_directory=False) in destination.known()
+    subprocess.run(["chattr", "-i", immutable], check=True)
+    assert destination.apply(data).error is None
+    assert (destination.folder / "b/renamed").read_text() == "file"
+    assert outcome.names() == {"a", "a/below", "a/below/deep", "b", "b/renamed"}
+    immutable.touch()
+
+
+@pytest.mark.parametrize("reason", [errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP])
+def test_a_file_is_renamed_where_there_are_no_links(
+    destination: Destination, monkeypatch: pytest.MonkeyPatch, reason: int
+) -> None:
+    def link(*_: object, **__: object) -> None:
+        raise OSError(reason, os.strerror(reason))
+
+    monkeypatch.setattr(os, "link", link)
+    outcome = destination.apply(renamed(destination))
+    assert outcome.error is None
+    assert (destination.folder / "b/renamed").read_text() == "file"
+    assert outcome.names() == {"a", "a/below", "a/below/deep", "b", "b/renamed"}
+
+
+def test_a_file_that_can_be_put_aside_and_not_be_placed_stays_aside(
+    destination: Destination,
+) -> None:
+    (destination.folder / "b/renamed/mine").mkdir(parents=True)
+    outcome = destination.apply(renamed(destination))
+    assert outcome.error.id == "dump.restore-incomplete"
+    (aside,) = destination.folder.glob(".restored-aside-*")
+    assert (aside / "6").read_text() == "file"
 
 
 @pytest.mark.parametrize("missing", [0, 1, 2])

@@ -179,6 +179,28 @@ def test_a_restore_that_failed_can_be_repeated(chain: Chain) -> None:
     assert chain.differences() == []
 
 
+def test_after_an_unfinished_increment_only_the_same_one_goes_on(chain: Chain) -> None:
+    for number in range(8):
+        (chain.tree / f"d{number}").mkdir()
+        (chain.tree / f"d{number}/file").write_text("x" * 5000)
+    chain.copy(0)
+    for number in range(8):
+        (chain.tree / f"d{number}").rename(chain.tree / f"moved{number}")
+        (chain.tree / f"moved{number}/file").write_text("y" * 5000)
+    first = chain.dump(1)
+    (chain.tree / "moved0").rename(chain.tree / "again")
+    second = chain.dump(1)
+    with pytest.raises(TapekitError, match="ended at byte"):
+        chain.restore(first[: len(first) - 20 * 1024])
+    with pytest.raises(TapekitError, match="was not finished") as refused:
+        chain.restore(second)
+    assert refused.value.id == "dump.increment-under-way"
+    chain.restore(first)
+    chain.restore(second)
+    assert chain.differences() == []
+    assert list(chain.back.glob(".restored*")) == []
+
+
 @pytest.mark.parametrize("restored", [(), (0, 2)])
 def test_an_increment_goes_only_onto_its_base(chain: Chain, restored: Sequence[int]) -> None:
     streams = {}
