@@ -15,7 +15,7 @@ import typer
 from tapekit.cli.logs import LogFormat, LogLevel, start_logging
 from tapekit.cli.rows import HookRow, PluginRow, catalogues, hook_rows, load_all, plugin_rows
 from tapekit.cli.server import serve as serve_stack
-from tapekit.cli.shell import WrongUse, shell_of
+from tapekit.cli.shell import Shell, WrongUse, shell_of
 from tapekit.cli.site import set_up_site
 from tapekit.errors import CORE, Fault, TapekitError
 from tapekit.kernel import StartErrors, assemble, installed
@@ -161,11 +161,14 @@ def explain(
     if json:
         shell.say_json(faults[id])
     else:
-        shell.say(_explanation(faults[id]))
+        _say_explanation(shell, faults[id])
 
 
-def _explanation(fault: Fault) -> str:
-    return f"{fault.id}: {fault.message}\n\nCause: {fault.cause}\n\nAction: {fault.action}"
+def _say_explanation(shell: Shell, fault: Fault) -> None:
+    shell.say(f"{fault.id}: {fault.message}")
+    for name, text in (("Cause", fault.cause), ("Action", fault.action)):
+        shell.say("")
+        shell.say(f"{name}: {text}")
 
 
 @app.command()

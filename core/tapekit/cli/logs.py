@@ -1,7 +1,9 @@
 """Where the log goes: to standard error, as text or as JSON lines.
 
 All loggers of the stack are called ``tapekit.PLUGIN``; nothing but this
-module touches handlers or levels.
+module touches handlers or levels. The one rule: a record is one line, only the
+lines of a traceback follow it, indented, so that no name of a file and no word
+of a client looks like a record.
 """
 
 from __future__ import annotations
@@ -11,8 +13,7 @@ import enum
 import logging
 from typing import TYPE_CHECKING, Any, final
 
-import msgspec
-
+from tapekit.console import json_text, printable
 from tapekit.errors import TapekitError
 
 if TYPE_CHECKING:
@@ -52,8 +53,12 @@ def _time(record: logging.LogRecord) -> str:
 @final
 class _TextLine(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        line = f"{_time(record)} {record.levelname} {record.name}: {record.getMessage()}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        message = printable(record.getMessage())
+        lines = [f"{_time(record)} {record.levelname} {record.name}: {message}"]
+        if record.exc_info:
+            traceback = self.formatException(record.exc_info).split("\n")
+            lines += (f"  {printable(line)}" for line in traceback)
+        return "\n".join(lines)
 
 
 @final
@@ -69,4 +74,4 @@ class _JsonLine(logging.Formatter):
             line["exception"] = self.formatException(record.exc_info)
             if isinstance(record.exc_info[1], TapekitError):
                 line["error"] = record.exc_info[1].id
-        return msgspec.json.encode(line).decode()
+        return json_text(line)

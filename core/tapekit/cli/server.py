@@ -46,8 +46,8 @@ def serve(shell: Shell, kernel: StackKernel) -> int:
 async def _serve(shell: Shell, kernel: StackKernel) -> None:
     def listening(address: str) -> None:
         # Whoever waits for this line must not wait for a full buffer.
-        shell.out.file.write(f"listening on {address}\n")
-        shell.out.file.flush()
+        shell.out.say(f"listening on {address}")
+        shell.out.console.file.flush()
 
     with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
         await run(kernel, signals, listening)

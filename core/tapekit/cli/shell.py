@@ -1,25 +1,20 @@
-"""What the commands share: the plugins there are, and how to print.
+"""What the commands share: the plugins there are, the stack file, the output.
 
-Output is the same whether a person or a program reads it, apart from colour
-and wrapping, which only a terminal gets. The one rule: nothing that comes
-from a file or a plugin is taken for markup.
+The one rule: whatever is printed goes through a
+:class:`tapekit.console.Printer`.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, final
+from typing import TYPE_CHECKING, Final, final
 
-import msgspec
-from rich.console import Console
-from rich.table import Table
-
+from tapekit.console import Printer
 from tapekit.errors import TapekitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import TextIO
 
     import typer
 
@@ -29,8 +24,6 @@ __all__ = ["Shell", "WrongUse", "shell_of"]
 
 _STACK_VARIABLE: Final = "TAPEKIT_STACK"
 _STACK_FILE: Final = "tapekit.toml"
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 
 class WrongUse(TapekitError):
@@ -51,8 +44,8 @@ class Shell:
         self.clock: Final = clock
         """Tells the time in seconds since 1970."""
         self._environment: Final = environment
-        self.out: Final = _console(sys.stdout)
-        self.err: Final = _console(sys.stderr)
+        self.out: Final = Printer(sys.stdout)
+        self.err: Final = Printer(sys.stderr)
 
     @property
     def plugin_names(self) -> Sequence[str]:
@@ -72,28 +65,22 @@ class Shell:
 
     def say(self, text: str) -> None:
         """Print a line; wrapped on a terminal only."""
-        self.out.print(text)
+        self.out.say(text, wraps=True)
 
-    def say_json(self, value: Any) -> None:
+    def say_json(self, value: object) -> None:
         """Print a value as JSON."""
-        self.out.print(msgspec.json.format(msgspec.json.encode(value)).decode(), soft_wrap=True)
+        self.out.say_json(value)
 
     def say_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Print rows in columns, without blanks at the ends of lines."""
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in columns:
-            table.add_column(column)
-        for row in rows:
-            table.add_row(*row)
-        with self.out.capture() as captured:
-            self.out.print(table)
-        for line in captured.get().splitlines():
-            self.out.file.write(line.rstrip() + "\n")
+        self.out.say_table(columns, rows)
 
     def complain(self, errors: Iterable[TapekitError]) -> None:
         """Print errors with what to do about them, to standard error."""
         for error in errors:
-            self.err.print(f"error: {error.explained}", soft_wrap=True)
+            self.err.say(f"error: {error}")
+            self.err.say(f"  {error.action}")
+            self.err.say(f"  (tapekit explain {error.id})")
 
 
 def shell_of(context: typer.Context) -> Shell:
@@ -101,15 +88,3 @@ def shell_of(context: typer.Context) -> Shell:
     shell = context.find_object(Shell)
     assert shell is not None
     return shell
-
-
-def _console(file: TextIO) -> Console:
-    is_terminal = file.isatty()
-    return Console(
-        file=file,
-        force_terminal=is_terminal,
-        width=None if is_terminal else _NO_WRAPPING,
-        markup=False,
-        emoji=False,
-        highlight=False,
-    )

@@ -65,7 +65,7 @@ class CdbDrive:
         :param let_go: closes whatever is behind the door.
         :raises TapeError: the drive does not answer.
         """
-        self.door: Final[CdbDoor | None] = RawDoor(door, self._give_mark_back)
+        self.door: Final[CdbDoor | None] = RawDoor(door, self._give_mark_back, self._doubt_place)
         self._talk: Final = Conversation(door, device, TAPE_COMMANDS)
         self._let_go: Final = let_go
         self._attentions_heard = 0
@@ -225,6 +225,10 @@ class CdbDrive:
             self._mark = None
             self._space(_FILEMARKS, -1)
 
+    def _doubt_place(self) -> None:
+        """A user's own command may have moved the tape."""
+        self._head.moved_unseen()
+
     # Motion.
 
     def space_records(self, count: int) -> int:
@@ -370,7 +374,9 @@ class CdbDrive:
         place = self._position(SHORT)
         is_known = place.object_id is not None
         self._head = (
-            AskedHead(self._position) if is_known else CountedHead(is_beginning=place.is_beginning)
+            AskedHead(self._position)
+            if is_known
+            else CountedHead(lambda: self._position(SHORT), is_beginning=place.is_beginning)
         )
 
     def _modes(self) -> ModeData:

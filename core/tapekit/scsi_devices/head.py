@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Protocol, final
 
-from tapekit.hookspecs.tape_driver import TapePosition
+from tapekit.hookspecs.tape_driver import TapeError, TapePosition
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +53,10 @@ class Head(Protocol):
 
     def at_end_of_data(self, filemarks: int) -> None:
         """The head has come to the end of data, over so many filemarks."""
+        ...
+
+    def moved_unseen(self) -> None:
+        """Somebody's own command may have moved the head or written."""
         ...
 
 
@@ -99,6 +103,12 @@ class AskedHead:
     def at_end_of_data(self, _filemarks: int) -> None:
         """See :meth:`Head.at_end_of_data`; the drive knows."""
 
+    def moved_unseen(self) -> None:
+        """See :meth:`Head.moved_unseen`; what was written over may have been
+        any tape file but the first, which begins where the tape does.
+        """
+        self._starts = {0: 0}
+
 
 @final
 class CountedHead:
@@ -110,8 +120,12 @@ class CountedHead:
 
     is_known: Final = False
 
-    def __init__(self, *, is_beginning: bool) -> None:
-        """:param is_beginning: the tape is known to stand at its beginning."""
+    def __init__(self, ask: Callable[[], Position], *, is_beginning: bool) -> None:
+        """:param ask: READ POSITION in its short form, which tells the
+            beginning of the tape at least.
+        :param is_beginning: the tape is known to stand at its beginning.
+        """
+        self._ask: Final = ask
         self._place = TapePosition(0, 0 if is_beginning else None)
 
     def position(self) -> TapePosition:
@@ -144,3 +158,13 @@ class CountedHead:
     def at_end_of_data(self, filemarks: int) -> None:
         """See :meth:`Head.at_end_of_data`; the last tape file is of any length."""
         self._place = TapePosition(self._place.file + filemarks, None)
+
+    def moved_unseen(self) -> None:
+        """See :meth:`Head.moved_unseen`; counting begins anew."""
+        try:
+            is_beginning = self._ask().is_beginning
+        except TapeError:
+            # Whoever moved the tape has an answer already; this one tells
+            # only that the place is not known.
+            is_beginning = False
+        self._place = TapePosition(0, 0 if is_beginning else None)

@@ -1,12 +1,16 @@
 """The door of a drive as its user's own commands find it.
 
-A drive may stand elsewhere than its user believes, to save motion. The one
-rule: before a command of the user's own, it stands where it should.
+A drive may stand elsewhere than its user believes, to save motion, and a
+command of the user's own may bring it to a place that nobody has counted. The
+one rule: before such a command it stands where it should, and after it
+nothing is believed of its place that the command may have made untrue.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
+
+from tapekit.scsi.door import Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,15 +19,40 @@ if TYPE_CHECKING:
 
 __all__ = ["RawDoor"]
 
+_LOOKS: Final = frozenset(
+    {
+        0x00,  # TEST UNIT READY
+        0x03,  # REQUEST SENSE
+        0x05,  # READ BLOCK LIMITS
+        0x12,  # INQUIRY
+        0x1A,  # MODE SENSE(6)
+        0x34,  # READ POSITION
+        0x44,  # REPORT DENSITY SUPPORT
+        0x4D,  # LOG SENSE
+        0x5A,  # MODE SENSE(10)
+        0x5E,  # PERSISTENT RESERVE IN
+        0xA0,  # REPORT LUNS
+        0xA3,  # MAINTENANCE IN
+    }
+)
+"""Operation codes that move no tape (SSC, SPC). READ ATTRIBUTE is none of
+them: some drives go to the tape for it."""
+
 
 @final
 class RawDoor:
     """A :class:`tapekit.scsi.door.CdbDoor` before another."""
 
-    def __init__(self, door: CdbDoor, settle: Callable[[], object]) -> None:
-        """:param settle: brings the head to its place; may raise TapeError."""
+    def __init__(
+        self, door: CdbDoor, settle: Callable[[], object], doubt: Callable[[], object]
+    ) -> None:
+        """:param settle: brings the head to its place; may raise TapeError.
+        :param doubt: is told that the tape may have moved, or be another one;
+            must not raise.
+        """
         self._door: Final = door
         self._settle: Final = settle
+        self._doubt: Final = doubt
 
     @property
     def address(self) -> ScsiAddress:
@@ -35,8 +64,19 @@ class RawDoor:
     ) -> CdbReply:
         """See :meth:`CdbDoor.execute`."""
         self._settle()
-        return self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
+        is_harmless = False
+        try:
+            reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
+            # What refuses a look may be the news of a reset or of another tape.
+            is_harmless = cdb[0] in _LOOKS and reply.status == Status.GOOD
+        finally:
+            if not is_harmless:
+                self._doubt()
+        return reply
 
     def reset(self) -> None:
         """See :meth:`CdbDoor.reset`."""
-        self._door.reset()
+        try:
+            self._door.reset()
+        finally:
+            self._doubt()

@@ -12,25 +12,20 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from tapekit.console import Printer, json_text, say, say_json, say_table
 from tapekit.hookspecs.operations import Feed, NoRequest, Privilege
 from tapekit_admin.errors import CATALOGUE
 from tapekit_admin.operations import STATUS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.operations import OfferedOperation, Operation
     from tapekit_admin.operations import StackStatus
 
 __all__ = ["OperationRow", "command_app"]
-
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 _Json = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 
@@ -68,24 +63,24 @@ class _Commands:
         """Tell what runs here, and since when."""
         status = self._kernel().management.call(STATUS, NoRequest())
         if as_json:
-            _say_json(status)
+            say_json(status)
         else:
-            _say_table(_status_table(status))
+            Printer(sys.stdout).say_table(("", ""), _status_rows(status), has_heading=False)
 
     def list_operations(self, as_json: _Json = False) -> None:
         """List what a running stack of this file can be asked."""
         offered = self._kernel().operations
         rows = [_row(offered[name].operation) for name in sorted(offered)]
         if as_json:
-            _say_json(rows)
+            say_json(rows)
             return
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in ("Operation", "Privilege", "Answers", "Request", "What it does"):
-            table.add_column(column)
-        for row in rows:
-            cells = (row.name, row.privilege, row.answers, ", ".join(row.request), row.summary)
-            table.add_row(*map(Text, cells))
-        _say_table(table)
+        say_table(
+            ("Operation", "Privilege", "Answers", "Request", "What it does"),
+            (
+                (row.name, row.privilege, row.answers, ", ".join(row.request), row.summary)
+                for row in rows
+            ),
+        )
 
     def call(
         self,
@@ -101,11 +96,11 @@ class _Commands:
         privilege = Privilege.ADVANCED if advanced else Privilege.ADMIN
         management = self._kernel().management
         if not isinstance(offered, Feed):
-            _say_json(management.call(offered, asked, privilege))
+            say_json(management.call(offered, asked, privilege))
             return
         try:
             for item in management.follow(offered, asked, privilege):
-                _say(msgspec.json.encode(item).decode())
+                say(json_text(item))
         except KeyboardInterrupt:
             raise typer.Exit from None
 
@@ -135,38 +130,13 @@ def _row(operation: Operation[Any, Any] | Feed[Any, Any]) -> OperationRow:
     )
 
 
-def _status_table(status: StackStatus) -> Table:
+def _status_rows(status: StackStatus) -> Sequence[tuple[str, str]]:
     started = dt.datetime.fromtimestamp(status.started_s, dt.UTC)
-    table = Table(box=None, pad_edge=False, show_header=False)
-    for name, value in (
+    return (
         ("Node", status.node),
         ("Folder", status.directory),
         ("Version", status.version),
         ("Process", str(status.process)),
         ("Started", started.isoformat(timespec="seconds").replace("+00:00", "Z")),
         ("State", "draining" if status.is_draining else "running"),
-    ):
-        table.add_row(Text(name), Text(value))
-    return table
-
-
-def _say_json(value: object) -> None:
-    _say(msgspec.json.format(msgspec.json.encode(value)).decode())
-
-
-def _say_table(table: Table) -> None:
-    """Print a table without the blanks that fill up its last column."""
-    console = _console()
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
-
-
-def _say(text: str) -> None:
-    _console().print(Text(text), soft_wrap=True)
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)
+    )

@@ -61,6 +61,8 @@ class ManagementServer:
                 await self._serve(stream)
         except* (trio.BrokenResourceError, trio.ClosedResourceError):
             _LOG.debug("a caller hung up")
+        except* Exception:  # noqa: BLE001 - see the one rule
+            _LOG.exception("a defect ended a call")
         finally:
             self._calls -= 1
 
@@ -155,7 +157,12 @@ def _raw(value: msgspec.Struct) -> msgspec.Raw:
 
 
 def _failed(error: TapekitError) -> Failed:
-    return Failed(id=error.id, message=str(error), action=error.action)
+    return Failed(id=error.id, message=_utf8(str(error)), action=_utf8(error.action))
+
+
+def _utf8(text: str) -> str:
+    """A text with escapes for the bytes of names that are no UTF-8."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 async def _until_gone(stream: trio.abc.Stream, call: trio.CancelScope) -> None:

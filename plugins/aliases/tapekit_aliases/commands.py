@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
 import typer
 
+from tapekit.console import say_json
 from tapekit.hookspecs.operations import NoRequest
 from tapekit_aliases.errors import CATALOGUE
 from tapekit_aliases.operations import CLEAR, SET, SHOW, ClearRequest, Scope, SetRequest
-from tapekit_tape_devices.printing import columns, say, say_json
+from tapekit_tape_devices.printing import columns, say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,7 @@ class _Commands:
         if as_json:
             say_json(change)
         else:
-            say(_set_lines(change))
+            say_lines(_set_lines(change))
 
     def clear(
         self,
@@ -93,7 +94,7 @@ class _Commands:
         if as_json:
             say_json(change)
         else:
-            say([f"Cleared: {', '.join(change.cleared) or 'none'}."])
+            say_lines([f"Cleared: {', '.join(change.cleared) or 'none'}."])
 
     def show(self, node: _Node = None, as_json: _Json = False) -> None:
         """Show aliases and what they are bound to."""
@@ -103,7 +104,7 @@ class _Commands:
         if as_json:
             say_json(aliases)
         else:
-            say(alias_listing(aliases))
+            say_lines(alias_listing(aliases))
 
 
 def alias_listing(aliases: Aliases) -> Iterator[str]:

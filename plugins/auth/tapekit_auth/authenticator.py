@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from tapekit.console import printable
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
 from tapekit.hookspecs.events import Event
@@ -117,7 +118,7 @@ class PasswordAuthenticator:
         try:
             return self._accounts.account(name)
         except TapekitError as error:
-            _LOG.error("%s", error.explained)
+            _LOG.error("%s", error.advice)
             return None
 
     def _announce(self, event: str, method: AuthMethod, user: str, peer: str, **more: str) -> None:
@@ -135,7 +136,4 @@ def _same(known: bytes, given: bytes) -> bool:
 
 def _shown(name: str) -> str:
     """What a client sent as a name, fit for a line of a log."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode()
-        for char in name[:_LONGEST_SHOWN]
-    )
+    return printable(name[:_LONGEST_SHOWN])

@@ -9,30 +9,24 @@ server sees every change at the next login.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from tapekit.console import say, say_json, say_table
 from tapekit_auth.errors import CATALOGUE
 from tapekit_auth.passwords import generated_password
 from tapekit_auth.roles import require_roles
 from tapekit_auth.settings import UserName
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from tapekit_auth.accounts import Accounts, User
     from tapekit_auth.roles import Role
 
 __all__ = ["command_app", "password_app"]
-
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 _User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
 
@@ -71,7 +65,7 @@ class _PasswordCommands:
 
     def of_node(self, user: _PasswordUser) -> None:
         """Make another NDMP password for a user, and print it. It is shown once."""
-        _say(f"User: {user}\nPassword: {self._changed(user)}")
+        _say_password(user, self._changed(user))
 
     def of_svm(
         self,
@@ -90,7 +84,9 @@ class _PasswordCommands:
             self.of_node(user)
             return
         self._require_of(user, vserver)
-        _say(f"Vserver: {vserver}\nUser: {user}\nPassword: {self._changed(user)}")
+        password = self._changed(user)
+        say(f"Vserver: {vserver}")
+        _say_password(user, password)
 
     def _changed(self, user: str) -> str:
         accounts = self._accounts()
@@ -124,9 +120,9 @@ class _Commands:
         """List the users, their roles and the SVMs they may use."""
         users = self._accounts().users()
         if as_json:
-            _say(msgspec.json.format(msgspec.json.encode(users)).decode())
+            say_json(users)
         else:
-            _say_table(_table(users))
+            say_table(("User", "Roles", "SVMs", "Kept in"), map(_cells, users))
 
     def add(
         self,
@@ -145,13 +141,13 @@ class _Commands:
         require_roles(user, roles, svms, self._roles)
         password = generated_password()
         self._accounts().stored.add(user, roles, svms, password)
-        _say(f"User: {user}\nPassword: {password}")
+        _say_password(user, password)
 
     def remove(self, user: _User) -> None:
         """Remove a user; sessions that have logged in go on."""
         self._require_stored(user)
         self._accounts().stored.remove(user)
-        _say(f"removed {user}")
+        say(f"removed {user}")
 
     def _require_new(self, user: str) -> None:
         try:
@@ -165,28 +161,10 @@ class _Commands:
             raise CATALOGUE.error("user-in-stack-file", user=user)
 
 
-def _table(users: Sequence[User]) -> Table:
-    columns = ("User", "Roles", "SVMs", "Kept in")
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for user in users:
-        cells = (user.name, ", ".join(user.roles), ", ".join(user.svms) or "all", user.kept_in)
-        table.add_row(*map(Text, cells))
-    return table
+def _cells(user: User) -> tuple[str, ...]:
+    return (user.name, ", ".join(user.roles), ", ".join(user.svms) or "all", user.kept_in)
 
 
-def _say_table(table: Table) -> None:
-    """Print a table without the blanks that fill up its last column."""
-    console = _console()
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
-
-
-def _say(text: str) -> None:
-    _console().print(Text(text), soft_wrap=True)
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)
+def _say_password(user: str, password: str) -> None:
+    say(f"User: {user}")
+    say(f"Password: {password}")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import typer
 
+from tapekit.console import say, say_json
 from tapekit_eventlog.operations import SWITCH, SwitchRequest
 from tapekit_eventlog.reading import all_lines, follow
 from tapekit_eventlog.recorder import is_on
@@ -54,10 +53,10 @@ class Commands:
         _, path = self._site()
         lines = list(all_lines(path))
         for line in lines if last is None else lines[len(lines) - last :]:
-            _say(line)
+            say(line)
         if following:
             for line in follow(path, self._wait):
-                _say(line)
+                say(line)
 
     def status(
         self, *, as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False
@@ -66,9 +65,10 @@ class Commands:
         kernel, path = self._site()
         value = "on" if is_on(kernel.state) else "off"
         if as_json:
-            _say(json.dumps({"backup.log.enable": value, "file": str(path)}))
+            say_json({"backup.log.enable": value, "file": str(path)})
         else:
-            _say(f"backup.log.enable  {value}\nfile               {path}")
+            say(f"backup.log.enable  {value}")
+            say(f"file               {path}")
 
     def on(self) -> None:
         """Turn event logging on (backup.log.enable)."""
@@ -81,8 +81,3 @@ class Commands:
     def _switch(self, *, on: bool) -> None:
         kernel, _ = self._site()
         kernel.management.call(SWITCH, SwitchRequest(on))
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(text.encode(errors="surrogateescape").decode(errors="replace") + "\n")
-    sys.stdout.flush()

@@ -44,13 +44,13 @@ def next_dump(state: StateStore) -> int:
     return number
 
 
-Done: TypeAlias = "Callable[[TapekitError | None], None]"
+_Done: TypeAlias = "Callable[[TapekitError | None], None]"
 
 
 class _Switch:
     """Somebody turns logging on or off."""
 
-    def __init__(self, *, on: bool, done: Done) -> None:
+    def __init__(self, *, on: bool, done: _Done) -> None:
         self.on: Final = on
         self.done: Final = done
 
@@ -73,7 +73,7 @@ class Recorder:
         """Queue an event; returns at once, callable from any thread."""
         self._queue.put(event)
 
-    def switch(self, *, on: bool, done: Done) -> None:
+    def switch(self, *, on: bool, done: _Done) -> None:
         """Turn logging on or off; ``done`` is called in the recorder's thread
         once the switch has been remembered, or with why it has not.
         """
@@ -114,7 +114,7 @@ class Recorder:
         try:
             return tuple(self._lines.of(event))
         except TapekitError as error:
-            _LOG.error("%s", error.explained)
+            _LOG.error("%s", error.advice)
             return ()
 
     def _write(self, lines: Iterable[str], time_s: float) -> None:
@@ -123,7 +123,7 @@ class Recorder:
                 self._file.append(line, time_s)
         except TapekitError as error:
             if not self._is_failing:
-                _LOG.error("%s", error.explained)
+                _LOG.error("%s", error.advice)
             self._is_failing = True
         else:
             self._is_failing = False

@@ -77,12 +77,29 @@ def read_place(
 
 
 def require_two_places(source: Place, destination: Place) -> None:
-    """Refuse to copy something onto itself.
+    """Refuse to copy something onto itself or into itself, however its
+    server's address is written and its connection secured.
 
-    :raises TapekitError: source and destination are the same.
+    Two addresses of one server cannot be told from two servers here.
+
+    :raises TapekitError: the destination is the source, or a place below it.
     """
-    if source == destination:
+    if _server_of(source) != _server_of(destination):
+        return
+    if source.path == destination.path:
         raise CATALOGUE.error("same-place", place=source)
+    if destination.path.startswith(f"{source.path}/"):
+        raise CATALOGUE.error("place-within", source=source, destination=destination)
+
+
+def _server_of(place: Place) -> tuple[_Address, int]:
+    address = ipaddress.ip_address(place.host)
+    return _mapped(address) or address, place.port
+
+
+def _mapped(address: _Address) -> ipaddress.IPv4Address | None:
+    """The IPv4 address that is written as an IPv6 address, if it is one."""
+    return address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
 
 
 def _address(host: str) -> _Address:
@@ -103,7 +120,7 @@ def _in_family(address: _Address, option: str, family: Family | None) -> _Addres
     """The address in the mode asked for: a number has one mode, unless it is
     IPv4 written as IPv6.
     """
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    mapped = _mapped(address)
     if family is Family.INET and mapped is not None:
         return mapped
     mode = Family.INET if isinstance(address, ipaddress.IPv4Address) else Family.INET6
@@ -116,7 +133,7 @@ def _in_family(address: _Address, option: str, family: Family | None) -> _Addres
 
 def _is_here_only(address: _Address) -> bool:
     """Whether an address means this machine to whoever uses it."""
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    mapped = _mapped(address)
     return any(each.is_loopback or each.is_unspecified for each in (address, mapped) if each)
 
 

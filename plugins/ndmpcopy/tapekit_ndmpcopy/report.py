@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
-from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
     BarColumn,
@@ -21,8 +20,8 @@ from rich.progress import (
     TimeElapsedColumn,
     TransferSpeedColumn,
 )
-from rich.text import Text
 
+from tapekit.console import Printer
 from tapekit_ndmp_v4.numbers import DataUnsupported, LogType
 from tapekit_ndmpcopy.words import Words
 
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Report", "Summary", "summarize"]
 
-_NO_WRAPPING: Final = 100_000
 _NOT_SHOWN: Final = LogType.DEBUG.name
 
 
@@ -89,14 +87,14 @@ class Report:
     """Prints one copy."""
 
     def __init__(self, out: TextIO, err: TextIO) -> None:
-        self._out: Final = _console(out)
-        self._err: Final = _console(err)
+        self._out: Final = Printer(out)
+        self._err: Final = Printer(err)
         self._progress: Progress | None = None
 
     @contextmanager
     def bar(self) -> Iterator[None]:
         """Show how far the copy is, on a terminal."""
-        if not self._err.is_terminal:
+        if not self._err.console.is_terminal:
             yield
             return
         columns = (
@@ -106,7 +104,7 @@ class Report:
             TransferSpeedColumn(),
             TimeElapsedColumn(),
         )
-        with Progress(*columns, console=self._err, transient=True) as self._progress:
+        with Progress(*columns, console=self._err.console, transient=True) as self._progress:
             self._progress.add_task("copying", total=None)
             yield
         self._progress = None
@@ -127,17 +125,16 @@ class Report:
 
     def note(self, text: str) -> None:
         """Print a line beside the outcome."""
-        self._err.print(Text(text), soft_wrap=True)
+        self._err.say(text)
 
     def outcome(self, summary: Summary, *, as_json: bool) -> None:
         """Print the outcome; in words only of what went well, since errors
         are printed like those of any command.
         """
         if as_json:
-            text = msgspec.json.format(msgspec.json.encode(summary)).decode()
-            self._out.print(Text(text), soft_wrap=True)
+            self._out.say_json(summary)
         elif summary.bytes is not None and summary.seconds is not None:
-            self._out.print(Text(_sentence(summary, summary.bytes, summary.seconds)))
+            self._out.say(_sentence(summary, summary.bytes, summary.seconds), wraps=True)
 
 
 def _sentence(summary: Summary, length: int, seconds: float) -> str:
@@ -145,16 +142,4 @@ def _sentence(summary: Summary, length: int, seconds: float) -> str:
     return (
         f"copied {summary.source} to {summary.destination}, level {summary.level}: "
         f"{decimal(length)} in {seconds:.1f} s ({rate}/s) over {summary.data_connection}"
-    )
-
-
-def _console(file: TextIO) -> Console:
-    is_terminal = file.isatty()
-    return Console(
-        file=file,
-        force_terminal=is_terminal,
-        width=None if is_terminal else _NO_WRAPPING,
-        markup=False,
-        emoji=False,
-        highlight=False,
     )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
+from tapekit.console import printable
 from tapekit_ndmp_v4.client import Side
 from tapekit_ndmp_v4.messages import LogMessagePost
 from tapekit_ndmp_v4.numbers import LogType
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from tapekit_ndmp_v4.client import NdmpClient
 
-__all__ = ["Hearing", "Words", "plain"]
+__all__ = ["Hearing", "Words"]
 
 _QUOTED: Final = 3
 _KEPT: Final = 200
@@ -59,7 +60,7 @@ class Hearing:
     def _heard(self, side: Side, post: LogMessagePost) -> None:
         kind = post.log_type
         level = kind.name if isinstance(kind, LogType) else str(kind)
-        words = Words(side, level, plain(post.entry.strip()))
+        words = Words(side, level, printable(post.entry.strip()))
         self._kept.append(words)
         self._tell(words)
 
@@ -78,8 +79,3 @@ class Hearing:
         # A server may say the same of several requests.
         distinct = list(dict.fromkeys(errors))[-_QUOTED:]
         return f"the {side} says: {' / '.join(distinct)}" if distinct else ""
-
-
-def plain(text: str) -> str:
-    """A text without anything that moves a cursor or changes a colour."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
 import typer
 
+from tapekit.console import say_json
 from tapekit.hookspecs.operations import NoRequest
 from tapekit_qualification.errors import CATALOGUE
 from tapekit_qualification.operations import DRIVES
-from tapekit_tape_devices.printing import columns, lone_command, say, say_json
+from tapekit_tape_devices.printing import columns, lone_command, say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,7 +71,7 @@ class _Commands:
         if as_json:
             say_json(statuses)
         else:
-            say(status_listing(statuses))
+            say_lines(status_listing(statuses))
 
     def supported(
         self,
@@ -92,7 +93,7 @@ class _Commands:
                 ]
             )
         else:
-            say(supported_listing(entries, is_verbose=verbose))
+            say_lines(supported_listing(entries, is_verbose=verbose))
 
 
 def status_listing(statuses: DriveStatuses) -> Iterator[str]:

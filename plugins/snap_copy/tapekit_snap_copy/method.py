@@ -155,7 +155,7 @@ class CopyMethod:
         try:
             self._remove(snapshots, folder, name)
         except TapekitError as error:
-            _LOG.warning("%s", error.explained)
+            _LOG.warning("%s", error.advice)
 
 
 def _make(volume: Path, snapshots: Path, folder: int, name: str, keep_going: KeepGoing) -> None:

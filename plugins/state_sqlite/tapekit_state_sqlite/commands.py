@@ -7,25 +7,19 @@ names of files, so nothing in them is taken for a character of control.
 
 from __future__ import annotations
 
-import json
-import sys
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+
+from tapekit.console import say_json, say_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tapekit_state_sqlite.store import SqliteStateStore
 
 __all__ = ["KeyRow", "command_app", "key_rows"]
-
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 
 class KeyRow(msgspec.Struct, frozen=True):
@@ -62,34 +56,8 @@ def key_rows(store: SqliteStateStore, namespace: str) -> Sequence[KeyRow]:
     return [KeyRow(key, len(value)) for key, value in store.items(namespace).items()]
 
 
-def _say(columns: Iterable[str], rows: Sequence[msgspec.Struct], *, as_json: bool) -> None:
+def _say(columns: Sequence[str], rows: Sequence[msgspec.Struct], *, as_json: bool) -> None:
     if as_json:
-        # Unlike others, this encoder writes names of files that are not UTF-8.
-        text = json.dumps([msgspec.structs.asdict(row) for row in rows], indent=2)
-        _console().print(Text(text), soft_wrap=True)
-        return
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*(Text(_printable(cell)) for cell in msgspec.structs.astuple(row)))
-    _say_table(table)
-
-
-def _say_table(table: Table) -> None:
-    """Print a table without the blanks that fill up its last column."""
-    console = _console()
-    with console.capture() as captured:
-        console.print(table)
-    for line in captured.get().splitlines():
-        console.file.write(line.rstrip() + "\n")
-
-
-def _printable(cell: object) -> str:
-    """A cell as text, with escapes for what a terminal cannot show."""
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(cell)
-    )
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)
+        say_json(rows)
+    else:
+        say_table(columns, (list(map(str, msgspec.structs.astuple(row))) for row in rows))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.text import Text
+
+from tapekit.console import say_json
+from tapekit_tape_devices.printing import say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -42,10 +41,9 @@ class _Commands:
         """List tape drives and the names of their devices."""
         drives = self._inventory().drives()
         if json:
-            _say(msgspec.json.format(msgspec.json.encode(drives)).decode())
-            return
-        for line in listing(drives):
-            _say(line)
+            say_json(drives)
+        else:
+            say_lines(listing(drives))
 
     def changers(
         self,
@@ -54,10 +52,9 @@ class _Commands:
         """List media changers and their names."""
         rows = self._inventory().changers()
         if json:
-            _say(msgspec.json.format(msgspec.json.encode(rows)).decode())
-            return
-        for line in changer_listing(rows):
-            _say(line)
+            say_json(rows)
+        else:
+            say_lines(changer_listing(rows))
 
 
 def listing(drives: Iterable[DriveRow]) -> Iterator[str]:
@@ -82,9 +79,3 @@ def _kind(device: DeviceRow) -> str:
     if device.unloads:
         return "unload/reload device"
     return "rewind device" if device.rewinds else "no rewind device"
-
-
-def _say(line: str) -> None:
-    """Print a line as it is; nothing is broken where a program reads it."""
-    console = Console() if sys.stdout.isatty() else Console(width=4096)
-    console.print(Text(line), soft_wrap=True)

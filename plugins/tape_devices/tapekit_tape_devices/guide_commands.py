@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
 import typer
 
+from tapekit.console import say_json
 from tapekit.hookspecs.operations import NoRequest
 from tapekit_tape_devices.errors import CATALOGUE
 from tapekit_tape_devices.operations import DEVICES
-from tapekit_tape_devices.printing import columns, lone_command, say, say_json
+from tapekit_tape_devices.printing import columns, lone_command, say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -70,7 +71,7 @@ class _Commands:
         if as_json:
             say_json(devices)
         else:
-            say(overview(devices, with_names=device_names))
+            say_lines(overview(devices, with_names=device_names))
 
     def drives(self, node: _Node = None, as_json: _Json = False) -> None:
         """List tape drives with their aliases and serial numbers."""
@@ -86,7 +87,7 @@ class _Commands:
         if as_json:
             say_json(lines)
         else:
-            say(device_table(devices.node, lines))
+            say_lines(device_table(devices.node, lines))
 
 
 def overview(devices: Devices, *, with_names: bool) -> Iterator[str]:

@@ -118,18 +118,24 @@ class Reloader:
         opened.changer.move(following.address, drive.address)
 
     def _found(self, holder: str) -> _Found:
-        """The changer that has the drive, opened."""
+        """The changer that has the drive, opened. One that somebody uses can
+        be anybody's: it matters only if no other one has the drive.
+        """
+        in_use: TapeError | None = None
         for open_changer in self._changers.openers(holder):
-            opened = open_changer()
             try:
-                elements = opened.changer.elements()
-            except BaseException:
-                opened.close()
-                raise
-            for element in elements:
-                if element.drive_serial == self._serial:
-                    return _Found(opened, elements, element)
+                opened = open_changer()
+            except TapeError as error:
+                if error.condition is not Condition.BUSY:
+                    raise
+                in_use = in_use or error
+                continue
+            found = self._look(opened)
+            if found is not None:
+                return found
             opened.close()
+        if in_use is not None:
+            raise in_use
         raise CATALOGUE.raised_as(
             TapeError,
             "unload-needs-library",
@@ -137,3 +143,15 @@ class Reloader:
             device=self._device,
             drive=self._drive,
         )
+
+    def _look(self, opened: OpenChanger) -> _Found | None:
+        """The drive in what a changer tells; it is closed if it tells nothing."""
+        try:
+            elements = opened.changer.elements()
+        except BaseException:
+            opened.close()
+            raise
+        for element in elements:
+            if element.drive_serial == self._serial:
+                return _Found(opened, elements, element)
+        return None

@@ -1,40 +1,37 @@
-"""How commands about tape devices print: lines, columns, JSON.
+"""How commands about tape devices print: as the guide shows them.
 
-Also for plugins that stand on this one. The one rule: what a device says of
-itself is printed without characters of control.
+Also for plugins that stand on this one.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
-import msgspec
 import typer
 
+from tapekit.console import Printer, printable
 from tapekit.hookspecs.commands import CommandGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["columns", "lone_command", "say", "say_json"]
+__all__ = ["columns", "lone_command", "say_lines"]
 
 
-def say(lines: Iterable[str]) -> None:
+def say_lines(lines: Iterable[str]) -> None:
     """Print lines."""
+    printer = Printer(sys.stdout)
     for line in lines:
-        typer.echo("".join(char if char.isprintable() else "?" for char in line))
-
-
-def say_json(value: object) -> None:
-    """Print a value as JSON."""
-    typer.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+        printer.say(line)
 
 
 def columns(titles: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """The lines of a table: titles, rules below them, rows."""
-    widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+    shown = [tuple(map(printable, row)) for row in rows]
+    widths = [max(map(len, column)) for column in zip(titles, *shown, strict=True)]
     rules = tuple("-" * width for width in widths)
-    for row in (titles, rules, *rows):
+    for row in (titles, rules, *shown):
         cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         yield "  ".join(cells).rstrip()
 

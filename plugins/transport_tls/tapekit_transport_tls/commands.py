@@ -7,16 +7,13 @@ next connection.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
-import msgspec
 import typer
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
-from rich.console import Console
-from rich.text import Text
 
+from tapekit.console import say, say_json
 from tapekit_transport_tls.certificates import LIFE_DAYS, facts_of, make_certificate
 from tapekit_transport_tls.errors import CATALOGUE
 from tapekit_transport_tls.key_files import read_file, replace_file
@@ -28,9 +25,6 @@ if TYPE_CHECKING:
     from tapekit_transport_tls.site import TlsSite
 
 __all__ = ["command_app"]
-
-_NO_WRAPPING: Final = 100_000
-"""Width in columns where no terminal sets one: wider than any row."""
 
 _TIME: Final = "%Y-%m-%d %H:%M:%S UTC"
 
@@ -64,7 +58,9 @@ class _Commands:
         content = read_file(site.certificate)
         facts = facts_of(content, site.certificate)
         if pem:
-            _say(load_pem_x509_certificate(content).public_bytes(Encoding.PEM).decode().rstrip())
+            certificate = load_pem_x509_certificate(content).public_bytes(Encoding.PEM)
+            for line in certificate.decode().splitlines():
+                say(line)
             return
         row = {
             "certificate": str(site.certificate),
@@ -76,11 +72,11 @@ class _Commands:
             "svms": list(site.svms),
         }
         if as_json:
-            _say(msgspec.json.format(msgspec.json.encode(row)).decode())
+            say_json(row)
             return
         for name, value in row.items():
             shown = ", ".join(value) or "none" if isinstance(value, list) else value
-            _say(f"{name.replace('_', ' '):>12}: {shown}")
+            say(f"{name.replace('_', ' '):>12}: {shown}")
 
     def renew(
         self,
@@ -97,15 +93,10 @@ class _Commands:
         content = make_certificate(name or self._present_names(site), self._now(), days)
         replace_file(site.certificate, content)
         facts = facts_of(content, site.certificate)
-        _say(f"{site.certificate} holds until {facts.not_after.strftime(_TIME)}")
-        _say(f"SHA-256 fingerprint: {facts.fingerprint}")
+        say(f"{site.certificate} holds until {facts.not_after.strftime(_TIME)}")
+        say(f"SHA-256 fingerprint: {facts.fingerprint}")
 
     def _present_names(self, site: TlsSite) -> Sequence[str]:
         if not site.certificate.exists():
             return site.names
         return facts_of(read_file(site.certificate), site.certificate).names or site.names
-
-
-def _say(text: str) -> None:
-    console = Console() if sys.stdout.isatty() else Console(width=_NO_WRAPPING)
-    console.print(Text(text), soft_wrap=True)

@@ -10,14 +10,12 @@ import secrets
 import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
-import msgspec
 import typer
-from rich.console import Console
-from rich.text import Text
 
+from tapekit.console import say, say_json, say_table
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.fault_commands import fault_app
-from tapekit_vtape.listing import inventory_table, listings, table
+from tapekit_vtape.listing import COLUMNS, NUMBERS, cells, inventory_cells, listings
 from tapekit_vtape.tape_map import TapeFile
 
 if TYPE_CHECKING:
@@ -89,7 +87,7 @@ class _Commands:
         """Make a library in the folder of the settings."""
         library = self._library()
         library.create(new_serial(), barcodes(cartridges))
-        _say(f"made {library.directory} with {cartridges} cartridges")
+        say(f"made {library.directory} with {cartridges} cartridges")
 
     def list(
         self,
@@ -98,9 +96,9 @@ class _Commands:
         """List cartridges, where they are, and their tape files."""
         rows = self._library().rows()
         if json:
-            _say(msgspec.json.format(msgspec.json.encode(listings(rows))).decode())
+            say_json(listings(rows))
         else:
-            _console().print(table(rows))
+            say_table(COLUMNS, cells(rows), right=NUMBERS)
 
     def inventory(
         self,
@@ -109,9 +107,10 @@ class _Commands:
         """Show the library as its changer tells it: every element and what is in it."""
         elements = self._changer().elements()
         if json:
-            _say(msgspec.json.format(msgspec.json.encode(elements)).decode())
+            say_json(elements)
         else:
-            _console().print(inventory_table(elements))
+            columns = ("element", "address", "cartridge", "state")
+            say_table(columns, inventory_cells(elements), right=["address"])
 
     def create(
         self,
@@ -130,18 +129,18 @@ class _Commands:
         place = self._library().create_cartridge(
             barcode, slot=slot, capacity=capacity_bytes, early_warning=early_warning_bytes
         )
-        _say(f"made {barcode} in slot {place.slot}")
+        say(f"made {barcode} in slot {place.slot}")
 
     def load(self, drive: _Drive, barcode: _Barcode) -> None:
         """Put a cartridge into a drive."""
         self._library().load(drive, barcode)
-        _say(f"{barcode} is in drive {drive}")
+        say(f"{barcode} is in drive {drive}")
 
     def unload(self, drive: _Drive) -> None:
         """Take the cartridge out of a drive, back to its slot."""
         library = self._library()
         barcode = library.unload(drive)
-        _say(f"{barcode} is in slot {library.state().cartridges[barcode].slot}")
+        say(f"{barcode} is in slot {library.state().cartridges[barcode].slot}")
 
     def move(
         self,
@@ -154,17 +153,17 @@ class _Commands:
         if place != "shelf" and not (place.isascii() and place.isdigit()):
             raise CATALOGUE.error("bad-place", place=place)
         self._library().move(barcode, None if place == "shelf" else int(place))
-        _say(f"{barcode} is " + ("on the shelf" if place == "shelf" else f"in slot {place}"))
+        say(f"{barcode} is " + ("on the shelf" if place == "shelf" else f"in slot {place}"))
 
     def protect(self, barcode: _Barcode) -> None:
         """Turn a cartridge's write protection on."""
         self._set_protected(barcode, is_protected=True)
-        _say(f"{barcode} is write protected")
+        say(f"{barcode} is write protected")
 
     def unprotect(self, barcode: _Barcode) -> None:
         """Turn a cartridge's write protection off."""
         self._set_protected(barcode, is_protected=False)
-        _say(f"{barcode} can be written")
+        say(f"{barcode} can be written")
 
     def _set_protected(self, barcode: str, *, is_protected: bool) -> None:
         library = self._library()
@@ -216,7 +215,7 @@ class _Commands:
             for _ in _bytes_of(cartridge, TapeFile(0, 0, 0, tape.end)):
                 pass
             records = tape.objects - tape.marks
-            _say(
+            say(
                 f"{barcode} can be read: {records} records, {tape.marks} filemarks, "
                 f"{tape.end} bytes"
             )
@@ -247,12 +246,3 @@ def _copy(cartridge: Cartridge, file: TapeFile, output: str) -> None:
 def _bytes_of(cartridge: Cartridge, file: TapeFile) -> Iterator[bytes]:
     for offset in range(file.first_byte, file.stop_byte, _STEP_BYTES):
         yield cartridge.read(offset, min(_STEP_BYTES, file.stop_byte - offset))
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=4096)
-
-
-def _say(text: str) -> None:
-    _console().print(Text(text), soft_wrap=True)

@@ -6,15 +6,12 @@ the stack file are told and cleared here too.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from tapekit.console import say, say_json, say_table
 from tapekit.hookspecs.operations import NoRequest, Privilege
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.faults import DeviceFault, FaultKind
@@ -79,18 +76,19 @@ class _Commands:
             raise CATALOGUE.error("bad-fault", reason=str(error)) from error
         privilege = Privilege.ADVANCED if advanced else Privilege.ADMIN
         armed = self._management().call(FAULT_ADD, fault, privilege)
-        _say(_json(armed) if json else f"fault {armed.number} is armed: {_told(armed)}")
+        if json:
+            say_json(armed)
+        else:
+            say(f"fault {armed.number} is armed: {_told(armed)}")
 
     def list(self, json: _Json = False) -> None:
         """List the faults that are armed, and how often each has struck."""
         found = self._management().call(FAULTS, NoRequest()).faults
         if json:
-            _say(_json(found))
-            return
-        table = Table("number", "struck", "fault", box=None, pad_edge=False)
-        for armed in found:
-            table.add_row(str(armed.number), str(armed.struck), Text(_told(armed)))
-        _console().print(table)
+            say_json(found)
+        else:
+            rows = [(str(armed.number), str(armed.struck), _told(armed)) for armed in found]
+            say_table(("number", "struck", "fault"), rows)
 
     def clear(
         self,
@@ -101,23 +99,13 @@ class _Commands:
     ) -> None:
         """Let the devices work again."""
         cleared = self._management().call(FAULT_CLEAR, FaultChoice(number=number)).numbers
-        _say(_json(cleared) if json else f"cleared: {', '.join(map(str, cleared)) or 'none'}")
+        if json:
+            say_json(cleared)
+        else:
+            say(f"cleared: {', '.join(map(str, cleared)) or 'none'}")
 
 
 def _told(armed: ArmedFault) -> str:
     """A fault in words: its kind and what was said of it."""
     given = msgspec.to_builtins(armed.fault)
     return " ".join([given.pop("kind"), *(f"{name}={value}" for name, value in given.items())])
-
-
-def _json(value: object) -> str:
-    return msgspec.json.format(msgspec.json.encode(value)).decode()
-
-
-def _console() -> Console:
-    """A console that breaks no lines where a program reads them."""
-    return Console() if sys.stdout.isatty() else Console(width=4096)
-
-
-def _say(text: str) -> None:
-    _console().print(Text(text), soft_wrap=True)

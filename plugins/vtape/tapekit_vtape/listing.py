@@ -6,20 +6,42 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-from rich.table import Table
 
 from tapekit.hookspecs.media_changer import ElementType
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.replay import Replayed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tapekit.hookspecs.media_changer import Element
     from tapekit_vtape.library import CartridgeRow
     from tapekit_vtape.library_state import Place
 
-__all__ = ["CartridgeListing", "FileListing", "inventory_table", "listings", "table"]
+__all__ = [
+    "COLUMNS",
+    "NUMBERS",
+    "CartridgeListing",
+    "FileListing",
+    "cells",
+    "inventory_cells",
+    "listings",
+]
+
+COLUMNS: Final = (
+    "cartridge",
+    "place",
+    "used",
+    "capacity",
+    "state",
+    "file",
+    "records",
+    "bytes",
+)
+"""Of the table of cartridges."""
+
+NUMBERS: Final = ("used", "capacity", "file", "records", "bytes")
+"""Those of its columns that hold numbers."""
 
 
 class FileListing(msgspec.Struct, frozen=True):
@@ -68,16 +90,8 @@ def _listing(row: CartridgeRow) -> CartridgeListing:
     )
 
 
-def table(rows: Sequence[CartridgeRow]) -> Table:
-    """The listing as a table: a line a cartridge, and one more a tape file."""
-    result = Table(box=None, pad_edge=False)
-    for heading in ("cartridge", "place"):
-        result.add_column(heading, no_wrap=True)
-    for heading in ("used", "capacity"):
-        result.add_column(heading, justify="right", no_wrap=True)
-    result.add_column("state", no_wrap=True)
-    for heading in ("file", "records", "bytes"):
-        result.add_column(heading, justify="right", no_wrap=True)
+def cells(rows: Sequence[CartridgeRow]) -> Iterator[tuple[str, ...]]:
+    """The table of cartridges: a line a cartridge, and one more a tape file."""
     for row, listing in zip(rows, listings(rows), strict=True):
         first = (
             listing.barcode,
@@ -87,19 +101,15 @@ def table(rows: Sequence[CartridgeRow]) -> Table:
             _state(listing),
         )
         files = [(str(f.file), str(f.records), str(f.bytes)) for f in listing.files]
-        result.add_row(*first, *(files[0] if files else ("", "", "")))
+        yield (*first, *(files[0] if files else ("", "", "")))
         for file in files[1:]:
-            result.add_row("", "", "", "", "", *file)
-    return result
+            yield ("", "", "", "", "", *file)
 
 
-def inventory_table(elements: Iterable[Element]) -> Table:
-    """A library as its changer tells it: a line an element."""
-    result = Table(box=None, pad_edge=False)
-    result.add_column("element", no_wrap=True)
-    result.add_column("address", justify="right", no_wrap=True)
-    for heading in ("cartridge", "state"):
-        result.add_column(heading, no_wrap=True)
+def inventory_cells(elements: Iterable[Element]) -> Iterator[tuple[str, ...]]:
+    """A library as its changer tells it, a line an element: its name, its
+    address, what is in it, and its state.
+    """
     counts = dict.fromkeys(ElementType, 0)
     for element in elements:
         # Mail slots are numbered behind the slots, as everywhere.
@@ -108,8 +118,7 @@ def inventory_table(elements: Iterable[Element]) -> Table:
         name = _NAMES[kind].format(number=behind + counts[kind])
         counts[kind] += 1
         tag = element.volume_tag or ""
-        result.add_row(name, str(element.address), tag, _element_state(element))
-    return result
+        yield (name, str(element.address), tag, _element_state(element))
 
 
 _NAMES: Final = {

@@ -56,7 +56,7 @@ def test_exceptions_are_told_in_full(stream: io.StringIO) -> None:
         int("torn")
     except ValueError:
         LOG.exception("failed")
-    assert "failed\nTraceback" in stream.getvalue()
+    assert "failed\n  Traceback" in stream.getvalue()
     assert stream.getvalue().endswith("invalid literal for int() with base 10: 'torn'\n")
 
 
@@ -72,3 +72,30 @@ def test_less_important_messages_are_left_out(stream: io.StringIO) -> None:
     start_logging(LogFormat.TEXT, LogLevel.WARNING, stream)
     LOG.info("chatter")
     assert stream.getvalue() == ""
+
+
+FORGED = "a\n2026-01-01T00:00:00.000Z INFO tapekit.x: forged\x1b[2J\x9b\udce9"
+
+
+@pytest.mark.parametrize("style", LogFormat)
+def test_a_record_is_one_line_whatever_is_in_it(style: LogFormat, stream: io.StringIO) -> None:
+    start_logging(style, LogLevel.INFO, stream)
+    LOG.info("%s", FORGED)
+    (line,) = stream.getvalue().splitlines()
+    assert line.isprintable()
+    assert line.encode()
+
+
+def test_programs_get_the_message_as_it_was(stream: io.StringIO) -> None:
+    start_logging(LogFormat.JSON, LogLevel.INFO, stream)
+    LOG.info("%s", FORGED)
+    assert json.loads(stream.getvalue())["message"] == FORGED
+
+
+def test_no_line_of_a_traceback_looks_like_a_record(stream: io.StringIO) -> None:
+    start_logging(LogFormat.TEXT, LogLevel.INFO, stream)
+    LOG.error("failed", exc_info=ValueError(FORGED))
+    first, *others = stream.getvalue().split("\n")[:-1]
+    assert first.endswith("failed")
+    assert any("forged" in line for line in others)
+    assert all(line.startswith("  ") and line.isprintable() for line in others)

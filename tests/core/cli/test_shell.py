@@ -58,3 +58,13 @@ def test_a_terminal_gets_wrapped_text(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", screen)
     shell().say("word " * 20)
     assert all(len(line) <= 40 for line in screen.getvalue().splitlines())
+
+
+def test_an_error_commands_no_terminal_and_looks_like_no_other(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shell().complain([CORE.error("site-exists", file="a\x1b[2J\n\x9b31m\udce9\nerror: b")])
+    err = capsys.readouterr().err
+    assert err.startswith("error: a\\x1b[2J\\n\\x9b31m\\udce9\\nerror: b exists")
+    assert [line[:7] for line in err.splitlines() if line.startswith("error")] == ["error: "]
+    assert err.splitlines()[-1] == "  (tapekit explain core.site-exists)"

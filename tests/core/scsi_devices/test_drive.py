@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError, TapePosition
+from tapekit.scsi.cdb import tape_command
 from tapekit.scsi.log import CAPACITY_PAGE, LogParameter, encode_log
 from tapekit.scsi.position import Position
 from tapekit.scsi.sense import Sense
@@ -283,3 +284,27 @@ def test_after_an_unload_nothing_is_known_of_the_next_tape(door: Any, drive: Cdb
     door.ran.clear()
     drive.status()
     assert "READ BLOCK LIMITS" in door.names
+
+
+def test_what_a_user_moves_by_a_command_of_his_own_is_not_counted_on(
+    door: Any, counted: CdbDrive
+) -> None:
+    assert counted.door is not None
+    counted.write_records(PIECES, 4)
+    counted.door.execute(tape_command("SPACE(6)").build(code=0, count=-1), timeout_s=1)
+    assert counted.status().position == TapePosition(0, None)
+    door.position = Position(None, 0, is_beginning=True)
+    counted.door.execute(tape_command("REWIND").build(), timeout_s=1)
+    counted.read_record(4)
+    assert counted.status().position == TapePosition(0, 1)
+
+
+def test_a_user_s_command_makes_what_was_seen_of_tape_files_unsure(
+    door: Any, drive: CdbDrive
+) -> None:
+    assert drive.door is not None
+    door.position = Position(12, 2)
+    drive.space_filemarks(1)
+    assert drive.status().position == TapePosition(2, 0)
+    drive.door.execute(tape_command("WRITE(6)").build(count=4), data_out=b"abcd", timeout_s=1)
+    assert drive.status().position == TapePosition(2, None)

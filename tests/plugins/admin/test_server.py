@@ -9,8 +9,9 @@ import pytest
 import trio
 import trio.testing
 
-from tapekit.hookspecs.operations import NoRequest, Operation
+from tapekit.hookspecs.operations import NoReply, NoRequest, Operation
 from tapekit_admin import protocol
+from tapekit_admin.errors import CATALOGUE
 from tapekit_admin.server import ManagementServer
 
 from .conftest import Number
@@ -128,3 +129,24 @@ async def test_more_callers_than_allowed_are_told(server: ManagementServer, sums
             {"kind": "reply", "value": msgspec.to_builtins(Number(8))}
         ]
         await callers[1].aclose()
+
+
+async def test_an_error_about_a_name_that_is_no_utf_8_is_told() -> None:
+    async def perform(_request: NoRequest) -> NoReply:
+        raise CATALOGUE.error("unknown-operation", operation="caf\udce9", known="none")
+
+    named = Operation(name="a.named", summary="", request=NoRequest, reply=NoReply)
+    server = ManagementServer({"a.named": named.performed_by(perform)}, 1)
+    (answer,) = await said(server, b'{"version":1,"operation":"a.named"}\n')
+    assert answer["id"] == "admin.unknown-operation"
+    assert "caf\\udce9" in answer["message"]
+
+
+async def test_a_defect_ends_a_call_and_not_the_stack(caplog: pytest.LogCaptureFixture) -> None:
+    class FailingOperations(dict[str, Any]):
+        def get(self, name: str, default: object = None) -> object:
+            raise AttributeError(name, default)
+
+    server = ManagementServer(FailingOperations(), 1)
+    assert await said(server, CALL) == []
+    assert "a defect ended a call" in caplog.text

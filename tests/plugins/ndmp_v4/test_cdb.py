@@ -25,10 +25,19 @@ REQUESTS = st.builds(
 )
 
 
-WRITERS = {
+CHANGING = {
     "ERASE(6)",
     "ERASE(16)",
     "FORMAT MEDIUM",
+    "LOG SELECT",
+    "MODE SELECT(6)",
+    "MODE SELECT(10)",
+    "PERSISTENT RESERVE OUT",
+    "PREVENT ALLOW MEDIUM REMOVAL",
+    "RELEASE(6)",
+    "RESERVE(6)",
+    "SECURITY PROTOCOL OUT",
+    "SEND DIAGNOSTIC",
     "SET CAPACITY",
     "WRITE ATTRIBUTE",
     "WRITE FILEMARKS(6)",
@@ -76,11 +85,37 @@ def test_the_longest_answer_is_asked_for_and_no_longer_one() -> None:
         command_of(request(flags=flags, datain_len=MAX_CDB_DATA + 1))
 
 
-def test_the_commands_that_write_are_known() -> None:
+def may_change(opcode: int) -> bool:
+    return command_of(request(cdb=bytes([opcode]).ljust(6, b"\0"))).may_change
+
+
+def test_the_commands_that_change_something_are_known() -> None:
     """By the names that the tables of SCSI give them."""
-    named = {
-        command.name
-        for command in TAPE_COMMANDS.values()
-        if command_of(request(cdb=bytes([command.opcode]).ljust(6, b"\0"))).writes
-    }
-    assert named == WRITERS & {command.name for command in TAPE_COMMANDS.values()}
+    named = {command.name for command in TAPE_COMMANDS.values() if may_change(command.opcode)}
+    assert named == CHANGING & {command.name for command in TAPE_COMMANDS.values()}
+
+
+@pytest.mark.parametrize(
+    "opcode",
+    [
+        0x15,  # MODE SELECT(6)
+        0x1D,  # SEND DIAGNOSTIC
+        0x3B,  # WRITE BUFFER: the drive's firmware
+        0x4C,  # LOG SELECT
+        0x55,  # MODE SELECT(10)
+        0x5F,  # PERSISTENT RESERVE OUT
+        0x82,  # ALLOW OVERWRITE
+        0xA4,  # MAINTENANCE OUT
+        0xB5,  # SECURITY PROTOCOL OUT
+        0x06,  # a maker's own
+        0xC0,
+        0xFF,
+    ],
+)
+def test_what_is_not_known_to_be_harmless_may_change_something(opcode: int) -> None:
+    assert may_change(opcode)
+
+
+@pytest.mark.parametrize("opcode", [0x08, 0x11, 0x12, 0x1A, 0x2B, 0x34, 0x4D, 0x5A, 0x8C, 0x92])
+def test_reading_moving_and_asking_change_nothing(opcode: int) -> None:
+    assert not may_change(opcode)

@@ -69,3 +69,32 @@ async def test_a_closed_outbox_takes_nothing_and_makes_nobody_wait() -> None:
     await outbox.put_when_room(lambda: b"y")
     outbox.put(b"z")
     assert outbox.waiting_bytes == 1
+
+
+async def test_a_client_that_takes_no_replies_is_asked_for_nothing_more(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outbox, stream = Outbox(4), MemoryStream()
+    outbox.put(b"posts")
+    with trio.fail_after(1):
+        await outbox.room_for_reply()
+    outbox.put(b"replies")
+    with trio.move_on_after(1) as waiting:
+        await outbox.room_for_reply()
+    assert waiting.cancelled_caught
+    assert outbox.waited_s == 0, "that is the client's time, not the engine's"
+    stream.may_go_on.set()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, stream)
+        with trio.fail_after(1):
+            await outbox.room_for_reply()
+        outbox.close()
+    assert stream.sent == b"postsreplies"
+
+
+async def test_nobody_waits_for_room_in_a_closed_outbox() -> None:
+    outbox = Outbox(1)
+    outbox.put(b"full")
+    outbox.close()
+    with trio.fail_after(1):
+        await outbox.room_for_reply()

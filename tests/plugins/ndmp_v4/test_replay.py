@@ -130,11 +130,15 @@ async def test_a_header_error_is_an_answer_like_any(trace: Callable[..., Path]) 
 
 async def test_what_was_cut_or_unread_cannot_be_sent(trace: Callable[..., Path]) -> None:
     unread = {"session": 1, "kind": "request", "message": None, "body": None}
+    unread_fields = {"session": 1, "kind": "request", "message": "TAPE_WRITE", "body": None}
+    extension = row("request", "PRIVATE_DATA_OF_A_PLUGIN", token="00")
     broken = row("request", "MOVER_LISTEN", mode="SIDEWAYS", addr_type="TCP")
     async with scripted(refuse) as port:
         for request, reason in (
             (CUT, "line 2: TAPE_WRITE cannot be sent again: a field was cut"),
             (unread, "could not be read when it came"),
+            (unread_fields, "line 2: TAPE_WRITE cannot be sent again: it could not be read"),
+            (extension, "PRIVATE_DATA_OF_A_PLUGIN cannot be .* a message of an extension"),
             (broken, "MOVER_LISTEN cannot be sent again: KeyError: 'SIDEWAYS'"),
         ):
             with pytest.raises(TapekitError, match=reason):

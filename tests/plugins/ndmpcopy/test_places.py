@@ -5,11 +5,13 @@ from __future__ import annotations
 import ipaddress
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekit.errors import TapekitError
+from tapekit_ndmp_v4.client import ServerTrust
 from tapekit_ndmpcopy.places import Family, Place, read_place, require_two_places
 
 
@@ -138,4 +140,34 @@ def test_nothing_is_copied_onto_itself() -> None:
     with pytest.raises(TapekitError, match=r"are the same: 10\.0\.0\.1:/vs1/vol1"):
         require_two_places(place, read("10.0.0.1:/vs1/vol1/"))
     require_two_places(place, read("10.0.0.1:/vs1/vol1", port=10001))
-    require_two_places(place, read("10.0.0.1:/vs1/vol1/copy"))
+    require_two_places(place, read("10.0.0.2:/vs1/vol1"))
+    require_two_places(place, read("10.0.0.2:/vs1/vol1/copy"))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("10.0.0.1:/vs1/vol1", "[::ffff:10.0.0.1]:/vs1/vol1"),
+        ("[::ffff:a00:1]:/vs1/vol1", "10.0.0.1:/vs1/./vol1/"),
+        ("[2001:db8::1]:/vs1/vol1", "[2001:0db8:0::0001]:/vs1/vol1"),
+    ],
+)
+def test_one_server_has_many_spellings(first: str, second: str) -> None:
+    with pytest.raises(TapekitError, match="are the same"):
+        require_two_places(read(first), read(second))
+
+
+def test_how_a_connection_is_secured_makes_no_other_server() -> None:
+    place = read("10.0.0.1:/vs1/vol1")
+    with pytest.raises(TapekitError, match="are the same"):
+        require_two_places(place, msgspec.structs.replace(place, trust=ServerTrust()))
+
+
+def test_nothing_is_copied_into_itself() -> None:
+    place = read("10.0.0.1:/vs1/vol1")
+    with pytest.raises(TapekitError) as refused:
+        require_two_places(place, read("[::ffff:10.0.0.1]:/vs1/vol1/a/copy"))
+    assert refused.value.id == "ndmpcopy.place-within"
+    assert "/vs1/vol1/a/copy lies within the source 10.0.0.1:/vs1/vol1" in str(refused.value)
+    require_two_places(place, read("10.0.0.1:/vs1/vol10"))
+    require_two_places(read("10.0.0.1:/vs1/vol1/a"), place)

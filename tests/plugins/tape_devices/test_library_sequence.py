@@ -125,6 +125,19 @@ def test_a_changer_that_somebody_has_refuses_the_device(library: Library) -> Non
     library.use()
 
 
+def test_somebody_at_another_library_is_in_nobody_s_way(
+    inventory_of: Any, driver_of: Any, changers_of: Any
+) -> None:
+    made = [MemoryChanger(drive_serials=("m0",)), MemoryChanger(drive_serials=("other",))]
+    driver = changers_of("m", 2)
+    driver.made = made.pop
+    inventory = inventory_of(driver_of("m", MemoryTape()), changers=[driver])
+    held = inventory.open_changer("mc0", "session 9")
+    inventory.open("urst0a", OpenMode.READ_WRITE, "session 1")
+    assert [row.holder for row in inventory.changers()] == ["session 9", None]
+    held.close()
+
+
 def test_a_changer_that_is_taken_meanwhile_leaves_the_tape_unloaded(library: Library) -> None:
     tape = library.inventory.open("urst0a", OpenMode.READ_WRITE, "session 1")
     library.inventory.open_changer("mc0", "session 9")

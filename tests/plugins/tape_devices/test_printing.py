@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
-from tapekit_tape_devices.printing import columns, say, say_json
+from tapekit_tape_devices.printing import columns, say_lines
 
 if TYPE_CHECKING:
     import pytest
 
 
 def test_characters_of_control_are_not_printed(capsys: pytest.CaptureFixture[str]) -> None:
-    say(["a\x1b[2Jb", "c\nd", "e"])
-    assert capsys.readouterr().out == "a?[2Jb\nc?d\ne\n"
-
-
-def test_json_is_what_was_given(capsys: pytest.CaptureFixture[str]) -> None:
-    say_json({"drive": "a\x1bb"})
-    assert json.loads(capsys.readouterr().out) == {"drive": "a\x1bb"}
+    say_lines(["a\x1b[2Jb", "c\nd", "e"])
+    assert capsys.readouterr().out == "a\\x1b[2Jb\nc\\nd\ne\n"
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
@@ -29,3 +23,4 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
         "      y",
     ]
     assert list(columns(("A", "B"), [])) == ["A  B", "-  -"]
+    assert list(columns(("A", "B"), [("\t", "b")])) == ["A   B", "--  -", "\\t  b"]

@@ -73,7 +73,7 @@ def test_a_copy_that_cannot_be_removed_is_tried_again_at_the_next_start(
     crash(site, made(site))
     site.method.fail_delete = True
     LeftoverRemover(site.kernel).remove_all()
-    assert "tapekit explain test.broken" in caplog.text
+    assert "broken [test.broken: Wait.]" in caplog.text
     assert len(site.holders()) == 1
     site.method.fail_delete = False
     LeftoverRemover(site.kernel).remove_all()

@@ -118,7 +118,7 @@ def test_a_copy_that_cannot_be_removed_keeps_its_record_and_is_told(
     copy.let_go()
     assert site.holders() == ["/vs1/vol1/snapshot_for_backup.0"]
     assert site.kernel.told()[-1] == ("volumes.snapshot-not-deleted", "snapshot_for_backup.0")
-    assert "tapekit explain test.broken" in caplog.text
+    assert "broken [test.broken: Wait.]" in caplog.text
 
 
 def test_a_new_holder_replaces_the_records_of_those_that_are_gone(

@@ -5,9 +5,15 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from rich.console import Console
-
-from tapekit_vtape.listing import CartridgeListing, FileListing, listings, table
+from tapekit.console import Printer
+from tapekit_vtape.listing import (
+    COLUMNS,
+    NUMBERS,
+    CartridgeListing,
+    FileListing,
+    cells,
+    listings,
+)
 
 
 def fill(robot: Any) -> None:
@@ -52,7 +58,7 @@ def test_rows_for_programs(robot: Any) -> None:
 def test_a_table_for_people(robot: Any) -> None:
     fill(robot)
     printed = io.StringIO()
-    Console(width=300, file=printed).print(table(robot.library.rows()))
+    Printer(printed).say_table(COLUMNS, cells(robot.library.rows()), right=NUMBERS)
     assert [line.split() for line in printed.getvalue().splitlines()[:4]] == [
         ["cartridge", "place", "used", "capacity", "state", "file", "records", "bytes"],
         ["T1", "drive", "0", "(ejected)", "6034", "1000000", "writable", "0", "5", "5000"],
