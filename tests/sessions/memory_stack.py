@@ -17,7 +17,7 @@ import trio
 from plain_client import PATIENCE_S, PlainClient
 from session_stack import clock, serving
 from tapekit.hookspecs import hookimpl
-from tapekit.hookspecs.data_engine import Ability, JobProgress
+from tapekit.hookspecs.data_engine import Ability, JobProgress, permit_every_path
 from tapekit.hookspecs.lifecycle import Manifest, NoSettings
 from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeError
 from tapekit.kernel import Available, assemble, installed
@@ -32,7 +32,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_stack import ServedStack
-    from tapekit.hookspecs.data_engine import JobServices, Pairs, RangeSource, Selection
+    from tapekit.hookspecs.data_engine import (
+        JobServices,
+        Pairs,
+        PathPermit,
+        RangeSource,
+        Selection,
+    )
     from tapekit.hookspecs.events import Event
     from tapekit.segments import DataSink, Piece
 
@@ -68,12 +74,18 @@ class MemoryEngine:
         if place in self.defects:
             raise ZeroDivisionError("a defect on cue")
 
-    def prepare_backup(self, environment: Pairs, holder: str) -> MemoryBackup:
+    def prepare_backup(
+        self, environment: Pairs, holder: str, permit: PathPermit = permit_every_path
+    ) -> MemoryBackup:
         self.fail_at("prepare")
         return MemoryBackup(self, dict(environment))
 
     def prepare_recover(
-        self, environment: Pairs, selections: Sequence[Selection], holder: str
+        self,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        holder: str,
+        permit: PathPermit = permit_every_path,
     ) -> MemoryRecover:
         return MemoryRecover(self, dict(environment))
 

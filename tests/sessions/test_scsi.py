@@ -332,8 +332,10 @@ async def test_a_tape_drive_can_be_a_scsi_device(
     await client.call(OPEN_TAPE)
 
 
-@pytest.mark.parametrize("code", [0x0A, 0x10, 0x19, 0x8A, 0x8D], ids=hex)
-async def test_a_command_cannot_write_what_was_opened_for_reading(
+@pytest.mark.parametrize(
+    "code", [0x0A, 0x10, 0x15, 0x19, 0x3B, 0x55, 0x5F, 0x82, 0x8A, 0x8D, 0xB5, 0xC0], ids=hex
+)
+async def test_a_command_cannot_change_what_was_opened_for_reading(
     client: NdmpClient, devices: MemoryDevices, code: int
 ) -> None:
     await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ))

@@ -17,6 +17,7 @@ from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.numbers import NDMP_VERSION
 from tapekit_ndmp_v4.session_rows import belongs_to, session_row
+from tapekit_ndmp_v4.storage_paths import svm_of
 from tapekit_ndmp_v4.tracing import TraceQueue
 
 if TYPE_CHECKING:
@@ -255,4 +256,4 @@ async def _svms(kernel: Kernel) -> list[str]:
     if storage is None:
         return []
     rows = await trio.to_thread.run_sync(storage.filesystems)
-    return sorted({row.path.strip("/").partition("/")[0] for row in rows})
+    return sorted({svm_of(row.path) for row in rows})

@@ -27,20 +27,41 @@ _DIRECTIONS: Final = frozenset({0, CdbFlag.DATA_IN.value, CdbFlag.DATA_OUT.value
 
 _MS_PER_S: Final = 1000
 
-_WRITING: Final = frozenset(
+_LOOKING: Final = frozenset(
     {
-        0x04,  # FORMAT MEDIUM
-        0x0A,  # WRITE(6)
-        0x0B,  # SET CAPACITY
-        0x10,  # WRITE FILEMARKS(6)
-        0x19,  # ERASE(6)
-        0x80,  # WRITE FILEMARKS(16)
-        0x8A,  # WRITE(16)
-        0x8D,  # WRITE ATTRIBUTE
-        0x93,  # ERASE(16)
+        0x00,  # TEST UNIT READY
+        0x01,  # REWIND
+        0x03,  # REQUEST SENSE
+        0x05,  # READ BLOCK LIMITS
+        0x08,  # READ(6)
+        0x0F,  # READ REVERSE(6)
+        0x11,  # SPACE(6)
+        0x12,  # INQUIRY
+        0x13,  # VERIFY(6)
+        0x1A,  # MODE SENSE(6)
+        0x1B,  # LOAD UNLOAD
+        0x1C,  # RECEIVE DIAGNOSTIC RESULTS
+        0x2B,  # LOCATE(10)
+        0x34,  # READ POSITION
+        0x3C,  # READ BUFFER
+        0x44,  # REPORT DENSITY SUPPORT
+        0x4D,  # LOG SENSE
+        0x5A,  # MODE SENSE(10)
+        0x5E,  # PERSISTENT RESERVE IN
+        0x81,  # READ REVERSE(16)
+        0x88,  # READ(16)
+        0x8C,  # READ ATTRIBUTE
+        0x8F,  # VERIFY(16)
+        0x91,  # SPACE(16)
+        0x92,  # LOCATE(16)
+        0xA0,  # REPORT LUNS
+        0xA2,  # SECURITY PROTOCOL IN
+        0xA3,  # MAINTENANCE IN
     }
 )
-"""Operation codes that change what is on a tape (SSC, SPC)."""
+"""Operation codes that read or move a tape, or ask about it or its drive, and
+leave both as they are (SSC, SPC). Only these are known to be harmless: a code
+that is not here may be a maker's own, which writes."""
 
 
 class Command(NamedTuple):
@@ -52,9 +73,9 @@ class Command(NamedTuple):
     timeout_s: float | None
 
     @property
-    def writes(self) -> bool:
-        """Whether it changes what is on a tape."""
-        return self.cdb[0] in _WRITING
+    def may_change(self) -> bool:
+        """Whether it may change what is on a tape, or how its drive works."""
+        return self.cdb[0] not in _LOOKING
 
     def execute(self, door: CdbDoor) -> CdbReply:
         """Run it; blocks for as long as the device takes.

@@ -5,18 +5,17 @@ The groups of the guide stand beside it, see :mod:`tapekit_ndmp_v4.guide_command
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path  # noqa: TC003 - typer reads annotations when a command is made
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
 import trio
 import typer
 
+from tapekit.console import say, say_json
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit_ndmp_v4.client import NDMP_PORT
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.guide_commands import node_app, svm_app
-from tapekit_ndmp_v4.printing import say, say_json
 from tapekit_ndmp_v4.replay import Login, Target, read_trace, replay
 from tapekit_ndmp_v4.session_commands import SessionCommands
 
@@ -104,8 +103,7 @@ class _Commands:
         """Show messages as lines of JSON, as they come and go, without secrets."""
         try:
             for line in self._sessions.lines(session, is_replayable=replayable):
-                sys.stdout.write(line + "\n")
-                sys.stdout.flush()
+                say(line)
         except KeyboardInterrupt:
             raise typer.Exit from None
 

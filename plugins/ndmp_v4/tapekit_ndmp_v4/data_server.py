@@ -18,6 +18,7 @@ from tapekit.hookspecs.data_engine import JobProgress
 from tapekit.machine import Machine
 from tapekit.segments import ConnectionBroken
 from tapekit_ndmp_v4 import addresses
+from tapekit_ndmp_v4.accepting import accept_peer
 from tapekit_ndmp_v4.data_state import TRANSITIONS, DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.job_services import SessionServices
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
         DataEngine,
         Job,
         Pairs,
+        PathPermit,
         RecoverJob,
         Selection,
     )
@@ -124,18 +126,16 @@ class DataServer:
         self._link.start(lambda: self._accept(listener, scope), "data accept")
 
     async def _accept(self, listener: DataListener, scope: trio.CancelScope) -> None:
-        with scope:
-            try:
-                connection = await listener.accept()
-            except OSError as error:
-                _LOG.warning("%s: data server cannot accept: %s", self._link.name, error)
-                self._halt(DataHaltReason.CONNECT_ERROR)
-            else:
-                self.machine.fire(DataEvent.ACCEPTED)
-                self._connected(connection)
-                self._has_accepted = True
-            finally:
-                listener.close()
+        try:
+            connection = await accept_peer(listener, scope)
+        except OSError as error:
+            _LOG.warning("%s: data server cannot accept: %s", self._link.name, error)
+            self._halt(DataHaltReason.CONNECT_ERROR)
+            return
+        if connection is not None:
+            self.machine.fire(DataEvent.ACCEPTED)
+            self._connected(connection)
+            self._has_accepted = True
 
     async def connect_to(
         self, transport: DataTransport, endpoint: Endpoint, credentials: Credentials
@@ -176,14 +176,18 @@ class DataServer:
 
     # Working.
 
-    async def start_backup(self, engine: DataEngine, environment: Pairs) -> Callable[[], None]:
+    async def start_backup(
+        self, engine: DataEngine, environment: Pairs, permit: PathPermit
+    ) -> Callable[[], None]:
         """Check a backup and become active.
 
+        :param permit: says which paths it may read.
         :returns: what begins to move data, to be called after the reply.
+        :raises PathNotPermitted: it would use a path that it may not.
         :raises TapekitError: it cannot run; the state stays.
         """
         name = self._link.name
-        job = await self._prepared(engine, lambda: engine.prepare_backup(environment, name))
+        job = await self._prepared(engine, lambda: engine.prepare_backup(environment, name, permit))
         wants_history = any(key == "HIST" and _is_yes(value) for key, value in environment)
         self._activate(DataOperation.BACKUP, job)
         self._describe(engine, environment)
@@ -192,12 +196,16 @@ class DataServer:
         return lambda: self._begin(lambda: self._run_backup(job, services))
 
     async def start_recover(
-        self, engine: DataEngine, environment: Pairs, selections: Sequence[Selection]
+        self,
+        engine: DataEngine,
+        environment: Pairs,
+        selections: Sequence[Selection],
+        permit: PathPermit,
     ) -> Callable[[], None]:
         """Check a restore and become active; see :meth:`start_backup`."""
         name = self._link.name
         job = await self._prepared(
-            engine, lambda: engine.prepare_recover(environment, selections, name)
+            engine, lambda: engine.prepare_recover(environment, selections, name, permit)
         )
         self._activate(DataOperation.RECOVER, job)
         self._describe(engine, environment)

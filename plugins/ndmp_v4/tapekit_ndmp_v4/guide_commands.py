@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, final
 
 import typer
 
+from tapekit.console import say, say_json, say_table
 from tapekit.hookspecs.operations import NoRequest
 from tapekit_ndmp_v4 import operations as ops
-from tapekit_ndmp_v4.printing import say, say_json, say_pairs, say_table
+from tapekit_ndmp_v4.printing import say_pairs
 from tapekit_ndmp_v4.session_commands import SessionCommands, privilege
 
 if TYPE_CHECKING:

@@ -79,9 +79,17 @@ class ExtendedSession(Protocol):
         """Whether the one logged in may use a path of the form /svm/volume."""
         ...
 
+    def permit(self, path: str) -> None:
+        """Refuse a path that an operation is going to open; to be given to
+        the engine that prepares it.
+
+        :raises PathNotPermitted: naming the path.
+        """
+        ...
+
     def permit_paths(self, pairs: Sequence[Pair], *others: str) -> None:
-        """Refuse paths of other storage virtual machines, in an environment
-        and in ``others``.
+        """Refuse paths of other storage virtual machines that are named in
+        an environment and in ``others``, before anything is prepared.
 
         :raises Refused: PERMISSION, naming the path.
         """

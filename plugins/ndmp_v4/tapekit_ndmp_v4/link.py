@@ -45,15 +45,18 @@ class SessionLink:
         threads: trio.CapacityLimiter,
         range_multiple: int,
         announce: Callable[[str, Mapping[str, str]], None],
+        task_has_ended: Callable[[], None],
     ) -> None:
         """:param range_multiple: what the ranges that are asked of a mover
         elsewhere are multiples of, in bytes.
         :param announce: tells all plugins of an event, by name and facts.
+        :param task_has_ended: called after each of the session's tasks.
         """
         self.name: Final = name
         self.local_host: Final = local_host
         self.range_multiple: Final = range_multiple
         self._announce: Final = announce
+        self._task_has_ended: Final = task_has_ended
         self._wire: Final = wire
         self._outbox: Final = outbox
         self._nursery: Final = nursery
@@ -62,7 +65,14 @@ class SessionLink:
 
     def start(self, task: Callable[[], Awaitable[object]], name: str) -> None:
         """Run a task until it ends or the session does."""
-        self._nursery.start_soon(task, name=f"{self.name} {name}")
+
+        async def run() -> None:
+            try:
+                await task()
+            finally:
+                self._task_has_ended()
+
+        self._nursery.start_soon(run, name=f"{self.name} {name}")
 
     def announce(self, what: str, **facts: str) -> None:
         """Tell all plugins of something that this session did."""

@@ -17,6 +17,7 @@ from tapekit.hookspecs.data_engine import LogLevel
 from tapekit.hookspecs.mover import MoverHalt, MoverPause, MoverProgress, Window
 from tapekit.machine import Machine
 from tapekit_ndmp_v4 import addresses
+from tapekit_ndmp_v4.accepting import accept_peer
 from tapekit_ndmp_v4.messages import LocalAddr, NotifyMoverHaltedPost, NotifyMoverPausedPost
 from tapekit_ndmp_v4.mover_state import TRANSITIONS, MoverEvent
 from tapekit_ndmp_v4.numbers import (
@@ -124,17 +125,15 @@ class MoverServer:
         self._link.start(lambda: self._accept(listener, scope), "mover accept")
 
     async def _accept(self, listener: DataListener, scope: trio.CancelScope) -> None:
-        with scope:
-            try:
-                connection = await listener.accept()
-            except OSError as error:
-                _LOG.warning("%s: mover cannot accept: %s", self._link.name, error)
-                self._halt(MoverHalt.CONNECT_ERROR)
-            else:
-                self.machine.fire(MoverEvent.ACCEPTED)
-                self.begin(connection)
-            finally:
-                listener.close()
+        try:
+            connection = await accept_peer(listener, scope)
+        except OSError as error:
+            _LOG.warning("%s: mover cannot accept: %s", self._link.name, error)
+            self._halt(MoverHalt.CONNECT_ERROR)
+            return
+        if connection is not None:
+            self.machine.fire(MoverEvent.ACCEPTED)
+            self.begin(connection)
 
     async def connect_to(
         self,

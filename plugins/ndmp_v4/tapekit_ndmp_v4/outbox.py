@@ -2,7 +2,8 @@
 
 Replies and notifications are queued at once, since a state machine must
 never wait for a slow client; file history and job messages wait for room,
-which is the back pressure that an engine feels. A record gets its sequence
+which is the back pressure that an engine feels. A client that takes no
+replies is not asked for more requests. A record gets its sequence
 number when it is queued, so the order of queueing is the order on the wire.
 """
 
@@ -52,6 +53,13 @@ class Outbox:
         while self._is_open and len(self._queue) >= self._limit:
             await self._wait_for_room()
         self.put(encode())
+
+    async def room_for_reply(self) -> None:
+        """Wait until a request may be answered: replies may fill as much
+        again as posts do, so that a session full of posts can be aborted.
+        """
+        while self._is_open and len(self._queue) >= 2 * self._limit:
+            await self._drained.wait()
 
     async def _wait_for_room(self) -> None:
         drained, since = self._drained, trio.current_time()

@@ -194,9 +194,11 @@ class _Player:
             self._addresses[msgspec.json.encode(listened)] = body.connect_addr
 
     def _request(self, row: TraceRow) -> Message:
-        exchange = next((one for one in EXCHANGES if one.name == row.message), None)
-        if exchange is None or row.body is None:
+        if row.message is None or row.body is None:
             raise self._not_replayable(row, "it could not be read when it came")
+        exchange = next((one for one in EXCHANGES if one.name == row.message), None)
+        if exchange is None:
+            raise self._not_replayable(row, "it is a message of an extension, which no replay has")
         try:
             request = message_of(exchange.request, self._unmasked(row, row.body))
         except CutField:

@@ -146,6 +146,7 @@ class NdmpServer:
             threads=self._threads,
             range_multiple=self._settings.range_multiple_bytes,
             announce=self._announce,
+            task_has_ended=self._wake,
         )
         return Session(
             number=number,
@@ -181,19 +182,22 @@ class NdmpServer:
             if is_logged_in:
                 login_by = trio.current_time() + limit_s
             try:
-                with trio.move_on_at(math.inf if is_logged_in else login_by) as waiting:
+                with trio.fail_at(math.inf if is_logged_in else login_by):
+                    await outbox.room_for_reply()
                     data = await stream.receive_some()
-                if waiting.cancelled_caught:
-                    self._end_without_login(session)
-                    return
                 wire.receive_data(data)
                 while (event := wire.next_event()) is not None:
+                    with trio.fail_at(math.inf if session.principal is not None else login_by):
+                        await outbox.room_for_reply()
                     goes_on = await dispatch.answer(session, wire, outbox, event)
                     if self._kernel.draining.is_set():
                         self._wake()
                     if not goes_on:
                         session.link.post(_status(ConnectionStatusReason.SHUTDOWN, "Closed"))
                         return
+            except trio.TooSlowError:
+                self._end_without_login(session)
+                return
             except trio.BrokenResourceError:
                 return
             except RemoteProtocolError as error:
@@ -257,15 +261,31 @@ class NdmpServer:
                 _LOG.debug("connection from %s was gone already", stream.peer)
 
     async def drain(self) -> None:
-        """Wait for running jobs, then end all sessions."""
-        while busy := [session for session, _ in self._sessions.values() if not session.is_idle]:
-            _LOG.info("waiting for %s", ", ".join(session.link.name for session in busy))
-            await self._changed.wait()
+        """Wait for running jobs, and a little for what their clients have to
+        do after them, then end all sessions.
+        """
+        while not await self._all_have_finished():
+            pass  # a client has begun another job after the one that ended
         for session, scope in tuple(self._sessions.values()):
             session.link.post(_status(ConnectionStatusReason.SHUTDOWN, "The server shuts down"))
             scope.cancel()
         while self._sessions:
             await self._changed.wait()
+
+    async def _all_have_finished(self) -> bool:
+        """Wait until no job runs, then for clients who finish one.
+
+        :returns: whether no client has made its session run again meanwhile.
+        """
+        while busy := [session for session in self.sessions if session.has_job]:
+            _LOG.info("waiting for %s", ", ".join(session.link.name for session in busy))
+            await self._changed.wait()
+        with trio.move_on_after(self._settings.finish_timeout_s):
+            while not all(session.is_idle for session in self.sessions):
+                if any(session.has_job for session in self.sessions):
+                    return False
+                await self._changed.wait()
+        return not any(session.has_job for session in self.sessions)
 
     async def end(self, numbers: Collection[int], reason: str) -> None:
         """End sessions, telling their clients why, and wait until all that
@@ -285,7 +305,9 @@ class NdmpServer:
         self._changed = trio.Event()
 
     def _announce(self, what: str, facts: Mapping[str, str]) -> None:
-        self._kernel.announce(Event(name=f"ndmp_v4.{what}", facts=facts, time_s=self._clock()))
+        self._kernel.announce(
+            Event(name=f"ndmp_v4.{what}", facts=facts, time_s=self._kernel.clock())
+        )
 
 
 def _who(session: Session) -> Mapping[str, str]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, Principal
+from tapekit.hookspecs.data_engine import PathNotPermitted
 from tapekit.machine import Machine
 from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.data_server import DataServer
@@ -28,6 +29,7 @@ from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverState, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.scsi_server import ScsiServer
 from tapekit_ndmp_v4.session_state import TRANSITIONS, SessionEvent, SessionState
+from tapekit_ndmp_v4.storage_paths import svm_of
 from tapekit_ndmp_v4.tape_server import TapeServer
 
 if TYPE_CHECKING:
@@ -50,6 +52,8 @@ _ADDRESS_TYPES: Final = {
     AddrType.TCP_IPV6: "NDMP4_ADDR_TCP_IPv6",
 }
 _FAMILIES: Final = {AddrType.TCP: "IPv4", AddrType.TCP_IPV6: "IPv6"}
+
+_AT_WORK: Final = frozenset({MoverState.ACTIVE, MoverState.PAUSED})
 
 _PATH_VARIABLES: Final = frozenset({"FILESYSTEM", "PREFIX"})
 
@@ -116,8 +120,16 @@ class Session:
         self._after_reply: list[Callable[[], None]] = []
 
     @property
+    def has_job(self) -> bool:
+        """Whether data moves, may move again when the client says so, or is
+        about to.
+        """
+        mover_works = self.mover is not None and self.mover.state in _AT_WORK
+        return self.data.at_work is not None or self.data.state is DataState.ACTIVE or mover_works
+
+    @property
     def is_idle(self) -> bool:
-        """Whether no job would be lost if the session ended now."""
+        """Whether neither data server nor mover has anything to do."""
         mover_is_idle = self.mover is None or self.mover.state is MoverState.IDLE
         return self.data.state is DataState.IDLE and mover_is_idle
 
@@ -163,25 +175,36 @@ class Session:
         over this control connection.
         """
         svms = self.principal.svms if self.principal is not None else frozenset[str]()
-        svm = path.strip("/").partition("/")[0]
+        svm = svm_of(path)
         permitted = all(not limit or svm in limit for limit in (svms, self._svms))
         return permitted and self._service.serves(svm)
 
+    def permit(self, path: str) -> None:
+        """Refuse a path of another storage virtual machine, or of none if
+        there is a limit; callable from any thread.
+
+        :raises PathNotPermitted: naming the path.
+        """
+        svm = svm_of(path)
+        if not self._service.serves(svm):
+            raise CATALOGUE.raised_as(PathNotPermitted, "service-off-for-svm", svm=svm)
+        if not self.may_use(path):
+            user = self.principal.name if self.principal is not None else ""
+            raise CATALOGUE.raised_as(PathNotPermitted, "path-not-permitted", path=path, user=user)
+
     def permit_paths(self, pairs: Sequence[Pair], *others: str) -> None:
-        """Refuse paths of other storage virtual machines.
+        """Refuse paths of other storage virtual machines that a request
+        names. What it opens may be made of more than one of its words: that
+        is for :meth:`permit`.
 
         :raises Refused: PERMISSION, naming the path.
         """
-        for path in (*(pair.value for pair in pairs if pair.name in _PATH_VARIABLES), *others):
-            svm = path.strip("/").partition("/")[0]
-            if not self._service.serves(svm):
-                raise Refused(
-                    NdmpError.PERMISSION_ERR, CATALOGUE.error("service-off-for-svm", svm=svm)
-                )
-            if svm and not self.may_use(path):
-                user = self.principal.name if self.principal is not None else ""
-                error = CATALOGUE.error("path-not-permitted", path=path, user=user)
-                raise Refused(NdmpError.PERMISSION_ERR, error)
+        named = (pair.value for pair in pairs if pair.name in _PATH_VARIABLES)
+        for path in filter(svm_of, (*named, *others)):
+            try:
+                self.permit(path)
+            except PathNotPermitted as error:
+                raise Refused(NdmpError.PERMISSION_ERR, error) from error
 
     # Connections.
 

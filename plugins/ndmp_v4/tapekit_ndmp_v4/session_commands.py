@@ -10,9 +10,10 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.console import json_text, say, say_json, say_table
 from tapekit.hookspecs.operations import NoRequest, Privilege
 from tapekit_ndmp_v4 import operations as ops
-from tapekit_ndmp_v4.printing import say, say_json, say_pairs, say_table
+from tapekit_ndmp_v4.printing import say_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -99,7 +100,7 @@ class SessionCommands:
         """Messages as they come and go."""
         request = ops.TraceRequest(session=session, is_replayable=is_replayable)
         for item in self._management.follow(ops.TRACE, request):
-            yield from (bytes(line).decode() for line in item.lines)
+            yield from map(json_text, item.lines)
 
 
 def _say_killed(killed: ops.Killed) -> None:

@@ -1,14 +1,17 @@
 """Logs of sessions: their messages in files, as a replay reads them.
 
 A log is a reader of a trace like any other, with a task that writes what it
-gets. The one rule: a file is made anew, for its owner alone, and has a limit,
-so that a log that was forgotten fills no disk.
+gets. A file is made anew, for its owner alone, and has a limit, so that a log
+that was forgotten fills no disk. The one rule: a log that cannot be written
+ends itself, and neither a session nor the stack.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -21,9 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from tapekit.errors import TapekitError
     from tapekit_ndmp_v4.tracing import TraceHub
 
 __all__ = ["SessionLogs"]
+
+_LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
 _WAITING_BYTES: Final = 32 << 20
 """What may wait for a slow disk before messages are dropped."""
@@ -48,6 +54,8 @@ class SessionLogs:
         self._nursery: Final = nursery
         self._clock: Final = clock
         self._open: Final[dict[int | None, _Log]] = {}
+        self._broken: Final[dict[int | None, TapekitError]] = {}
+        """Why logs ended early, until somebody asks."""
 
     async def start(self, session: int | None) -> Path:
         """Begin a log.
@@ -58,39 +66,53 @@ class SessionLogs:
         if session in self._open:
             raise CATALOGUE.error("log-runs-already", file=self._open[session].file)
         file = self._folder / self._name(session)
+        log = self._open[session] = _Log(file, self._clock)
         try:
-            descriptor = await trio.to_thread.run_sync(_made, file)
-        except OSError as error:
-            raise CATALOGUE.error("log-not-made", file=file, reason=error.strerror) from error
-        log = self._open[session] = _Log(file, descriptor, self._clock)
+            await log.make()
+        except BaseException:
+            self._end(session, log)
+            raise
+        self._broken.pop(session, None)
         self._nursery.start_soon(self._run, session, log)
         return file
 
     async def stop(self, session: int | None) -> Path:
         """End a log, and wait until all of it is in its file.
 
-        :raises TapekitError: there is none.
+        :raises TapekitError: there is none, or it ended early because it
+            could not be written, which is told once.
         """
-        if session not in self._open:
+        log = self._open.get(session)
+        if log is not None:
+            log.queue.close()
+            await log.is_done.wait()
+        if session in self._broken:
+            raise self._broken.pop(session)
+        if log is None:
             which = "all sessions" if session is None else f"session {session}"
             raise CATALOGUE.error("no-log-runs", which=which)
-        log = self._open[session]
-        log.queue.close()
-        await log.is_done.wait()
         return log.file
 
     async def close(self) -> None:
         """End all of them."""
-        for session in tuple(self._open):
-            await self.stop(session)
+        for log in tuple(self._open.values()):
+            log.queue.close()
+            await log.is_done.wait()
 
     async def _run(self, session: int | None, log: _Log) -> None:
         try:
-            with self._hub.reading(log.queue, session):
+            with closing(log), self._hub.reading(log.queue, session):
                 await log.write()
+        except OSError as error:
+            broken = CATALOGUE.error("log-broken-off", file=log.file, reason=error.strerror)
+            self._broken[session] = broken
+            _LOG.error("%s", broken.advice)
         finally:
-            del self._open[session]
-            log.close()
+            self._end(session, log)
+
+    def _end(self, session: int | None, log: _Log) -> None:
+        del self._open[session]
+        log.is_done.set()
 
     def _name(self, session: int | None) -> str:
         now = dt.datetime.fromtimestamp(self._clock(), dt.UTC)
@@ -102,16 +124,29 @@ class SessionLogs:
 class _Log:
     """One file and what is to be written into it."""
 
-    def __init__(self, file: Path, descriptor: int, clock: Callable[[], float]) -> None:
+    def __init__(self, file: Path, clock: Callable[[], float]) -> None:
         self.file: Final = file
         self.queue: Final = TraceQueue(_WAITING_BYTES, clock, is_replayable=True)
         self.is_done: Final = trio.Event()
-        self._descriptor: Final = descriptor
         self._clock: Final = clock
+        self._descriptor = -1
         self._left = _LONGEST_BYTES
 
+    async def make(self) -> None:
+        """Make the file.
+
+        :raises TapekitError: the operating system refuses.
+        """
+        try:
+            self._descriptor = await trio.to_thread.run_sync(_made, self.file)
+        except OSError as error:
+            raise CATALOGUE.error("log-not-made", file=self.file, reason=error.strerror) from error
+
     async def write(self) -> None:
-        """Write until the queue ends, or the file has its longest length."""
+        """Write until the queue ends, or the file has its longest length.
+
+        :raises OSError: the file cannot be written.
+        """
         while lines := await self.queue.take():
             data = b"".join(lines)
             self._left -= len(data)
@@ -123,9 +158,11 @@ class _Log:
                 return
 
     def close(self) -> None:
-        """Nothing more will be written."""
+        """Close the file.
+
+        :raises OSError: what was written before is not all there.
+        """
         os.close(self._descriptor)
-        self.is_done.set()
 
 
 def _made(file: Path) -> int:

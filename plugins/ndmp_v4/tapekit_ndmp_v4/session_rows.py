@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.numbers import NDMP_VERSION
 from tapekit_ndmp_v4.operations import DataRow, MoverRow, SessionRow
+from tapekit_ndmp_v4.storage_paths import svm_of
 
 if TYPE_CHECKING:
     from tapekit_ndmp_v4.data_server import DataServer
@@ -23,7 +24,7 @@ def belongs_to(session: Session, svm: str) -> bool:
     """
     principal = session.principal
     limited = principal.svms if principal is not None else frozenset[str]()
-    return svm in limited or session.data.path.strip("/").partition("/")[0] == svm
+    return svm in limited or svm_of(session.data.path) == svm
 
 
 def session_row(session: Session) -> SessionRow:

@@ -68,6 +68,9 @@ class NdmpV4Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     login_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 120.0
     """Seconds within which a client must log in; after that its connection
     is closed, so that nobody without a password can use up the sessions."""
+    finish_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 10.0
+    """Seconds that clients have when the server shuts down and their jobs
+    have ended, to ask for the variables of a backup and to write filemarks."""
     queue_bytes: Annotated[int, Meta(ge=65536, le=1 << 30)] = 1 << 20
     """Bytes of notifications that may wait for a slow client before its
     engine waits for it."""

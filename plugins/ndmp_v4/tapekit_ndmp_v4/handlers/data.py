@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import Selection
+from tapekit.hookspecs.data_engine import PathNotPermitted, Selection
 from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.messages import (
@@ -137,7 +137,9 @@ async def start_backup(session: Session, request: DataStartBackupRequest) -> Dat
     session.need_room(engine.name)
     session.permit_paths(request.env)
     try:
-        begin = await session.data.start_backup(engine, _plain(request.env))
+        begin = await session.data.start_backup(engine, _plain(request.env), session.permit)
+    except PathNotPermitted as error:
+        raise Refused(NdmpError.PERMISSION_ERR, error) from error
     except TapekitError as error:
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error) from error
     session.after_reply(begin)
@@ -154,7 +156,11 @@ async def start_recover(
     selections = tuple(map(_selection, request.nlist))
     session.permit_paths(request.env, *(each.destination_path for each in selections))
     try:
-        begin = await session.data.start_recover(engine, _plain(request.env), selections)
+        begin = await session.data.start_recover(
+            engine, _plain(request.env), selections, session.permit
+        )
+    except PathNotPermitted as error:
+        raise Refused(NdmpError.PERMISSION_ERR, error) from error
     except TapekitError as error:
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error) from error
     session.after_reply(begin)

@@ -199,8 +199,8 @@ async def read(session: Session, request: TapeReadRequest) -> TapeReadReply:
 
 
 async def execute_cdb(session: Session, request: TapeExecuteCdbRequest) -> TapeExecuteCdbReply:
-    """TAPE_EXECUTE_CDB: one command to the drive; what it writes needs a
-    device that is open for writing, as with TAPE_WRITE.
+    """TAPE_EXECUTE_CDB: one command to the drive; what may change tape
+    or drive needs a device that is open for writing, as with TAPE_WRITE.
     """
     tape = await _usable(session)
     door = tape.drive.door
@@ -211,7 +211,7 @@ async def execute_cdb(session: Session, request: TapeExecuteCdbRequest) -> TapeE
         command = command_of(request)
     except TapekitError as error:
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error) from error
-    if command.writes and not tape.is_writable:
+    if command.may_change and not tape.is_writable:
         raise Refused(NdmpError.PERMISSION_ERR)
     reply = await _on_drive(session, lambda: command.execute(door))
     return TapeExecuteCdbReply(
