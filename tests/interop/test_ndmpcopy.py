@@ -246,11 +246,12 @@ def test_secure_control_connections_are_proved_or_refused(tmp_path: Path) -> Non
     stack.edit(r"^svms = \[\]", 'svms = ["vs1"]')
     stack.edit(r'"127\.0\.0\.1:30000"', f'"127.0.0.1:{port}"')
     certificate = json.loads(stack.tapekit("tls", "show", "--json", str(stack.file)))
-    (stack.volume / "file").write_text("content")
+    (stack.volume / "kept").mkdir()
+    (stack.volume / "kept" / "file").write_text("content")
     stack.start()
     try:
         line = [
-            *arguments((stack, stack), to=f"{VOLUME}/copy"),
+            *arguments((stack, stack), source_path=f"{VOLUME}/kept", to=f"{VOLUME}/copy"),
             *("--source-port", str(port), "--source-tls", str(stack.directory / "ndmps.pem")),
             *("--destination-port", str(port), "--destination-tls"),
         ]
