@@ -225,9 +225,9 @@ class CdbDrive:
             self._mark = None
             self._space(_FILEMARKS, -1)
 
-    def _doubt_place(self) -> None:
+    def _doubt_place(self, may_ask: bool) -> None:
         """A user's own command may have moved the tape."""
-        self._head.moved_unseen()
+        self._head.moved_unseen(may_ask)
 
     # Motion.
 

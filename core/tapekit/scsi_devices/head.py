@@ -55,8 +55,11 @@ class Head(Protocol):
         """The head has come to the end of data, over so many filemarks."""
         ...
 
-    def moved_unseen(self) -> None:
-        """Somebody's own command may have moved the head or written."""
+    def moved_unseen(self, may_ask: bool) -> None:
+        """Somebody's own command may have moved the head or written.
+
+        :param may_ask: whether the drive may be asked at once.
+        """
         ...
 
 
@@ -103,7 +106,7 @@ class AskedHead:
     def at_end_of_data(self, _filemarks: int) -> None:
         """See :meth:`Head.at_end_of_data`; the drive knows."""
 
-    def moved_unseen(self) -> None:
+    def moved_unseen(self, may_ask: bool) -> None:  # noqa: ARG002 - it is asked anyhow
         """See :meth:`Head.moved_unseen`; what was written over may have been
         any tape file but the first, which begins where the tape does.
         """
@@ -159,10 +162,10 @@ class CountedHead:
         """See :meth:`Head.at_end_of_data`; the last tape file is of any length."""
         self._place = TapePosition(self._place.file + filemarks, None)
 
-    def moved_unseen(self) -> None:
+    def moved_unseen(self, may_ask: bool) -> None:
         """See :meth:`Head.moved_unseen`; counting begins anew."""
         try:
-            is_beginning = self._ask().is_beginning
+            is_beginning = may_ask and self._ask().is_beginning
         except TapeError:
             # Whoever moved the tape has an answer already; this one tells
             # only that the place is not known.

@@ -44,11 +44,12 @@ class RawDoor:
     """A :class:`tapekit.scsi.door.CdbDoor` before another."""
 
     def __init__(
-        self, door: CdbDoor, settle: Callable[[], object], doubt: Callable[[], object]
+        self, door: CdbDoor, settle: Callable[[], object], doubt: Callable[[bool], object]
     ) -> None:
         """:param settle: brings the head to its place; may raise TapeError.
-        :param doubt: is told that the tape may have moved, or be another one;
-            must not raise.
+        :param doubt: is told that the tape may have moved, or be another one,
+            and whether the drive may be asked at once: not where it has news
+            that the door's user is to hear first. Must not raise.
         """
         self._door: Final = door
         self._settle: Final = settle
@@ -64,14 +65,14 @@ class RawDoor:
     ) -> CdbReply:
         """See :meth:`CdbDoor.execute`."""
         self._settle()
-        is_harmless = False
+        is_good = False
         try:
             reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
             # What refuses a look may be the news of a reset or of another tape.
-            is_harmless = cdb[0] in _LOOKS and reply.status == Status.GOOD
+            is_good = reply.status == Status.GOOD
         finally:
-            if not is_harmless:
-                self._doubt()
+            if not (is_good and cdb[0] in _LOOKS):
+                self._doubt(is_good)
         return reply
 
     def reset(self) -> None:
@@ -79,4 +80,4 @@ class RawDoor:
         try:
             self._door.reset()
         finally:
-            self._doubt()
+            self._doubt(False)

@@ -82,7 +82,7 @@ def test_tape_files_that_others_may_have_moved_are_forgotten() -> None:
     head = AskedHead(lambda: place)
     head.passed_filemarks(1)
     assert head.position() == TapePosition(1, 0)
-    head.moved_unseen()
+    head.moved_unseen(may_ask=True)
     assert head.position() == TapePosition(1, None)
     place = Position(4, 0)
     assert head.position() == TapePosition(0, 4)
@@ -92,11 +92,20 @@ def test_a_count_that_others_may_have_made_wrong_begins_anew() -> None:
     place = Position(None, None, is_beginning=True)
     head = CountedHead(lambda: place, is_beginning=True)
     head.passed_filemarks(3)
-    head.moved_unseen()
+    head.moved_unseen(may_ask=True)
     assert head.position() == TapePosition(0, 0)
     head.passed_records(3)
     place = Position(None, None)
-    head.moved_unseen()
+    head.moved_unseen(may_ask=True)
+    assert head.position() == TapePosition(0, None)
+
+
+def test_a_drive_with_news_for_others_is_not_asked() -> None:
+    def ask() -> Position:
+        raise AssertionError("the news would be heard here")
+
+    head = CountedHead(ask, is_beginning=True)
+    head.moved_unseen(may_ask=False)
     assert head.position() == TapePosition(0, None)
 
 
@@ -112,5 +121,5 @@ def test_a_drive_that_does_not_say_where_others_left_it_is_nowhere() -> None:
         )
 
     head = CountedHead(silent, is_beginning=True)
-    head.moved_unseen()
+    head.moved_unseen(may_ask=True)
     assert head.position() == TapePosition(0, None)
