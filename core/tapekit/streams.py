@@ -36,6 +36,10 @@ _COPY_IN_KERNEL_FROM: Final = 128 * 1024
 """Shorter runs are cheaper through memory, since their headers are read
 along with them."""
 
+_LEAST_READ_BYTES: Final = 1024
+"""What is read at once behind a long run: the header that stands there, and
+nothing of the next run. Each further read takes twice as much."""
+
 _NO_COPY_RANGE: Final = frozenset(
     {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.ETXTBSY}
 )
@@ -170,6 +174,7 @@ class StreamReader:
         self._at = 0
         self._extent: Extent | None = None
         self._scratch: Final = memoryview(bytearray(BUFFER_BYTES))
+        self._read_ahead = BUFFER_BYTES
         self.position = 0
 
     def take(self, count: int) -> memoryview:
@@ -217,6 +222,10 @@ class StreamReader:
         :raises EndOfStream: there are fewer; those that came are written.
         :raises OSError: the file cannot be written.
         """
+        if count >= _COPY_IN_KERNEL_FROM:
+            # Long runs tend to follow each other, and what has been read
+            # along with a header can no longer be copied in the kernel.
+            self._read_ahead = _LEAST_READ_BYTES
         while count:
             here = min(len(self._view) - self._at, count)
             if here:
@@ -252,7 +261,7 @@ class StreamReader:
         if done == 0:
             # Not possible here, or the file is shorter than promised:
             # reading it gives its bytes, or zeros.
-            self._load_extent()
+            self._load_extent(count)
             return 0
         self._advance_extent(done)
         return done
@@ -264,10 +273,11 @@ class StreamReader:
         rest = extent.length - count
         self._extent = extent.part(count, extent.length) if rest else None
 
-    def _load_extent(self) -> None:
+    def _load_extent(self, count: int) -> None:
+        """Read up to ``count`` bytes of the extent, and make them the view."""
         extent = self._extent
         assert extent is not None
-        here = min(extent.length, len(self._scratch))
+        here = min(extent.length, count, len(self._scratch))
         pread_exactly(extent.part(0, here), self._scratch)
         self._view = self._scratch[:here]
         self._at = 0
@@ -278,7 +288,8 @@ class StreamReader:
         """Make the next bytes available in memory; false at the end."""
         while True:
             if self._extent is not None:
-                self._load_extent()
+                self._load_extent(self._read_ahead)
+                self._read_ahead = min(2 * self._read_ahead, BUFFER_BYTES)
                 return True
             if not self._next_piece():
                 return False

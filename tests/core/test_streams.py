@@ -202,6 +202,34 @@ class TestReader:
         assert bytes(reader.take(2)) == b"il"
         os.close(fd)
 
+    def test_long_runs_behind_short_headers_are_copied_in_the_kernel(
+        self, target: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        header, run = 1024, 512 * 1024
+        count = 6
+        data = pattern(count * (header + run))
+        source = memory_file(data)
+        copied: list[int] = []
+        copy_file_range = os.copy_file_range
+
+        def counting(*arguments: int) -> int:
+            copied.append(copy_file_range(*arguments))
+            return copied[-1]
+
+        monkeypatch.setattr(os, "copy_file_range", counting)
+        reader = reader_of(Extent(source, 0, len(data)))
+        for number in range(count):
+            start = number * (header + run)
+            assert reader.take(header) == data[start : start + header]
+            reader.copy_to(target, number * run, run)
+        # Only what the very first read took along went through memory.
+        assert sum(copied) >= (count - 2) * run
+        expected = b"".join(
+            data[number * (header + run) + header :][:run] for number in range(count)
+        )
+        assert content(target) == expected
+        os.close(source)
+
     def test_a_copy_of_what_a_file_has_lost_gives_zeros(self, target: int) -> None:
         fd = memory_file(b"x" * 1000)
         reader = reader_of(Extent(fd, 0, LARGE))
