@@ -9,10 +9,10 @@ SHOWN = printf '%-14s' '$(1)'; \
 	if $(2) >$(VENV)/output 2>&1; then echo ok; else echo FAILED; cat $(VENV)/output; exit 1; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test interop bench bench-codec clean
+.PHONY: help venv demo check test interop bench bench-codec bench-inodes clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(VENV)/.developing ## Make .venv with tapekit and its developers' tools
 
@@ -34,6 +34,9 @@ interop: $(VENV)/.developing ## Test against programs that nobody here wrote; te
 
 bench: $(VENV)/.running ## Measure against GNU tar; ARGS="--peers --cold" against more, and cold
 	@$(BIN)/python tests/bench/bench.py $(ARGS)
+
+bench-inodes: $(VENV)/.running ## Measure the memory of a backup for each million objects
+	@$(BIN)/python tests/bench/inodes.py $(ARGS)
 
 bench-codec: $(VENV)/.running ## Measure messages, file history, and what HIST=Y costs
 	@$(BIN)/python tests/bench/codec.py $(ARGS)

@@ -21,6 +21,7 @@ from tapekit_dump.descent import Descent
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import Inode
 from tapekit_dump.plan import StepKind
+from tapekit_dump.read_ahead import ReadAhead
 from tapekit_dump.small_files import PlainReading, ReadingSite, Stop
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class FileWriter:
         ctime_of: CtimeOf,
         report: BackupReport,
         extent_bytes: int,
+        read_ahead_threads: int = 0,
         loops: SmallFileLoops | None = None,
     ) -> None:
         self._stream: Final = stream
@@ -62,6 +64,7 @@ class FileWriter:
         self._report: Final = report
         self._contents: Final = ContentWriter(stream, report, extent_bytes)
         self._descent: Final = Descent(root)
+        self._ahead: Final = ReadAhead(root, read_ahead_threads)
         self._flags = _READ | os.O_NOATIME
         self._site: Final = ReadingSite(
             writer=stream.writer,
@@ -82,7 +85,7 @@ class FileWriter:
         :raises TapekitError: the plan cannot be read.
         """
         try:
-            for step in plan:
+            for step in self._ahead.steps(plan):
                 if step.kind is StepKind.DIRECTORY:
                     self._descent.enter(step.depth, step.names[0])
                 else:
@@ -90,6 +93,7 @@ class FileWriter:
                     self._stream.mark()
             self._contents.settle()
         finally:
+            self._ahead.close()
             self._descent.close()
 
     def _take(self, step: Step) -> None:

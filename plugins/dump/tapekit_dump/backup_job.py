@@ -73,6 +73,7 @@ class BackupRequest(NamedTuple):
     date: int
     room: SpoolRoom
     extent_bytes: int
+    read_ahead_threads: int
     loops: SmallFileLoops | None
     """What reads small files, if not the engine itself."""
     records_per_block: int
@@ -279,6 +280,7 @@ class DumpBackup:
             ctime_of=self._ctime_of(),
             report=report,
             extent_bytes=self._request.extent_bytes,
+            read_ahead_threads=self._request.read_ahead_threads,
             loops=self._request.loops,
         )
         files.run(index.plan)

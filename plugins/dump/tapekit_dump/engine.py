@@ -166,6 +166,7 @@ class DumpEngine:
             date=dates.give(key, tree.taken_at_s),
             room=self._room(kernel),
             extent_bytes=self._settings.extent_threshold_bytes,
+            read_ahead_threads=self._settings.read_ahead_threads,
             loops=self._loops,
             records_per_block=self._settings.records_per_block,
             offset_map=self._settings.offset_map,

@@ -31,6 +31,10 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Runs of data from this length on leave without being read, so that a
     virtual tape can copy them inside the kernel; shorter ones are read."""
 
+    read_ahead_threads: Annotated[int, msgspec.Meta(ge=0, le=64)] = 8
+    """Threads that read small files before their turn in a backup, while they
+    come from a disk and not from memory; 0 for none."""
+
     records_per_block: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 10
     """Blocking of the stream in records of 1,024 bytes: its end is padded to a
     multiple of them, and its headers tell it to readers of real tapes."""

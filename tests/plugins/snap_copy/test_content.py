@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekit_snap_copy.content import ContentCopier
+from tapekit_trees.btrfs import mounted_btrfs
 from tapekit_trees.comparing import data_ranges
 
 BLOCK = 4096
@@ -70,18 +70,8 @@ def test_between_file_systems_content_goes_through_memory(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount")
 def test_blocks_are_shared_where_the_file_system_can(tmp_path: Path) -> None:
-    image, place = tmp_path / "image", tmp_path / "place"
-    with image.open("wb") as file:
-        file.truncate(400 << 20)
-    place.mkdir()
-    try:
-        subprocess.run(["mkfs.btrfs", "-q", image], check=True, capture_output=True)
-        subprocess.run(["mount", "-o", "loop", image, place], check=True, capture_output=True)
-    except (FileNotFoundError, subprocess.CalledProcessError) as error:
-        pytest.skip(f"no btrfs here: {error}")
-    try:
+    with mounted_btrfs(tmp_path) as place:
         source, target = place / "a", place / "b"
         source.write_bytes(os.urandom(20 << 20))
         os.sync()
@@ -91,5 +81,3 @@ def test_blocks_are_shared_where_the_file_system_can(tmp_path: Path) -> None:
         used = (before - os.statvfs(place).f_bfree) * os.statvfs(place).f_bsize
         assert target.read_bytes() == source.read_bytes()
         assert used < 5 << 20
-    finally:
-        subprocess.run(["umount", place], check=True)

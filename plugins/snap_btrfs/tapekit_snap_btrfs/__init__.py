@@ -1,0 +1,1 @@
+"""Snapshot copies by btrfs: a picture of one moment, made at once."""

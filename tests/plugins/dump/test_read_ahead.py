@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import os
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tapekit_dump.plan import Step, StepKind
+from tapekit_dump.read_ahead import ReadAhead, blocks_read
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FILES = 100
+THREADS = 3
+
+
+class Disk:
+    """Counts reads for everybody as a disk would, or as memory does."""
+
+    def __init__(self, reads: int) -> None:
+        self.reads = reads
+        self.count = 0
+
+    def __call__(self) -> int:
+        self.count += self.reads
+        return self.count
+
+
+def descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - no path is wanted
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDONLY)
+    yield fd
+    os.close(fd)
+
+
+def tree(root: Path, directories: int = 6) -> list[Step]:
+    """Directories in each other and beside each other, and their plan."""
+    steps = [Step(StepKind.DIRECTORY, 2, 0, [b""])]
+    number = 3
+    for index in range(directories):
+        depth = 1 + index % 3
+        name = f"directory{index}"
+        above = root.joinpath(*(f"directory{index - back}" for back in range(depth - 1, 0, -1)))
+        (above / name).mkdir()
+        steps.append(Step(StepKind.DIRECTORY, number, depth, [name.encode()]))
+        names = [f"file{n}".encode() for n in range(FILES)]
+        for file in names:
+            (above / name / file.decode()).write_bytes(b"x" * 100)
+        steps.append(Step(StepKind.REGULAR, number + 1, 0, names))
+        steps.append(Step(StepKind.SYMLINK, number + 1 + FILES, 0, [b"link"]))
+        number += FILES + 2
+    return steps
+
+
+@pytest.mark.parametrize("reads", [0, 1000])
+@pytest.mark.parametrize("threads", [0, THREADS])
+def test_steps_are_those_of_the_plan_in_order(tmp_path: Path, reads: int, threads: int) -> None:
+    plan = tree(tmp_path)
+    before = descriptors()
+    with opened(tmp_path) as root, closing(ReadAhead(root, threads, Disk(reads))) as ahead:
+        assert list(ahead.steps(iter(plan))) == plan
+        assert ahead.is_reading is (reads > 0 and threads > 0)
+    assert descriptors() == before
+
+
+def test_threads_rest_once_everything_comes_from_memory(tmp_path: Path) -> None:
+    plan = tree(tmp_path, directories=12)
+    disk = Disk(1000)
+    seen = []
+    with opened(tmp_path) as root, closing(ReadAhead(root, THREADS, disk)) as ahead:
+        for number, step in enumerate(ahead.steps(iter(plan))):
+            assert step == plan[number]
+            if number == len(plan) // 2:
+                disk.reads = 0
+            seen.append(ahead.is_reading)
+    assert True in seen
+    assert seen[-1] is False
+
+
+def test_what_is_gone_or_outside_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "top").mkdir()
+    plan = tree(tmp_path / "top")
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "top" / "directory3" / "file5").unlink()
+    os.mkfifo(tmp_path / "top" / "directory3" / "file5")
+    (tmp_path / "top" / "directory0").rename(tmp_path / "elsewhere")
+    (tmp_path / "top" / "directory0").symlink_to(tmp_path / "outside")
+    with opened(tmp_path / "top") as root, closing(ReadAhead(root, THREADS, Disk(1000))) as ahead:
+        assert list(ahead.steps(iter(plan))) == plan
+
+
+def test_an_end_in_the_middle_waits_for_nobody(tmp_path: Path) -> None:
+    plan = tree(tmp_path)
+    before = descriptors()
+    with opened(tmp_path) as root:
+        ahead = ReadAhead(root, THREADS, Disk(1000))
+        steps = ahead.steps(iter(plan))
+        for _ in range(5):
+            next(steps)
+        ahead.close()
+        ahead.close()
+    assert descriptors() == before
+
+
+def test_reads_of_the_system_are_counted() -> None:
+    assert blocks_read() >= 0
