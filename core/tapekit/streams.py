@@ -58,14 +58,15 @@ class StreamWriter:
     room is left.
     """
 
-    def __init__(self, sink: DataSink) -> None:
+    def __init__(self, sink: DataSink, position: int = 0) -> None:
+        """:param position: bytes of the stream that are there already."""
         self._sink: Final = sink
         self.buffer: memoryview = sink.acquire()
         self.end = 0
         self._start = 0
         self._pieces: list[Piece] = []
         self._pending = 0
-        self._handed_over = 0
+        self._handed_over = position
         self._close: list[int] = []
 
     @property

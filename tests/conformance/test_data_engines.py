@@ -76,9 +76,14 @@ class ListBackup:
             self._done = writer.position
 
     def tell(self, services: JobServices, node: int, file: Path, position: int) -> None:
-        if services.history is not None:
-            services.history.add_directories([(os.fsencode(file.name), node, 0)])
-            services.history.add_nodes([NodeEntry(node, 0, 0, 0, 0, 0, 0, 0, 1, position)])
+        if services.history is None:
+            return
+        name, entry = os.fsencode(file.name), NodeEntry(node, 0, 0, 0, 0, 0, 0, 0, 1, position)
+        if services.history.wants_paths:
+            services.history.add_files([(b"/" + name, entry)])
+        else:
+            services.history.add_directories([(name, node, 0)])
+            services.history.add_nodes([entry])
 
     def send(self, writer: StreamWriter, file: Path) -> None:
         fd = os.open(file, os.O_RDONLY)
@@ -130,7 +135,7 @@ class ListEngine:
     """A right engine, as small as they come; the subclasses do one thing wrong."""
 
     name = "list"
-    abilities = Ability.BACKUP_FH_DIR | Ability.RECOVER_FILELIST
+    abilities = Ability.BACKUP_FH_FILE | Ability.BACKUP_FH_DIR | Ability.RECOVER_FILELIST
     backup: type[ListBackup] = ListBackup
     recover: type[ListRecover] = ListRecover
 
@@ -250,6 +255,21 @@ class NodesBeforeNames(ListBackup):
             services.history.add_directories([(os.fsencode(file.name), node, 0)])
 
 
+class NamesWithoutRoot(ListBackup):
+    def tell(self, services: JobServices, node: int, file: Path, position: int) -> None:
+        super().tell(services, node, file, position)
+        if services.history is not None and services.history.wants_paths:
+            entry = NodeEntry(node, 0, 0, 0, 0, 0, 0, 0, 1, position)
+            services.history.add_files([(os.fsencode(file.name), entry)])
+
+
+class OneFormForAll(ListBackup):
+    def tell(self, services: JobServices, node: int, file: Path, position: int) -> None:
+        super().tell(services, node, file, position)
+        if services.history is not None:
+            services.history.add_directories([(os.fsencode(file.name), node, 0)])
+
+
 class ClosesTooEarly(ListBackup):
     def send(self, writer: StreamWriter, file: Path) -> None:
         fd = os.open(file, os.O_RDONLY)
@@ -336,6 +356,8 @@ def engine_with(job: type[ListBackup | ListRecover]) -> ListEngine:
         (engine_with(ProgressGoesBack), "bytes_processed"),
         (engine_with(ProgressStops), "against the stream"),
         (engine_with(NodesBeforeNames), "came before a name"),
+        (engine_with(NamesWithoutRoot), "does not begin at the root"),
+        (engine_with(OneFormForAll), "entries of the other form"),
         (engine_with(KeepsFilesOpen), "descriptors open"),
         (engine_with(NeverFinishes), "without having finished"),
         (engine_with(TakesEarlyEnds), "ends in the middle"),

@@ -187,6 +187,16 @@ def test_history_finds_attributes_before_names() -> None:
     assert services.collected.unnamed_nodes == [4]
     assert [entry.node for entry in services.collected.nodes] == [3, 4]
     assert services.collected.directories == [(b"a", 3, 2)]
+    assert not services.history.wants_paths
+
+
+def test_history_keeps_paths() -> None:
+    services = MemoryServices(wants_history=True, wants_paths=True)
+    assert services.history is not None
+    assert services.history.wants_paths
+    entry = (b"/a", NodeEntry(3, 0, 0, 0, 0, 0, 0, 0, 1, 0))
+    services.history.add_files([entry])
+    assert services.collected.files == [entry]
 
 
 def test_background_gives_results_and_errors() -> None:

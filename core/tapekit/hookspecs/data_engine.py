@@ -8,23 +8,26 @@ blocking call in a worker thread. It talks to the client only through the
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
+import struct
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, final, overload
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from tapekit.segments import DataSink, DataSource
 
 __all__ = [
+    "LONGEST_PATH",
     "UNKNOWN_POSITION",
     "Ability",
     "BackupJob",
     "DataEngine",
     "DirectoryEntry",
+    "FileEntry",
     "FileHistory",
     "FileResult",
     "Job",
@@ -32,6 +35,7 @@ __all__ = [
     "JobServices",
     "LogLevel",
     "NodeEntry",
+    "NodeTable",
     "Pairs",
     "PathNotPermitted",
     "PathPermit",
@@ -47,6 +51,9 @@ Pairs: TypeAlias = "Sequence[tuple[str, str]]"
 UTF-8 travel as surrogate escapes."""
 
 UNKNOWN_POSITION: Final = 2**64 - 1
+
+LONGEST_PATH: Final = 8192
+"""Bytes of a path in file history and in restore lists, at most."""
 
 PathPermit: TypeAlias = Callable[[str], None]
 """Raises :class:`PathNotPermitted` for a path, ``/vserver/volume[/path]``,
@@ -124,19 +131,83 @@ class NodeEntry(NamedTuple):
     """Byte offset of the object's header in the stream."""
 
 
+FileEntry: TypeAlias = tuple[bytes, NodeEntry]
+"""``(path, attributes)``; paths begin with ``/``, which alone is the root of
+the backup. None is longer than :data:`LONGEST_PATH`."""
+
+_ROW: Final = struct.Struct(f"={len(NodeEntry._fields)}q")
+
+
+@final
+class NodeTable(Sequence[NodeEntry]):
+    """Node entries without an object for each, for engines with many files.
+
+    :param numbers: the fields of one entry after those of the other, as
+        signed numbers of 64 bits.
+    """
+
+    WIDTH: Final = len(NodeEntry._fields)
+
+    def __init__(self, numbers: array[int]) -> None:
+        self.numbers: Final = numbers
+
+    @classmethod
+    def of(cls, entries: Iterable[NodeEntry]) -> NodeTable:
+        """The same entries as a table.
+
+        :raises OverflowError: a number has more than 63 bits.
+        """
+        return cls(array("q", chain.from_iterable(entries)))
+
+    def column(self, field: int) -> memoryview:
+        """One field of all entries, by its index in :class:`NodeEntry`."""
+        return memoryview(self.numbers)[field :: self.WIDTH]
+
+    def __len__(self) -> int:
+        return len(self.numbers) // self.WIDTH
+
+    def __iter__(self) -> Iterator[NodeEntry]:
+        return map(NodeEntry._make, _ROW.iter_unpack(self.numbers))
+
+    @overload
+    def __getitem__(self, index: int) -> NodeEntry: ...
+    @overload
+    def __getitem__(self, index: slice) -> NodeTable: ...
+    def __getitem__(self, index: int | slice) -> NodeEntry | NodeTable:
+        if isinstance(index, slice):
+            start, stop, step = index.indices(len(self))
+            if step != 1:
+                return NodeTable.of(self[at] for at in range(start, stop, step))
+            return NodeTable(self.numbers[start * self.WIDTH : stop * self.WIDTH])
+        at = range(len(self))[index] * self.WIDTH
+        return NodeEntry._make(self.numbers[at : at + self.WIDTH])
+
+
 class FileHistory(Protocol):
     """Takes file history in batches of up to about 1,000 entries.
 
     Calls come from the engine's thread and may block it while the client
-    is slow. An object's directory entry comes before its node entry.
+    is slow. There are two forms, and :attr:`wants_paths` tells which one the
+    client gets. An object's directory entry comes before its node entry.
     """
+
+    @property
+    def wants_paths(self) -> bool:
+        """Whether all goes to :meth:`add_files`, and else nothing; only
+        engines with ``Ability.BACKUP_FH_FILE`` are asked for that.
+        """
+        ...
 
     def add_directories(self, entries: Sequence[DirectoryEntry]) -> None:
         """Names with the node that each stands for and the one it is in."""
         ...
 
     def add_nodes(self, entries: Sequence[NodeEntry]) -> None:
-        """Attributes of objects."""
+        """Attributes of objects; a :class:`NodeTable` costs least."""
+        ...
+
+    def add_files(self, entries: Sequence[FileEntry]) -> None:
+        """Objects by their paths; one with several names comes with each."""
         ...
 
 

@@ -77,6 +77,12 @@ class MoverObserver(Protocol):
         """The mover waits; the connection stays open."""
         ...
 
+    def explained(self, text: str) -> None:
+        """Something that an operator should know of a pause or a halt that
+        follows, or of the tape: what a drive said, or a catalogue text.
+        """
+        ...
+
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
         """The mover is done; called once, as its last act, after everything
         written is on the tape and the connection is closed. ``explanation``

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import msgspec
 
@@ -27,11 +27,15 @@ __all__ = [
     "Management",
     "NoReply",
     "NoRequest",
+    "OPTIONS",
     "OfferedOperation",
     "Operation",
     "OperationRefused",
+    "OptionRequest",
+    "OptionState",
     "Privilege",
     "Tell",
+    "option",
     "tapekit_provide_management",
     "tapekit_register_operations",
 ]
@@ -95,6 +99,36 @@ class Feed(msgspec.Struct, Generic[Q, R], frozen=True, kw_only=True):
         reader goes away, and ends the feed when it returns.
         """
         return OfferedOperation(operation=self, perform=perform)
+
+
+OPTIONS: Final = "options."
+"""Begins the names of operations that show and set an option."""
+
+
+class OptionRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A question for an option, or its new value."""
+
+    value: str | None = None
+    """The new value; ``None`` only asks."""
+
+
+class OptionState(msgspec.Struct, frozen=True, kw_only=True):
+    """An option as it is now."""
+
+    name: str
+    value: str
+    values: tuple[str, ...]
+    """What it can be set to."""
+
+
+def option(name: str, summary: str) -> Operation[OptionRequest, OptionState]:
+    """The operation of an option, such as ``tape.reservations``: one that an
+    administrator sets while the stack runs, and that is remembered. Whatever
+    offers it refuses a value that is none of :attr:`OptionState.values`.
+    """
+    return Operation(
+        name=OPTIONS + name, summary=summary, request=OptionRequest, reply=OptionState
+    )
 
 
 class OfferedOperation(msgspec.Struct, frozen=True, kw_only=True):

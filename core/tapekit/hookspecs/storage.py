@@ -6,26 +6,29 @@ descriptor and stay below it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
 
 from tapekit.hookspecs._markers import hookspec
+from tapekit.marks import SecurityStyle, SnapLock
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
 __all__ = [
     "BackupTree",
     "FilesystemInfo",
     "KeepGoing",
+    "LockingStorage",
     "Origin",
     "RestoreTree",
     "SnapshotMethod",
     "SnapshotTree",
     "Storage",
+    "TreeTraits",
     "for_ever",
     "tapekit_provide_storage",
     "tapekit_register_snapshot_methods",
@@ -63,6 +66,28 @@ class Origin(NamedTuple):
 
     inode: int
     ctime_ns: int
+
+
+class TreeTraits(msgspec.Struct, frozen=True, kw_only=True):
+    """What a volume is besides a directory, for the tree that was opened of
+    it. What single objects are stands in their marks (``tapekit.marks``).
+    """
+
+    security_style: SecurityStyle = SecurityStyle.UNIX
+    """Of the volume, or of the qtree that the tree is or is in."""
+    unix_permissions: int = 0o755
+    """What an object gets that comes without UNIX permissions; files without
+    the right to execute."""
+    snaplock: SnapLock = SnapLock.NONE
+    vm_align_sectors: int = 0
+    """What VM-aligned files are shifted by, in sectors of 512 bytes; 0 if the
+    volume does not align."""
+    junctions: Mapping[bytes, bytes] = msgspec.field(default_factory=dict)
+    """Where other volumes are mounted, by paths below the tree's root, and
+    the names of those volumes."""
+    left_out: Mapping[bytes, str] = msgspec.field(default_factory=dict)
+    """Files that no backup may have for now, by paths below the tree's root,
+    and why."""
 
 
 class SnapshotTree(Protocol):
@@ -155,6 +180,11 @@ class BackupTree(Protocol):
         """
         ...
 
+    @property
+    def traits(self) -> TreeTraits:
+        """What the volume is besides a directory."""
+        ...
+
     def origin(self, status: os.stat_result) -> Origin:
         """See :meth:`SnapshotTree.origin`."""
         ...
@@ -175,6 +205,11 @@ class RestoreTree(Protocol):
     @property
     def path(self) -> str:
         """``/vserver/volume[/path]``."""
+        ...
+
+    @property
+    def traits(self) -> TreeTraits:
+        """What the volume is besides a directory."""
         ...
 
     def close(self) -> None:
@@ -214,8 +249,39 @@ class Storage(Protocol):
         """Open ``path`` for writing; missing directories below the volume
         are created with mode 0755.
 
-        :raises TapekitError: no such volume, read-only, or a symbolic link
-            or file is in the way.
+        :raises TapekitError: no such volume, the volume or qtree is
+            read-only, or a symbolic link or file is in the way.
+        """
+        ...
+
+
+@runtime_checkable
+class LockingStorage(Storage, Protocol):
+    """A storage that can keep Snapshot copies over restarts; calls block."""
+
+    def snapshot_names(self, volume: str) -> Sequence[str]:
+        """The whole Snapshot copies of ``/vserver/volume``, oldest first.
+
+        :raises TapekitError: no such volume.
+        """
+        ...
+
+    def lock_snapshot(self, volume: str, name: str, holder: str) -> bool:
+        """Lock a copy that the caller has open, so that nothing removes it,
+        neither a restart nor the end of the backup it was made for, until
+        :meth:`unlock_snapshot` with the same holder.
+
+        :returns: whether the copy was made for a backup, and will be removed
+            when it is unlocked.
+        :raises TapekitError: the lock cannot be made durable.
+        """
+        ...
+
+    def unlock_snapshot(self, volume: str, name: str, holder: str) -> None:
+        """Undo :meth:`lock_snapshot`; without such a lock nothing happens.
+
+        :raises TapekitError: the copy is to be removed, but somebody has it
+            open, or it cannot be removed; the lock stays.
         """
         ...
 

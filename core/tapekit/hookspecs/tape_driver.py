@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 import msgspec
 
@@ -19,24 +19,30 @@ from tapekit.errors import Fault, TapekitError
 from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
-    from tapekit.hookspecs.media_changer import ChangerRow, OpenChanger
-    from tapekit.scsi.door import CdbDoor
+    from tapekit.hookspecs.media_changer import ChangerRow, MediaChanger, OpenChanger
+    from tapekit.scsi.door import CdbDoor, DeviceDoor
     from tapekit.segments import Piece
 
 __all__ = [
+    "AdjustableDrive",
     "Condition",
     "DeviceRow",
+    "DoorDriver",
     "DriveDescription",
     "DriveRow",
+    "DriveSetup",
     "DriveStatus",
     "OpenMode",
     "OpenTape",
+    "PathPorts",
+    "PortedDriver",
     "ReadRun",
     "TapeDrive",
     "TapeDriver",
     "TapeError",
     "TapeInventory",
     "TapePosition",
+    "WatchfulDriver",
     "tapekit_provide_tape_inventory",
     "tapekit_register_tape_drivers",
 ]
@@ -80,11 +86,11 @@ class TapeError(TapekitError):
 class TapePosition(NamedTuple):
     """Where the head stands: before record ``record`` of tape file ``file``.
 
-    Both count from 0, records anew in each tape file; ``record`` is ``None``
-    where the drive cannot know it.
+    Both count from 0, records anew in each tape file. Either is ``None``
+    where the drive cannot know it, as after a LOCATE or a reset.
     """
 
-    file: int
+    file: int | None
     record: int | None
 
 
@@ -217,6 +223,37 @@ class TapeDrive(Protocol):
         ...
 
 
+class DriveSetup(msgspec.Struct, frozen=True, kw_only=True):
+    """How a drive is to work under the device name that was opened."""
+
+    compression: str
+    """The compression letter of the name: l, m, h or a."""
+    density: int = 0
+    """Density code for a tape that is written from its beginning (SSC, mode
+    block descriptor); 0 is what the drive takes by itself."""
+    algorithm: int | None = None
+    """Compression algorithm (SSC, data compression page); 0 does not compress,
+    ``None`` leaves the drive as it is."""
+    loads_itself: bool = True
+    """Whether a tape that is put in becomes ready without LOAD."""
+    timeouts_s: Mapping[int, float] = {}
+    """Time limits that replace the driver's own, by operation code."""
+
+
+@runtime_checkable
+class AdjustableDrive(Protocol):
+    """What a drive offers besides if its device names differ in how it works."""
+
+    def adjust(self, setup: DriveSetup) -> None:
+        """Work like this until the drive is closed; called once, before the
+        drive is used. What the drive or its tape cannot do is logged, and is
+        no error: a tape can be read however it was written.
+
+        :raises TapeError: the drive does not answer.
+        """
+        ...
+
+
 class DriveDescription(msgspec.Struct, frozen=True, kw_only=True):
     """A drive that a driver has found, whether or not a tape is in it."""
 
@@ -252,6 +289,67 @@ class TapeDriver(Protocol):
 
         :raises TapeError: ``NO_DEVICE``, ``BUSY``.
         """
+        ...
+
+
+@runtime_checkable
+class DoorDriver(Protocol):
+    """What a driver of SCSI devices offers besides: drives and changers in two
+    steps, so that something can stand between a device and what drives it.
+
+    ``drive_behind(open_door(address), address)`` is what ``open_drive`` does,
+    and ``changer_behind`` alike.
+    """
+
+    def open_door(self, address: str) -> DeviceDoor:
+        """Open the door of a drive or a changer that was found at an address.
+        Nothing has been sent that a reservation of somebody else refuses.
+
+        :raises TapeError: ``NO_DEVICE``, ``BUSY``.
+        """
+        ...
+
+    def drive_behind(self, door: DeviceDoor, address: str) -> TapeDrive:
+        """A drive over its door, which it owns from now on, also if this raises.
+
+        :raises TapeError: the drive does not answer.
+        """
+        ...
+
+    def changer_behind(self, door: DeviceDoor, address: str) -> MediaChanger:
+        """A changer over its door, which it owns from now on."""
+        ...
+
+
+@runtime_checkable
+class WatchfulDriver(Protocol):
+    """What a driver of drives and changers offers besides if it notices that
+    some have come or gone.
+    """
+
+    async def wait_for_change(self) -> None:
+        """Return when it is worth to look again: some devices have come or
+        gone since the last call. The first call returns as soon as the driver
+        watches. One caller at a time.
+        """
+        ...
+
+
+class PathPorts(NamedTuple):
+    """The two ends of a path, as administrators know them."""
+
+    initiator: str
+    """The port of this system."""
+    target: str
+    """The port of the device, or of the library that it is in."""
+
+
+@runtime_checkable
+class PortedDriver(Protocol):
+    """What a driver offers besides if its devices are behind ports."""
+
+    def ports(self, address: str) -> PathPorts:
+        """The ports between which a device was found. Must not block."""
         ...
 
 

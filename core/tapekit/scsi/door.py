@@ -10,7 +10,7 @@ from __future__ import annotations
 import enum
 from typing import NamedTuple, Protocol
 
-__all__ = ["CdbDoor", "CdbReply", "ScsiAddress", "Status"]
+__all__ = ["CdbDoor", "CdbReply", "DeviceDoor", "ScsiAddress", "Status"]
 
 
 class Status(enum.IntEnum):
@@ -72,5 +72,16 @@ class CdbDoor(Protocol):
         """Reset the device alone, as a LOGICAL UNIT RESET does.
 
         :raises TapeError: it cannot be reset.
+        """
+        ...
+
+
+class DeviceDoor(CdbDoor, Protocol):
+    """A raw door that whoever has opened it closes."""
+
+    def close(self) -> None:
+        """Let go of the device; later calls do nothing.
+
+        :raises TapeError: closing failed; the device is let go all the same.
         """
         ...

@@ -17,9 +17,11 @@ if TYPE_CHECKING:
 __all__ = [
     "CAPACITY_PAGE",
     "PAGE_LIST",
+    "READ_ERRORS_PAGE",
     "SEQUENTIAL_PAGE",
     "TAPE_ALERTS",
     "TAPE_ALERT_PAGE",
+    "WRITE_ERRORS_PAGE",
     "LogParameter",
     "decode_alerts",
     "decode_log",
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 PAGE_LIST: Final = 0x00
+WRITE_ERRORS_PAGE: Final = 0x02
+READ_ERRORS_PAGE: Final = 0x03
 SEQUENTIAL_PAGE: Final = 0x0C
 TAPE_ALERT_PAGE: Final = 0x2E
 CAPACITY_PAGE: Final = 0x31

@@ -28,6 +28,19 @@ __all__ = ["ASK_S", "Conversation"]
 ASK_S: Final = 60.0
 """How long a device may think about what it knows, in seconds."""
 
+_HARMLESS: Final = frozenset(
+    {
+        (0x2A, 0x02),  # log parameters changed
+        (0x2A, 0x10),  # time stamp changed
+        (0x3F, 0x01),  # microcode changed
+        (0x3F, 0x03),  # inquiry data changed
+        (0x3F, 0x0E),  # the target has more logical units now, or fewer
+        (0x5A, 0x01),  # an operator would like to have the medium
+    }
+)
+"""Unit attentions after which everything is as it was: the command was not
+carried out, and is sent again whatever it is (SPC, ASC and ASCQ)."""
+
 _ATTENTIONS: Final = 8
 """As many unit attentions as a device may have in store for one command."""
 
@@ -46,7 +59,9 @@ class Conversation:
         self._device: Final = device
         self._commands: Final = {command.name: command for command in commands.values()}
         self.attentions = 0
-        """How many unit attentions have come."""
+        """How many unit attentions have come, but for harmless ones."""
+        self.timeouts_s: Mapping[int, float] = {}
+        """Time limits that replace those of callers, by operation code."""
 
     def send(
         self,
@@ -57,7 +72,7 @@ class Conversation:
         timeout_s: float = ASK_S,
         **values: int,
     ) -> tuple[bytes, Sense | None]:
-        """Send a command once.
+        """Send a command until something is heard of it.
 
         :param data: what goes with it.
         :param room: how many bytes may come back.
@@ -65,12 +80,16 @@ class Conversation:
         :returns: what came back, and the sense data unless it simply succeeded.
         :raises TapeError: the device gave no answer, or none that can be read.
         """
-        reply = self._door.execute(
-            self._commands[name].build(**values), data_out=data, data_in=room, timeout_s=timeout_s
-        )
-        sense = sense_of(reply, self._device, name)
-        if sense is not None and sense.key == SenseKey.UNIT_ATTENTION:
-            self.attentions += 1
+        command = self._commands[name]
+        block, limit_s = command.build(**values), self.timeouts_s.get(command.opcode, timeout_s)
+        for _ in range(_ATTENTIONS):
+            reply = self._door.execute(block, data_out=data, data_in=room, timeout_s=limit_s)
+            sense = sense_of(reply, self._device, name)
+            if sense is None or sense.key != SenseKey.UNIT_ATTENTION:
+                break
+            if (sense.asc, sense.ascq) not in _HARMLESS:
+                self.attentions += 1
+                break
         return reply.data, sense
 
     def run(

@@ -4,14 +4,17 @@ Each record is a command (SSC, variable block mode), and what sense data says
 about it becomes what :class:`TapeDrive` promises. Where the head is, the
 drive is asked, as long as it knows. The one rule: after a unit
 attention, or any answer that leaves the head's place in doubt, nothing that
-depends on the place is sent again.
+depends on the place is sent again, by whomever, until the tape has been
+rewound or changed.
 """
 
 from __future__ import annotations
 
+import logging
 from itertools import repeat
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.errors import CORE
 from tapekit.hookspecs.tape_driver import (
     Condition,
     DriveStatus,
@@ -21,18 +24,21 @@ from tapekit.hookspecs.tape_driver import (
 )
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi.malformed import at_least, number
-from tapekit.scsi.mode import BlockDescriptor, ModeData, decode_mode, encode_mode
 from tapekit.scsi.position import LONG, POSITION_BYTES, SHORT, decode_position
 from tapekit.scsi_devices.capacity import capacity_of
 from tapekit.scsi_devices.conditions import condition_of
 from tapekit.scsi_devices.conversation import Conversation
 from tapekit.scsi_devices.head import AskedHead, CountedHead
+from tapekit.scsi_devices.health import corrected_errors, tell_alerts
+from tapekit.scsi_devices.loading import finish_loading
+from tapekit.scsi_devices.modes import DriveModes
 from tapekit.scsi_devices.raw_door import RawDoor
 from tapekit.scsi_devices.record_bytes import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tapekit.hookspecs.tape_driver import DriveSetup
     from tapekit.scsi.door import CdbDoor
     from tapekit.scsi.position import Position
     from tapekit.scsi.sense import Sense
@@ -40,6 +46,8 @@ if TYPE_CHECKING:
     from tapekit.segments import Piece
 
 __all__ = ["CdbDrive"]
+
+_LOG: Final = logging.getLogger("tapekit.scsi_devices")
 
 _TRANSFER_S: Final = 25 * 60.0
 """How long one record may take."""
@@ -49,9 +57,14 @@ _MOTION_S: Final = 2 * 60 * 60.0
 
 _BLOCKS, _FILEMARKS = 0, 1
 _LIMITS_BYTES: Final = 6
-_ANSWER_BYTES: Final = 0xFF
 
 _NO_TAPE: Final = frozenset({Condition.NO_TAPE, Condition.NOT_READY})
+_NOT_CARRIED_OUT: Final = frozenset({Condition.BUSY, Condition.RESERVED})
+"""What a device says of a command that it has not begun."""
+
+_IN_DOUBT: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
+"""Where a drive that does not know its place may be anywhere."""
+
 _LONGEST_TRANSFER: Final = 0xFF_FFFF
 _SPACE_6_LIMIT: Final = 1 << 23
 
@@ -67,7 +80,10 @@ class CdbDrive:
         """
         self.door: Final[CdbDoor | None] = RawDoor(door, self._give_mark_back, self._doubt_place)
         self._talk: Final = Conversation(door, device, TAPE_COMMANDS)
+        self._modes: Final = DriveModes(self._talk, device)
+        self._device: Final = device
         self._let_go: Final = let_go
+        self._setup: DriveSetup | None = None
         self._attentions_heard = 0
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
@@ -79,6 +95,21 @@ class CdbDrive:
         """What the next write has to tell."""
         self._has_warned = False
         self._is_dirty = False
+        self._soft_errors: int | None = 0
+        """As the drive has last told; ``None`` if it does not count them."""
+        self._is_displaced = False
+        """Whether the tape may stand elsewhere than whoever uses it believes."""
+        self._is_ready()
+
+    def adjust(self, setup: DriveSetup) -> None:
+        """See :meth:`AdjustableDrive.adjust`; a tape that is being loaded is
+        waited for.
+        """
+        self._setup = setup
+        self._talk.timeouts_s = setup.timeouts_s
+        finish_loading(self._talk, loads_itself=setup.loads_itself, timeout_s=_MOTION_S)
+        # What has just been loaded has not been prepared.
+        self._longest = 0
         self._is_ready()
 
     def status(self) -> DriveStatus:
@@ -86,14 +117,16 @@ class CdbDrive:
         has_tape = self._is_ready()
         if self._head.is_known:
             self._give_mark_back()
-        modes = self._modes()
+        modes = self._modes.current()
         remaining, total = capacity_of(self._talk) if has_tape else (None, None)
+        if has_tape and self._soft_errors is not None:
+            self._soft_errors = corrected_errors(self._talk)
         return DriveStatus(
             has_tape=has_tape,
             write_protected=has_tape and modes.is_protected,
             position=self._head.position() if has_tape else TapePosition(0, 0),
             block_size=modes.descriptor.block_length if modes.descriptor else 0,
-            soft_errors=0,
+            soft_errors=self._soft_errors or 0,
             total_bytes=total,
             remaining_bytes=remaining,
         )
@@ -128,7 +161,7 @@ class CdbDrive:
 
     def _write(self, record: bytes) -> TapeError | None:
         name = "WRITE(6)"
-        _, sense = self._talk.send(name, record, timeout_s=_TRANSFER_S, count=len(record))
+        _, sense = self._send(name, record, timeout_s=_TRANSFER_S, count=len(record))
         condition = condition_of(sense) if sense else None
         return None if condition is None else self._talk.error(name, sense, condition)
 
@@ -152,7 +185,8 @@ class CdbDrive:
         if count:
             self._begin_writing()
         name = "WRITE FILEMARKS(6)"
-        _, sense = self._talk.send(name, timeout_s=_MOTION_S, count=count)
+        send = self._send if count else self._talk.send
+        _, sense = send(name, timeout_s=_MOTION_S, count=count)
         condition = condition_of(sense) if sense else None
         if condition is not None and condition is not Condition.EARLY_WARNING:
             raise self._talk.error(name, sense, condition)
@@ -193,7 +227,7 @@ class CdbDrive:
         if self._mark is not None:
             raise self._talk.error(name, self._mark, Condition.FILEMARK)
         count = min(size, self._longest or size)
-        data, sense = self._talk.send(name, room=count, timeout_s=_TRANSFER_S, count=count)
+        data, sense = self._send(name, room=count, timeout_s=_TRANSFER_S, count=count)
         condition = condition_of(sense) if sense else None
         if condition is None or (condition is Condition.RECORD_TOO_LONG and is_rest_lost):
             data = self._complete(data, count, sense)
@@ -226,10 +260,39 @@ class CdbDrive:
             self._space(_FILEMARKS, -1)
 
     def _doubt_place(self, may_ask: bool) -> None:
-        """A user's own command may have moved the tape."""
+        """A user's own command may have moved the tape; where to is the user's affair."""
+        self._is_displaced = False
         self._head.moved_unseen(may_ask)
 
     # Motion.
+
+    def _send(
+        self, name: str, data: bytes = b"", *, room: int = 0, timeout_s: float, **values: int
+    ) -> tuple[bytes, Sense | None]:
+        """Send a command that means something else at another place."""
+        if self._is_displaced:
+            raise CORE.raised_as(
+                TapeError,
+                "tape-displaced",
+                condition=Condition.HARDWARE_ERROR,
+                device=self._device,
+                command=name,
+            )
+        before = self._talk.attentions
+        try:
+            data, sense = self._talk.send(name, data, room=room, timeout_s=timeout_s, **values)
+        except TapeError as error:
+            self._is_displaced = error.condition not in _NOT_CARRIED_OUT
+            self._doubt_count()
+            raise
+        self._is_displaced = self._talk.attentions != before
+        if sense is not None and condition_of(sense) in _IN_DOUBT:
+            self._doubt_count()
+        return data, sense
+
+    def _doubt_count(self) -> None:
+        if not self._head.is_known:
+            self._head.moved_unseen(False)
 
     def space_records(self, count: int) -> int:
         """See :meth:`TapeDrive.space_records`."""
@@ -285,7 +348,7 @@ class CdbDrive:
     def _space(self, code: int, count: int) -> tuple[int, Condition | None]:
         """Move; how many were not passed, and what stopped it."""
         name = "SPACE(6)" if abs(count) < _SPACE_6_LIMIT else "SPACE(16)"
-        _, sense = self._talk.send(name, timeout_s=_MOTION_S, code=code, count=count)
+        _, sense = self._send(name, timeout_s=_MOTION_S, code=code, count=count)
         condition = condition_of(sense) if sense else None
         if sense is None or condition is None:
             return 0, None
@@ -306,13 +369,19 @@ class CdbDrive:
         self._settle()
         self._mark = None
         self._talk.run("REWIND", timeout_s=_MOTION_S)
+        self._is_displaced = False
+        if self._talk.attentions != self._attentions_heard:
+            # News from before the tape came here says nothing of its place.
+            self._prepare()
         self._head.at_beginning()
+        self._choose_density()
 
     def unload(self) -> None:
         """See :meth:`TapeDrive.unload`."""
         self._settle()
         self._mark = None
         self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S)
+        self._is_displaced = False
         # The next tape is another one.
         self._longest = 0
 
@@ -320,6 +389,7 @@ class CdbDrive:
         """See :meth:`TapeDrive.load`."""
         self._settle()
         self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S, load=1)
+        self._is_displaced = False
         self._talk.run("TEST UNIT READY")
         self._prepare()
         self._head.at_beginning()
@@ -330,8 +400,18 @@ class CdbDrive:
             self._give_mark_back()
             if self._is_dirty:
                 self.write_filemarks(0)
+            self._tell_alerts()
         finally:
             self._let_go()
+
+    def _tell_alerts(self) -> None:
+        if self._is_displaced or not self._longest:
+            return
+        try:
+            tell_alerts(self._talk, self._device)
+        except TapeError as error:
+            # All data is on the tape by now.
+            _LOG.info("%s was not asked for alerts: %s", self._device, error)
 
     def _settle(self) -> None:
         """What was written has ended here."""
@@ -352,6 +432,8 @@ class CdbDrive:
                 raise
             return False
         if self._talk.attentions != self._attentions_heard or not self._longest:
+            # Who has used this tape before does not know where it is now.
+            self._is_displaced = self._is_displaced or bool(self._longest)
             self._prepare()
         return True
 
@@ -363,15 +445,12 @@ class CdbDrive:
         name = "READ BLOCK LIMITS"
         limits = self._talk.run(name, room=_LIMITS_BYTES)
         self._longest = self._talk.decoded(name, lambda: _longest(limits))
-        modes = self._modes()
-        if modes.descriptor is not None and modes.descriptor.block_length:
-            wanted = ModeData(
-                buffered_mode=modes.buffered_mode,
-                descriptor=BlockDescriptor(modes.descriptor.density, 0),
-            )
-            data = b"\0" + encode_mode(wanted, is_long=False)[1:]
-            self._talk.run("MODE SELECT(6)", data, page_format=1, list_length=len(data))
+        self._modes.take_any_length()
+        if self._setup is not None and self._setup.algorithm is not None:
+            self._modes.compress(self._setup.algorithm)
         place = self._position(SHORT)
+        if place.is_beginning:
+            self._choose_density()
         is_known = place.object_id is not None
         self._head = (
             AskedHead(self._position)
@@ -379,10 +458,10 @@ class CdbDrive:
             else CountedHead(lambda: self._position(SHORT), is_beginning=place.is_beginning)
         )
 
-    def _modes(self) -> ModeData:
-        name = "MODE SENSE(6)"
-        data = self._talk.run(name, room=_ANSWER_BYTES, allocation=_ANSWER_BYTES)
-        return self._talk.decoded(name, lambda: decode_mode(data, is_long=False))
+    def _choose_density(self) -> None:
+        """A drive takes another density at the beginning of a tape alone."""
+        if self._setup is not None and self._setup.density:
+            self._modes.write_density(self._setup.density)
 
     def _position(self, form: int = LONG) -> Position:
         name = "READ POSITION"

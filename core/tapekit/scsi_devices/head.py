@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 __all__ = ["AskedHead", "CountedHead", "Head"]
 
+_BEGINNING: Final = TapePosition(0, 0)
+_UNKNOWN: Final = TapePosition(None, None)
+
 
 class Head(Protocol):
     """The place of a head, told of everything that moves it."""
@@ -78,11 +81,10 @@ class AskedHead:
     def position(self) -> TapePosition:
         """See :meth:`Head.position`."""
         place = self._ask()
-        file = place.file_id or 0
-        start = self._starts.get(file)
+        start = None if place.file_id is None else self._starts.get(place.file_id)
         if start is None or place.object_id is None:
-            return TapePosition(file, None)
-        return TapePosition(file, place.object_id - start)
+            return TapePosition(place.file_id, None)
+        return TapePosition(place.file_id, place.object_id - start)
 
     def begin_writing(self) -> None:
         """See :meth:`Head.begin_writing`."""
@@ -117,8 +119,8 @@ class AskedHead:
 class CountedHead:
     """The head of a drive that does not know.
 
-    Tape files are counted from where the tape stood when counting began,
-    until the head comes to the beginning of the tape.
+    Tape files are counted from the beginning of the tape, records from the
+    last filemark that was passed: until the head has been there, nobody knows.
     """
 
     is_known: Final = False
@@ -129,7 +131,7 @@ class CountedHead:
         :param is_beginning: the tape is known to stand at its beginning.
         """
         self._ask: Final = ask
-        self._place = TapePosition(0, 0 if is_beginning else None)
+        self._place = _BEGINNING if is_beginning else _UNKNOWN
 
     def position(self) -> TapePosition:
         """See :meth:`Head.position`."""
@@ -151,16 +153,18 @@ class CountedHead:
         tape file that is entered at its end is not known.
         """
         if count:
-            file = max(self._place.file + count, 0)
-            self._place = TapePosition(file, 0 if count > 0 else None)
+            self._place = TapePosition(self._file_after(count), 0 if count > 0 else None)
 
     def at_beginning(self) -> None:
         """See :meth:`Head.at_beginning`."""
-        self._place = TapePosition(0, 0)
+        self._place = _BEGINNING
 
     def at_end_of_data(self, filemarks: int) -> None:
         """See :meth:`Head.at_end_of_data`; the last tape file is of any length."""
-        self._place = TapePosition(self._place.file + filemarks, None)
+        self._place = TapePosition(self._file_after(filemarks), None)
+
+    def _file_after(self, filemarks: int) -> int | None:
+        return None if self._place.file is None else max(self._place.file + filemarks, 0)
 
     def moved_unseen(self, may_ask: bool) -> None:
         """See :meth:`Head.moved_unseen`; counting begins anew."""
@@ -170,4 +174,4 @@ class CountedHead:
             # Whoever moved the tape has an answer already; this one tells
             # only that the place is not known.
             is_beginning = False
-        self._place = TapePosition(0, 0 if is_beginning else None)
+        self._place = _BEGINNING if is_beginning else _UNKNOWN

@@ -274,6 +274,23 @@ def _file_history(trial: EngineTrial) -> None:
         )
 
 
+def _path_history(trial: EngineTrial) -> None:
+    """History by paths has a path for everything, and no other entries."""
+    if not trial.engine.abilities & Ability.BACKUP_FH_FILE:
+        return
+    services = MemoryServices(wants_history=True, wants_paths=True)
+    data, _ = _back_up(trial, services)
+    history = services.collected
+    expect(history.files, "no file history though it was wanted")
+    expect_equal((history.directories, history.nodes), ([], []), "entries of the other form")
+    for path, entry in history.files:
+        expect(path.startswith(b"/"), f"the path {path!r} does not begin at the root")
+        expect(
+            entry.position == UNKNOWN_POSITION or entry.position < len(data),
+            f"position {entry.position} of {path!r} in a stream of {len(data)} bytes",
+        )
+
+
 def _open_descriptors() -> int:
     """How many descriptors this process has open."""
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
@@ -298,4 +315,5 @@ _CHECKS: Final[tuple[Callable[[EngineTrial], None], ...]] = (
     _broken_source,
     _cut_stream,
     _file_history,
+    _path_history,
 )

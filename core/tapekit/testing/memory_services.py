@@ -11,16 +11,24 @@ from typing import TYPE_CHECKING, Final, final
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tapekit.hookspecs.data_engine import DirectoryEntry, FileResult, LogLevel, NodeEntry
+    from tapekit.hookspecs.data_engine import (
+        DirectoryEntry,
+        FileEntry,
+        FileResult,
+        LogLevel,
+        NodeEntry,
+    )
 
 __all__ = ["MemoryHistory", "MemoryServices"]
 
 
 @final
 class MemoryHistory:
-    """File history in two lists."""
+    """File history in lists, one for each kind of entry."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, wants_paths: bool = False) -> None:
+        self.wants_paths: Final = wants_paths
+        self.files: Final[list[FileEntry]] = []
         self.directories: Final[list[DirectoryEntry]] = []
         self.nodes: Final[list[NodeEntry]] = []
         self.unnamed_nodes: Final[list[int]] = []
@@ -37,13 +45,18 @@ class MemoryHistory:
         self.nodes.extend(entries)
         self.unnamed_nodes.extend(e.node for e in entries if e.node not in self._named)
 
+    def add_files(self, entries: Sequence[FileEntry]) -> None:
+        """See :meth:`FileHistory.add_files`."""
+        self.files.extend(entries)
+
 
 @final
 class MemoryServices:
     """Collects messages and results, and file history if it is wanted."""
 
-    def __init__(self, *, wants_history: bool = False) -> None:
-        self.collected: Final = MemoryHistory()
+    def __init__(self, *, wants_history: bool = False, wants_paths: bool = False) -> None:
+        """:param wants_paths: in which form file history is wanted."""
+        self.collected: Final = MemoryHistory(wants_paths=wants_paths)
         self._wants_history: Final = wants_history
         self.messages: Final[list[tuple[LogLevel, str]]] = []
         self.results: Final[list[tuple[str, FileResult]]] = []

@@ -57,6 +57,7 @@ def walk(drive: TapeDrive, number: int) -> None:
         what = f"walk {number}, step {step}, after {', '.join(story[-6:])}"
         expect_equal(_outcome(drive, operation), _outcome(oracle, operation), what)
         file, before = oracle.status().position
+        assert file is not None
         assert before is not None
         expect_position(drive, file, before, what)
 

@@ -42,7 +42,6 @@ class Administration:
         """:param node: tells the name of this node."""
         self._naming: Final = naming
         self._node: Final = node
-        self._changing: Final = trio.Lock()
 
     def offered(self) -> tuple[OfferedOperation, ...]:
         """All of them, for the kernel."""
@@ -57,7 +56,7 @@ class Administration:
 
         :raises TapekitError: the store cannot be written.
         """
-        async with self._changing:
+        async with self._naming.changing:
             await self._keep(self._naming.book)
 
     async def show(self, _request: NoRequest) -> Aliases:
@@ -72,7 +71,7 @@ class Administration:
         """
         self._check_node(request.node)
         name, address = check_name(request.alias), parse_address(request.mapping)
-        async with self._changing:
+        async with self._naming.changing:
             before = self._naming.book
             after = before.with_alias(name, address, self._naming.devices)
             await self._keep(after)
@@ -86,7 +85,7 @@ class Administration:
             say what to clear.
         """
         self._check_node(request.node)
-        async with self._changing:
+        async with self._naming.changing:
             book = self._naming.book
             names = _names(book, request)
             await self._keep(book.without(names, self._naming.devices))

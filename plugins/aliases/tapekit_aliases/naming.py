@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
+import trio
+
 from tapekit.errors import TapekitError
 from tapekit_aliases.addresses import parse_address
 from tapekit_aliases.book import AliasBook, check_name
 from tapekit_aliases.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.media_changer import ChangerDescription
     from tapekit.hookspecs.state import StateStore
@@ -40,6 +42,8 @@ class AliasNaming:
         self._state: StateStore | None = None
         self.book = AliasBook({})
         self.devices: Sequence[Device] = ()
+        self.changing: Final = trio.Lock()
+        """Who has it makes another book of the present one."""
 
     def settle(self, state: StateStore) -> None:
         """Take the store; called once, before all else."""
@@ -60,9 +64,17 @@ class AliasNaming:
         """See :meth:`DeviceNames.names`."""
         return self.book.names(device)
 
+    async def remember(self, look: Callable[[], object]) -> None:
+        """See :meth:`DeviceNames.remember`."""
+        async with self.changing:
+            # What has begun is finished, so that names and store agree.
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(look)
+                await trio.to_thread.run_sync(self.keep, self.book)
+
     def keep(self, book: AliasBook) -> None:
-        """Write a book down, and name devices by it from now on. Blocks; one
-        caller at a time.
+        """Write a book down, and name devices by it from now on. Blocks; for
+        whoever has :attr:`changing`.
 
         :raises TapekitError: the store cannot be written; nothing changed.
         """

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tapekit_qualification.operations import DriveStatuses, DriveStatusRow
     from tapekit_qualification.table import QualificationTable, TableEntry
 
-__all__ = ["command_groups", "status_listing", "supported_listing"]
+__all__ = ["command_groups", "drive_listing", "status_listing", "supported_listing"]
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 
@@ -62,6 +62,7 @@ class _Commands:
         node: Annotated[
             str | None, typer.Option("--node", "-node", help="This node, or local.")
         ] = None,
+        verbose: Annotated[bool, typer.Option("-v", help="Show each drive by itself.")] = False,
         as_json: _Json = False,
     ) -> None:
         """Show which attached tape drives are qualified."""
@@ -71,7 +72,7 @@ class _Commands:
         if as_json:
             say_json(statuses)
         else:
-            say_lines(status_listing(statuses))
+            say_lines(drive_listing(statuses) if verbose else status_listing(statuses))
 
     def supported(
         self,
@@ -104,6 +105,30 @@ def status_listing(statuses: DriveStatuses) -> Iterator[str]:
         for drive in sorted(statuses.drives, key=lambda one: (one.is_supported, one.name))
     }
     yield from columns(("Tape Drive", "Is Supported", "Support Status"), list(rows))
+
+
+def drive_listing(statuses: DriveStatuses) -> Iterator[str]:
+    """The lines of a listing of a node, a line a drive: what it says it is, and
+    what it counts as.
+    """
+    yield f"Node: {statuses.node}"
+    titles = ("Tape Drive", "Is Supported", "Support Status", "Device ID", "Serial Number")
+    yield from columns(
+        (*titles, "Vendor", "Product", "Emulates"),
+        [
+            (
+                _quoted(drive),
+                str(drive.is_supported).lower(),
+                drive.status,
+                drive.physical_path,
+                drive.serial or "-",
+                drive.vendor,
+                drive.product,
+                drive.emulates or "-",
+            )
+            for drive in statuses.drives
+        ],
+    )
 
 
 def _quoted(drive: DriveStatusRow) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, final
 
 import msgspec
 
-from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.hookspecs.tape_driver import Condition, DriveSetup, TapeError
 from tapekit_qualification.errors import CATALOGUE
 from tapekit_qualification.operations import DriveStatusRow
 from tapekit_qualification.table import QualificationTable, Standing
@@ -53,6 +53,20 @@ class Qualifier:
     def name(self, drive: DriveDescription) -> str:
         """See :meth:`DriveQualifier.name`."""
         return self._judge(drive).name
+
+    def setup(self, drive: DriveDescription, compression: str) -> DriveSetup:
+        """See :meth:`DriveQualifier.setup`: what the table says of the letter."""
+        configuration = self._judge(drive).configuration
+        if configuration is None:
+            return DriveSetup(compression=compression)
+        row = configuration.formats[compression]
+        return DriveSetup(
+            compression=compression,
+            density=row.density,
+            algorithm=row.algorithm,
+            loads_itself=configuration.autoload,
+            timeouts_s=configuration.timeouts_s,
+        )
 
     def permit(self, drive: DriveDescription) -> None:
         """See :meth:`DriveQualifier.permit`."""

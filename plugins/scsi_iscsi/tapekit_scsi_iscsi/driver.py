@@ -3,36 +3,41 @@
 Every look logs in to each target, asks it for its logical units and each of
 them for its name. A device is opened through a login of its own, and only if
 it is the one that was found there. The one rule: a target that does not
-answer fails the look as a whole, because leaving it out would give the names
-of its drives to others.
+answer at any of its portals fails the look as a whole, because leaving it out
+would give the names of its drives to others.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit.hookspecs.media_changer import ChangerDescription
-from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeError
+from tapekit.hookspecs.tape_driver import Condition, DriveDescription, PathPorts, TapeError
 from tapekit.scsi.door import ScsiAddress
 from tapekit.scsi.inquiry import DeviceType
 from tapekit.scsi_devices.changer import CdbChanger
 from tapekit.scsi_devices.drive import CdbDrive
+from tapekit.scsi_devices.identity import identify
 from tapekit_scsi_iscsi.credentials import read_credentials
 from tapekit_scsi_iscsi.door import IscsiDoor
 from tapekit_scsi_iscsi.errors import CATALOGUE
-from tapekit_scsi_iscsi.identity import identify, logical_unit, report_luns
 from tapekit_scsi_iscsi.library import Context, LibraryFailure, Login, load_library
+from tapekit_scsi_iscsi.logical_units import logical_unit, report_luns
 from tapekit_scsi_iscsi.settings import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from tapekit.scsi.door import DeviceDoor
+    from tapekit.scsi_devices.identity import Identity
     from tapekit_scsi_iscsi.door import Connection
-    from tapekit_scsi_iscsi.identity import Identity
     from tapekit_scsi_iscsi.settings import ScsiIscsiSettings
 
 __all__ = ["ScsiIscsiDriver", "log_in"]
+
+_LOG: Final = logging.getLogger("tapekit.scsi_iscsi")
 
 _FORMAT: Final = "as the drive is set"
 """What each compression letter means to a drive of which nothing more is known."""
@@ -120,41 +125,14 @@ class ScsiIscsiDriver:
 
     def open_drive(self, address: str) -> CdbDrive:
         """See :meth:`TapeDriver.open_drive`."""
-        door, device = self._open(address)
-        try:
-            return CdbDrive(door, device, door.close)
-        except BaseException:
-            door.close()
-            raise
+        return self.drive_behind(self.open_door(address), address)
 
     def open_changer(self, address: str) -> CdbChanger:
         """See :meth:`ChangerDriver.open_changer`."""
-        door, device = self._open(address)
-        return CdbChanger(door, device, door.close)
+        return self.changer_behind(self.open_door(address), address)
 
-    def _look(self, kind: DeviceType) -> Sequence[_Found]:
-        found = [one for target in range(len(self._targets)) for one in self._devices(target)]
-        wanted = [one for one in found if one.identity.inquiry.type == kind]
-        self._known |= {one.address: one for one in wanted}
-        return wanted
-
-    def _devices(self, target: int) -> Iterator[_Found]:
-        """The devices of a target, in the order of their LUNs."""
-        asked = self._door(target, 0)
-        try:
-            luns = sorted(report_luns(asked, _path(target, 0)), key=logical_unit)
-        finally:
-            asked.close()
-        for lun in luns:
-            door = self._door(target, lun)
-            try:
-                identity = identify(door, _path(target, lun))
-            finally:
-                door.close()
-            if identity is not None:
-                yield _Found(target, lun, identity)
-
-    def _open(self, address: str) -> tuple[IscsiDoor, str]:
+    def open_door(self, address: str) -> IscsiDoor:
+        """See :meth:`DoorDriver.open_door`."""
         known = self._known.get(address)
         if known is None:
             raise CATALOGUE.raised_as(
@@ -171,7 +149,72 @@ class ScsiIscsiDriver:
         except BaseException:
             door.close()
             raise
-        return door, device
+        return door
+
+    def drive_behind(self, door: DeviceDoor, address: str) -> CdbDrive:
+        """See :meth:`DoorDriver.drive_behind`."""
+        try:
+            return CdbDrive(door, self._device(address), door.close)
+        except BaseException:
+            door.close()
+            raise
+
+    def changer_behind(self, door: DeviceDoor, address: str) -> CdbChanger:
+        """See :meth:`DoorDriver.changer_behind`."""
+        return CdbChanger(door, self._device(address), door.close)
+
+    def ports(self, address: str) -> PathPorts:
+        """See :meth:`PortedDriver.ports`; a path of this host is told apart by
+        the portal at its other end.
+        """
+        target = self._targets[self._known[address].target]
+        return PathPorts(f"{self._settings.initiator},{target.portal}", target.name)
+
+    def _device(self, address: str) -> str:
+        """The physical path name of a device that was found at an address."""
+        known = self._known[address]
+        return _path(known.target, known.lun)
+
+    def _look(self, kind: DeviceType) -> Sequence[_Found]:
+        wanted = [one for one in self._all() if one.identity.inquiry.type == kind]
+        self._known |= {one.address: one for one in wanted}
+        return wanted
+
+    def _all(self) -> Sequence[_Found]:
+        """The devices of all targets. A portal that does not answer is left out
+        only if another one of the same target does, which has its devices too.
+        """
+        found: list[_Found] = []
+        answered: set[str] = set()
+        silent: dict[str, TapeError] = {}
+        for number, target in enumerate(self._targets):
+            try:
+                found += list(self._devices(number))
+            except TapeError as error:
+                silent[target.name] = error
+            else:
+                answered.add(target.name)
+        for name, reason in silent.items():
+            if name not in answered:
+                raise reason
+            _LOG.warning("a path is missing: %s", reason)
+        return found
+
+    def _devices(self, target: int) -> Iterator[_Found]:
+        """The devices of a target, in the order of their LUNs."""
+        asked = self._door(target, 0)
+        try:
+            luns = sorted(report_luns(asked, _path(target, 0)), key=logical_unit)
+        finally:
+            asked.close()
+        for lun in luns:
+            door = self._door(target, lun)
+            try:
+                identity = identify(door, _path(target, lun))
+            finally:
+                door.close()
+            if identity is not None:
+                yield _Found(target, lun, identity)
 
     def _door(self, target: int, lun: int) -> IscsiDoor:
         wanted, settings = self._targets[target], self._settings

@@ -16,8 +16,11 @@ from tapekit.hookspecs.media_changer import ChangerRow
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit_tape_devices.errors import CATALOGUE
 from tapekit_tape_devices.holds import Holds
+from tapekit_tape_devices.hookspecs import FoundChanger
 from tapekit_tape_devices.names import changer_name, known, number_in
+from tapekit_tape_devices.opening import open_changer
 from tapekit_tape_devices.operations import DeviceLine
+from tapekit_tape_devices.renewal import Seen, numbers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -28,9 +31,9 @@ if TYPE_CHECKING:
         MediaChanger,
         OpenChanger,
     )
-    from tapekit_tape_devices.hookspecs import DeviceNames
+    from tapekit_tape_devices.hookspecs import DeviceNames, PathJoiner, Reservations
 
-__all__ = ["MOST_CHANGERS", "Changers", "HeldChanger"]
+__all__ = ["MOST_CHANGERS", "Changers", "HeldChanger", "NumberedChanger"]
 
 _LOG: Final = logging.getLogger("tapekit.tape_devices")
 
@@ -38,7 +41,7 @@ MOST_CHANGERS: Final = 16
 """Media changers that one node may have, however they are attached."""
 
 
-class _Changer(NamedTuple):
+class NumberedChanger(NamedTuple):
     """A changer under its number."""
 
     number: int
@@ -50,10 +53,19 @@ class _Changer(NamedTuple):
 class HeldChanger:
     """A :class:`tapekit.hookspecs.media_changer.OpenChanger` of the inventory."""
 
-    def __init__(self, name: str, changer: MediaChanger, let_go: Callable[[], object]) -> None:
-        """:param let_go: called once, when the changer has been closed."""
+    def __init__(
+        self,
+        name: str,
+        changer: MediaChanger,
+        release: Callable[[], object],
+        let_go: Callable[[], object],
+    ) -> None:
+        """:param release: called once, before the changer is closed.
+        :param let_go: called once, when the changer has been closed.
+        """
         self.name: Final = name
         self.changer: Final = changer
+        self._release: Final = release
         self._let_go: Final = let_go
         self._is_closed = False
 
@@ -66,7 +78,10 @@ class HeldChanger:
             return
         self._is_closed = True
         try:
-            self.changer.close()
+            try:
+                self._release()
+            finally:
+                self.changer.close()
         finally:
             self._let_go()
 
@@ -78,16 +93,27 @@ class Changers:
     def __init__(self) -> None:
         self._drivers: Mapping[str, ChangerDriver] = {}
         self._naming: DeviceNames | None = None
-        self._found: Sequence[_Changer] | None = None
+        self._reservations: Reservations | None = None
+        self._joiner: PathJoiner | None = None
+        self._found: Sequence[NumberedChanger] | None = None
         self._connected = 0
         self._holds: Final = Holds()
 
-    def settle(self, drivers: Mapping[str, ChangerDriver], naming: DeviceNames | None) -> None:
-        """Take the stack's drivers, by scheme, and what names changers;
+    def settle(
+        self,
+        drivers: Mapping[str, ChangerDriver],
+        naming: DeviceNames | None,
+        *,
+        reservations: Reservations | None = None,
+        joiner: PathJoiner | None = None,
+    ) -> None:
+        """Take the stack's drivers, by scheme, and what other plugins offer;
         called once, before all else.
         """
         self._drivers = drivers
         self._naming = naming
+        self._reservations = reservations
+        self._joiner = joiner
 
     def discover(self) -> Sequence[ChangerDescription]:
         """Find and number the changers, unless that has been done.
@@ -119,7 +145,7 @@ class Changers:
         """
         return tuple(self._line(changer) for changer in self._changers())
 
-    def _line(self, changer: _Changer) -> DeviceLine:
+    def _line(self, changer: NumberedChanger) -> DeviceLine:
         found, names = changer.description, tuple(self._names(changer))
         return DeviceLine(
             physical_path=found.physical_path,
@@ -145,25 +171,53 @@ class Changers:
         """
         return self._open(self._named(name), name, holder)
 
-    def _open(self, found: _Changer, name: str | None, holder: str) -> OpenChanger:
-        number, path = found.number, found.description.physical_path
-        present = self._holds.take(number, holder)
+    def _open(self, found: NumberedChanger, name: str | None, holder: str) -> OpenChanger:
+        address, path = found.description.address, found.description.physical_path
+        self.take(found, holder)
+        try:
+            opened, release = open_changer(found.driver, address, path, self._reservations)
+        except BaseException:
+            self.give_back(found)
+            raise
+        return HeldChanger(name or path, opened, release, lambda: self.give_back(found))
+
+    # For what serves an administrator.
+
+    def numbered(self) -> Sequence[NumberedChanger]:
+        """The changers by their numbers, named or not.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return self._changers()
+
+    def names(self, changer: NumberedChanger) -> Sequence[str]:
+        """The names of a changer, such as ``mc0``."""
+        return self._names(changer)
+
+    def holder(self, changer: NumberedChanger) -> str | None:
+        """Who has a changer open."""
+        return self._holds.holder(changer.number)
+
+    def take(self, changer: NumberedChanger, holder: str) -> None:
+        """Take the place of a changer's holder.
+
+        :raises TapeError: ``BUSY`` with the holder's name.
+        """
+        present = self._holds.take(changer.number, holder)
         if present is not None:
             raise CATALOGUE.raised_as(
                 TapeError,
                 "changer-in-use",
                 condition=Condition.BUSY,
-                changer=path,
+                changer=changer.description.physical_path,
                 holder=present,
             )
-        try:
-            opened = found.driver.open_changer(found.description.address)
-        except BaseException:
-            self._holds.give_back(number)
-            raise
-        return HeldChanger(name or path, opened, lambda: self._holds.give_back(number))
 
-    def _named(self, name: str) -> _Changer:
+    def give_back(self, changer: NumberedChanger) -> None:
+        """Make the place free that was taken."""
+        self._holds.give_back(changer.number)
+
+    def _named(self, name: str) -> NumberedChanger:
         changers = self._changers()
         for changer in changers:
             if name in self._names(changer):
@@ -186,37 +240,58 @@ class Changers:
             known=self._known(changers),
         )
 
-    def _names(self, changer: _Changer) -> Sequence[str]:
+    def _names(self, changer: NumberedChanger) -> Sequence[str]:
         if self._naming is None:
             return (changer_name(changer.number),)
         return self._naming.names(changer.description)
 
-    def _known(self, changers: Sequence[_Changer]) -> str:
+    def _known(self, changers: Sequence[NumberedChanger]) -> str:
         """The names that there are, for a message."""
         if not changers:
             return "no media changer is connected"
         return known([name for changer in changers for name in self._names(changer)], "changer")
 
-    def _changers(self) -> Sequence[_Changer]:
+    def _changers(self) -> Sequence[NumberedChanger]:
         found = self._found
         if found is None:
-            changers = _look(self._drivers)
-            self._connected = len(changers)
-            if len(changers) > MOST_CHANGERS:
-                _LOG.warning(
-                    "%d media changers are connected; those beyond %d have no names",
-                    len(changers),
-                    MOST_CHANGERS,
-                )
             # Two threads that come first find the same; either may win.
-            found = self._found = changers[:MOST_CHANGERS]
+            found = self._numbered(_look(self._drivers, self._joiner))
+        return found
+
+    def renew(self) -> None:
+        """Look again, as :meth:`Inventory.renew` does.
+
+        :raises TapekitError: a driver cannot look; all is as it was.
+        """
+        known, looked = self._changers(), _look(self._drivers, self._joiner)
+        numbers = numbers_of(
+            [Seen(one.driver.scheme, one.description) for one in known],
+            [Seen(one.driver.scheme, one.description) for one in looked],
+        )
+        changers = {one.number: one for one in known}
+        for number, one in zip(numbers, looked, strict=True):
+            changers[number] = one._replace(number=number)
+        self._numbered([changers[number] for number in sorted(changers)])
+
+    def _numbered(self, changers: Sequence[NumberedChanger]) -> Sequence[NumberedChanger]:
+        self._connected = len(changers)
+        if len(changers) > MOST_CHANGERS:
+            _LOG.warning(
+                "%d media changers are connected; those beyond %d have no names",
+                len(changers),
+                MOST_CHANGERS,
+            )
+        found = self._found = changers[:MOST_CHANGERS]
         return found
 
 
-def _look(drivers: Mapping[str, ChangerDriver]) -> Sequence[_Changer]:
-    found = (
-        (driver, description)
+def _look(
+    drivers: Mapping[str, ChangerDriver], joiner: PathJoiner | None
+) -> Sequence[NumberedChanger]:
+    found: Sequence[FoundChanger] = [
+        FoundChanger(driver, description)
         for _, driver in sorted(drivers.items())
         for description in driver.discover_changers()
-    )
-    return [_Changer(number, *pair) for number, pair in enumerate(found)]
+    ]
+    joined = found if joiner is None else joiner.joined_changers(found)
+    return [NumberedChanger(number, *pair) for number, pair in enumerate(joined)]

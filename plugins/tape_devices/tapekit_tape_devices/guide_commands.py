@@ -90,6 +90,12 @@ class _Commands:
             say_lines(device_table(devices.node, lines))
 
 
+def _status(device: DeviceLine) -> str:
+    if not device.is_online:
+        return "offline"
+    return "in use" if device.holder else "free"
+
+
 def overview(devices: Devices, *, with_names: bool) -> Iterator[str]:
     """The lines of a listing of all devices: what they are, and whether they
     are in use.
@@ -99,7 +105,7 @@ def overview(devices: Devices, *, with_names: bool) -> Iterator[str]:
     yield from columns(
         ("Device ID", "Device Type", "Description", "Status"),
         [
-            (one.physical_path, kind, one.description, "in use" if one.holder else "free")
+            (one.physical_path, kind, one.description, _status(one))
             for kind, lines in kinds
             for one in lines
         ],

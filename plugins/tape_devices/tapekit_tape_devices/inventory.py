@@ -2,7 +2,8 @@
 
 Drives get their numbers once, when they are first asked for, in the order of
 schemes and of each driver; they are called by these, unless something else
-names them, and something else may say which of them may be used. A drive is
+names them, and something else may say which of them may be used; an
+administrator may take one offline. A drive is
 opened for its holder and closed after it: what outlasts that (where a
 no-rewind tape stands) is kept by the drive itself, as hardware does. Media
 changers are numbered and held in the same way. The one rule: a drive's place
@@ -13,12 +14,22 @@ after it was closed.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.tape_driver import Condition, DriveRow, OpenMode, TapeError
+from tapekit.hookspecs.tape_driver import (
+    AdjustableDrive,
+    Condition,
+    DriveRow,
+    DriveSetup,
+    OpenMode,
+    TapeError,
+)
+from tapekit_tape_devices.bare_doors import BareDevices
 from tapekit_tape_devices.changers import Changers
+from tapekit_tape_devices.drive_watch import DriveWatch
 from tapekit_tape_devices.errors import CATALOGUE
 from tapekit_tape_devices.holds import Holds
+from tapekit_tape_devices.hookspecs import FoundDrive
 from tapekit_tape_devices.library_sequence import Reloader
 from tapekit_tape_devices.names import (
     DeviceName,
@@ -28,20 +39,30 @@ from tapekit_tape_devices.names import (
     number_in,
     parse_name,
 )
+from tapekit_tape_devices.numbered_drive import NumberedDrive
+from tapekit_tape_devices.offline import OfflineDrives
 from tapekit_tape_devices.open_tape import HeldTape
+from tapekit_tape_devices.opening import open_drive
 from tapekit_tape_devices.operations import DeviceLine, Devices
+from tapekit_tape_devices.renewal import Seen, numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tapekit.hookspecs.media_changer import ChangerDriver, ChangerRow, OpenChanger
     from tapekit.hookspecs.tape_driver import (
         DriveDescription,
         DriveStatus,
         OpenTape,
+        TapeDrive,
         TapeDriver,
     )
-    from tapekit_tape_devices.hookspecs import DeviceNames, DriveQualifier
+    from tapekit_tape_devices.hookspecs import (
+        DeviceNames,
+        DriveQualifier,
+        PathJoiner,
+        Reservations,
+    )
 
 __all__ = ["MOST_DRIVES", "Inventory"]
 
@@ -51,14 +72,6 @@ MOST_DRIVES: Final = 64
 """Tape drives that one node may have, however they are attached."""
 
 
-class _Drive(NamedTuple):
-    """A drive under its number."""
-
-    number: int
-    driver: TapeDriver
-    description: DriveDescription
-
-
 @final
 class Inventory:
     """A :class:`tapekit.hookspecs.tape_driver.TapeInventory` over drivers.
@@ -66,14 +79,22 @@ class Inventory:
     Calls may come from several threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = lambda: 0.0) -> None:
+        """:param clock: tells the time in seconds since 1970."""
+        self._clock = clock
         self._drivers: Mapping[str, TapeDriver] = {}
         self._qualifier: DriveQualifier | None = None
         self._naming: DeviceNames | None = None
-        self._found: Sequence[_Drive] | None = None
+        self._reservations: Reservations | None = None
+        self._joiner: PathJoiner | None = None
+        self.offline = OfflineDrives()
+        self._watches: Final[dict[int, DriveWatch]] = {}
+        self._found: Sequence[NumberedDrive] | None = None
         self._connected = 0
         self._holds: Final = Holds()
         self._changers: Final = Changers()
+        self.bare: Final = BareDevices(self, self._changers)
+        """The doors of devices that nobody here uses."""
 
     def settle(
         self,
@@ -82,14 +103,24 @@ class Inventory:
         *,
         qualifier: DriveQualifier | None = None,
         naming: DeviceNames | None = None,
+        reservations: Reservations | None = None,
+        joiner: PathJoiner | None = None,
+        offline: OfflineDrives | None = None,
+        clock: Callable[[], float] | None = None,
     ) -> None:
-        """Take the stack's drivers, by scheme, what judges drives and what
-        names devices; called once, before all else.
+        """Take the stack's drivers, by scheme, and what other plugins offer;
+        called once, before all else.
         """
         self._drivers = drivers
         self._qualifier = qualifier
         self._naming = naming
-        self._changers.settle(changer_drivers, naming)
+        self._reservations = reservations
+        self._joiner = joiner
+        self.offline = offline or self.offline
+        self._clock = clock or self._clock
+        self._changers.settle(changer_drivers, naming, reservations=reservations, joiner=joiner)
+        if reservations is not None:
+            reservations.meet(self.bare)
 
     def discover(self) -> Sequence[DriveDescription]:
         """Find and number drives and changers, unless that has been done.
@@ -122,7 +153,7 @@ class Inventory:
         drives = tuple(map(self._line, self._drives()))
         return Devices(node=node, drives=drives, changers=self._changers.lines())
 
-    def _line(self, drive: _Drive) -> DeviceLine:
+    def _line(self, drive: NumberedDrive) -> DeviceLine:
         found, names = drive.description, tuple(self._names(drive))
         name = f"{found.vendor} {found.product}"
         return DeviceLine(
@@ -133,6 +164,7 @@ class Inventory:
             serial=found.serial,
             revision=found.revision,
             holder=self._holds.holder(drive.number),
+            is_online=not self.offline.is_offline(found),
         )
 
     def open(self, device: str, mode: OpenMode, holder: str) -> OpenTape:
@@ -143,21 +175,97 @@ class Inventory:
         name, drive = self._named(device)
         if self._qualifier is not None:
             self._qualifier.permit(drive.description)
-        path = drive.description.physical_path
+        self.offline.refuse(drive.description)
+        self.take(drive, holder)
+        try:
+            return self._opened(name, drive, mode, holder)
+        except BaseException:
+            self.give_back(drive)
+            raise
+
+    # For an administrator, and for what serves one.
+
+    def numbered(self) -> Sequence[NumberedDrive]:
+        """The drives by their numbers, named or not.
+
+        :raises TapekitError: a driver cannot look.
+        """
+        return self._drives()
+
+    def called(self, words: str) -> NumberedDrive:
+        """The drive that has a name, a device of a name, a physical path or a
+        serial number.
+
+        :raises TapeError: ``NO_DEVICE``.
+        :raises TapekitError: a driver cannot look.
+        """
+        device = parse_name(words)
+        for drive in self._drives():
+            found = drive.description
+            names = self._names(drive)
+            if words in (*names, found.physical_path) or (device and device.drive in names):
+                return drive
+            if found.serial and words.casefold() == found.serial.casefold():
+                return drive
+        raise CATALOGUE.raised_as(
+            TapeError,
+            "no-such-drive",
+            condition=Condition.NO_DEVICE,
+            drive=words,
+            known=self._known(self._drives()),
+        )
+
+    def names(self, drive: NumberedDrive) -> Sequence[str]:
+        """The logical names of a drive, such as ``st0``."""
+        return self._names(drive)
+
+    def holder(self, drive: NumberedDrive) -> str | None:
+        """Who has a drive open."""
+        return self._holds.holder(drive.number)
+
+    def watch(self, drive: NumberedDrive) -> DriveWatch:
+        """What is known of a drive beyond one opening."""
+        return self._watches.setdefault(drive.number, DriveWatch(self._clock))
+
+    def take(self, drive: NumberedDrive, holder: str) -> None:
+        """Take the place of a drive's holder.
+
+        :raises TapeError: ``BUSY`` with the holder's name.
+        """
         present = self._holds.take(drive.number, holder)
         if present is not None:
             raise CATALOGUE.raised_as(
                 TapeError,
                 "device-in-use",
                 condition=Condition.BUSY,
-                drive=path,
+                drive=drive.description.physical_path,
                 holder=present,
             )
-        try:
-            return self._opened(name, drive, mode, holder)
-        except BaseException:
-            self._holds.give_back(drive.number)
-            raise
+
+    def give_back(self, drive: NumberedDrive) -> None:
+        """Make the place free that was taken."""
+        self._holds.give_back(drive.number)
+
+    def open_drive(
+        self,
+        drive: NumberedDrive,
+        prepare: Callable[[TapeDrive], object] = lambda _drive: None,
+    ) -> TapeDrive:
+        """Open a drive for whoever has its place; the tape stays where it is
+        when it is closed.
+
+        :param prepare: is given what the driver has opened.
+        :raises TapeError: it cannot be opened.
+        """
+        found = drive.description
+        return open_drive(
+            drive.driver,
+            found.address,
+            found.physical_path,
+            self.watch(drive),
+            self._reservations,
+            prepare,
+        )
 
     def changers(self) -> Sequence[ChangerRow]:
         """See :meth:`TapeInventory.changers`.
@@ -175,27 +283,33 @@ class Inventory:
         self._drives()
         return self._changers.open(name, holder)
 
-    def _opened(self, name: DeviceName, drive: _Drive, mode: OpenMode, holder: str) -> OpenTape:
+    def _opened(
+        self, name: DeviceName, drive: NumberedDrive, mode: OpenMode, holder: str
+    ) -> OpenTape:
         path, serial = drive.description.physical_path, drive.description.serial
         reloader = Reloader(self._changers, str(name), path, serial)
         if name.row.unloads:
             reloader.check(holder)
-        opened = drive.driver.open_drive(drive.description.address)
+
+        def prepare(opened: TapeDrive) -> None:
+            if isinstance(opened, AdjustableDrive):
+                opened.adjust(self._setup(drive, name.compression))
+
+        opened = self.open_drive(drive, prepare)
         try:
             is_writable = _check_mode(opened.status(), mode, path)
         except BaseException:
             opened.close()
             raise
-        holds, number = self._holds, drive.number
         return HeldTape(
             name.row,
             opened,
-            lambda: holds.give_back(number),
+            lambda: self.give_back(drive),
             is_writable=is_writable,
             reload=lambda: reloader.reload(holder),
         )
 
-    def _named(self, device: str) -> tuple[DeviceName, _Drive]:
+    def _named(self, device: str) -> tuple[DeviceName, NumberedDrive]:
         drives = self._drives()
         name = parse_name(device)
         if name is not None:
@@ -220,37 +334,62 @@ class Inventory:
             known=self._known(drives),
         )
 
-    def _names(self, drive: _Drive) -> Sequence[str]:
+    def _names(self, drive: NumberedDrive) -> Sequence[str]:
         if self._naming is None:
             return (drive_name(drive.number),)
         return self._naming.names(drive.description)
 
-    def _described(self, drive: _Drive) -> DriveDescription:
+    def _described(self, drive: NumberedDrive) -> DriveDescription:
         if self._qualifier is None:
             return drive.description
         return self._qualifier.described(drive.description)
 
-    def _known(self, drives: Sequence[_Drive]) -> str:
+    def _setup(self, drive: NumberedDrive, compression: str) -> DriveSetup:
+        if self._qualifier is None:
+            return DriveSetup(compression=compression)
+        return self._qualifier.setup(drive.description, compression)
+
+    def _known(self, drives: Sequence[NumberedDrive]) -> str:
         """The names that there are, for a message."""
         if not drives:
             return "no tape drive is connected"
         return known([name for drive in drives for name in self._names(drive)], "drive")
 
-    def _drives(self) -> Sequence[_Drive]:
+    def _drives(self) -> Sequence[NumberedDrive]:
         found = self._found
         if found is None:
-            drives = _look(self._drivers)
-            self._connected = len(drives)
-            if len(drives) > MOST_DRIVES:
-                _LOG.warning(
-                    "%d tape drives are connected; those beyond %d have no names",
-                    len(drives),
-                    MOST_DRIVES,
-                )
             # Two threads that come first find the same; either may win.
-            found = drives[:MOST_DRIVES]
-            self._introduce([drive.description for drive in found])
-            self._found = found
+            found = self._numbered(_look(self._drivers, self._joiner))
+        return found
+
+    def renew(self) -> None:
+        """Look again: devices that are new get numbers, and others keep
+        theirs, also while they are gone. One caller at a time.
+
+        :raises TapekitError: a driver cannot look; all is as it was.
+        """
+        known, looked = self._drives(), _look(self._drivers, self._joiner)
+        self._changers.renew()
+        numbers = numbers_of(
+            [Seen(one.driver.scheme, one.description) for one in known],
+            [Seen(one.driver.scheme, one.description) for one in looked],
+        )
+        drives = {one.number: one for one in known}
+        for number, one in zip(numbers, looked, strict=True):
+            drives[number] = one._replace(number=number)
+        self._numbered([drives[number] for number in sorted(drives)])
+
+    def _numbered(self, drives: Sequence[NumberedDrive]) -> Sequence[NumberedDrive]:
+        self._connected = len(drives)
+        if len(drives) > MOST_DRIVES:
+            _LOG.warning(
+                "%d tape drives are connected; those beyond %d have no names",
+                len(drives),
+                MOST_DRIVES,
+            )
+        found = drives[:MOST_DRIVES]
+        self._introduce([drive.description for drive in found])
+        self._found = found
         return found
 
     def _introduce(self, drives: Sequence[DriveDescription]) -> None:
@@ -262,13 +401,14 @@ class Inventory:
             self._naming.meet(drives, changers)
 
 
-def _look(drivers: Mapping[str, TapeDriver]) -> Sequence[_Drive]:
-    found = (
-        (driver, description)
+def _look(drivers: Mapping[str, TapeDriver], joiner: PathJoiner | None) -> Sequence[NumberedDrive]:
+    found: Sequence[FoundDrive] = [
+        FoundDrive(driver, description)
         for _, driver in sorted(drivers.items())
         for description in driver.discover()
-    )
-    return [_Drive(number, *pair) for number, pair in enumerate(found)]
+    ]
+    joined = found if joiner is None else joiner.joined_drives(found)
+    return [NumberedDrive(number, *pair) for number, pair in enumerate(joined)]
 
 
 def _check_mode(status: DriveStatus, mode: OpenMode, drive: str) -> bool:

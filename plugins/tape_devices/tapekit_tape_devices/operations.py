@@ -26,6 +26,8 @@ class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
     revision: str
     holder: str | None
     """Who has it open."""
+    is_online: bool = True
+    """Whether it may be opened: an administrator can take a drive offline."""
 
 
 class Devices(msgspec.Struct, frozen=True, kw_only=True):

@@ -41,5 +41,6 @@ def lone_command(name: str, summary: str, run: Callable[..., None]) -> CommandGr
     plugins under the same words.
     """
     app = typer.Typer(invoke_without_command=True)
-    app.callback()(run)
+    # Else options behind the first word would be words of a command below.
+    app.callback(context_settings={"allow_interspersed_args": True})(run)
     return CommandGroup(name, summary, app)

@@ -26,6 +26,8 @@ class ScriptDoor:
     def __init__(self) -> None:
         self.ran: list[tuple[str, Mapping[str, int], bytes]] = []
         self.next: dict[str, list[Sense | bytes]] = {}
+        self.next_status: dict[str, list[int]] = {}
+        self.limits: dict[str, float] = {}
         self.position = Position(0, 0)
         self.usual: dict[str, Sense | bytes] = {
             "READ BLOCK LIMITS": bytes.fromhex("00 000400 0001"),
@@ -43,6 +45,9 @@ class ScriptDoor:
         assert timeout_s is not None
         command = TAPE_COMMANDS[cdb[0]]
         self.ran.append((command.name, command.parse(cdb), data_out))
+        self.limits[command.name] = timeout_s
+        if self.next_status.get(command.name):
+            return CdbReply(self.next_status[command.name].pop(0))
         waiting = self.next.get(command.name)
         answer = waiting.pop(0) if waiting else self._usual(command.name)
         if isinstance(answer, Sense):

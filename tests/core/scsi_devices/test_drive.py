@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tapekit.hookspecs.tape_driver import Condition, TapeError, TapePosition
+from tapekit.hookspecs.tape_driver import Condition, DriveSetup, TapeError, TapePosition
 from tapekit.scsi.cdb import tape_command
 from tapekit.scsi.log import CAPACITY_PAGE, LogParameter, encode_log
 from tapekit.scsi.position import Position
@@ -209,7 +209,7 @@ def test_a_drive_that_has_lost_its_place_says_so(door: Any, drive: CdbDrive) -> 
 
 def test_capacity_is_told_if_there_is_a_tape(door: Any, drive: CdbDrive) -> None:
     rows = [LogParameter(1, (3).to_bytes(4, "big")), LogParameter(3, (9).to_bytes(4, "big"))]
-    door.usual["LOG SENSE"] = encode_log(CAPACITY_PAGE, rows)
+    door.next["LOG SENSE"] = [encode_log(CAPACITY_PAGE, rows)]
     status = drive.status()
     assert (status.remaining_bytes, status.total_bytes) == (3 << 20, 9 << 20)
     door.next["TEST UNIT READY"] = [Sense(2, 0x3A, 0)]
@@ -222,7 +222,7 @@ def test_closing_brings_what_was_written_to_the_tape(door: Any) -> None:
     drive.write_records(PIECES, 4)
     door.ran.clear()
     drive.close()
-    assert door.names == ["WRITE FILEMARKS(6)"]
+    assert door.names == ["WRITE FILEMARKS(6)", "LOG SENSE"]
     assert door.ran[0][1]["count"] == 0
     assert closed == ["x"]
 
@@ -292,7 +292,7 @@ def test_what_a_user_moves_by_a_command_of_his_own_is_not_counted_on(
     assert counted.door is not None
     counted.write_records(PIECES, 4)
     counted.door.execute(tape_command("SPACE(6)").build(code=0, count=-1), timeout_s=1)
-    assert counted.status().position == TapePosition(0, None)
+    assert counted.status().position == TapePosition(None, None)
     door.position = Position(None, 0, is_beginning=True)
     counted.door.execute(tape_command("REWIND").build(), timeout_s=1)
     counted.read_record(4)
@@ -308,3 +308,70 @@ def test_a_user_s_command_makes_what_was_seen_of_tape_files_unsure(
     assert drive.status().position == TapePosition(2, 0)
     drive.door.execute(tape_command("WRITE(6)").build(count=4), data_out=b"abcd", timeout_s=1)
     assert drive.status().position == TapePosition(2, None)
+
+
+@pytest.mark.parametrize(
+    "work",
+    [
+        lambda drive: drive.write_records(PIECES, 4),
+        lambda drive: drive.write_filemarks(1),
+        lambda drive: drive.read_record(4),
+        lambda drive: drive.space_records(1),
+        lambda drive: drive.space_filemarks(-1),
+    ],
+)
+@pytest.mark.parametrize("is_asked_between", [False, True])
+def test_after_a_reset_nothing_is_done_where_the_tape_may_not_be(
+    door: Any, drive: CdbDrive, work: Any, is_asked_between: bool
+) -> None:
+    drive.write_records(PIECES, 4)
+    if is_asked_between:
+        door.reset()
+        drive.status()
+    else:
+        door.next["WRITE(6)"] = [ATTENTION]
+        assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.NOT_READY
+    door.ran.clear()
+    with pytest.raises(TapeError, match="may not stand where it did"):
+        work(drive)
+    moves = {"WRITE(6)", "WRITE FILEMARKS(6)", "READ(6)", "SPACE(6)"}
+    assert not moves & set(door.names)
+    drive.rewind()
+    work(drive)
+    assert moves & set(door.names)
+
+
+def test_what_concerns_no_tape_does_not_stop_a_backup(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [b"", Sense(6, 0x3F, 0x0E), Sense(6, 0x2A, 0x02)]
+    assert drive.write_records(PIECES, 4) == 3
+    assert [data for name, _, data in door.ran if name == "WRITE(6)"] == [
+        b"aaaa",
+        *[b"bbbb"] * 3,
+        b"cccc",
+    ]
+
+
+def test_a_busy_drive_has_not_moved(door: Any, drive: CdbDrive) -> None:
+    door.next_status["WRITE(6)"] = [8]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.BUSY
+    assert drive.write_records(PIECES, 4) == 3
+
+
+@pytest.mark.requirement("R051")
+def test_time_limits_of_a_device_replace_those_of_the_driver(door: Any, drive: CdbDrive) -> None:
+    drive.rewind()
+    before = door.limits["REWIND"]
+    drive.adjust(DriveSetup(compression="a", timeouts_s={0x01: 4000.0}))
+    drive.rewind()
+    assert (before, door.limits["REWIND"]) == (7200.0, 4000.0)
+
+
+def test_a_count_is_doubted_after_an_error(door: Any) -> None:
+    door.position = Position(None, is_beginning=True)
+    drive = CdbDrive(door, "v.0", lambda: None)
+    drive.write_records(PIECES, 4)
+    assert drive.status().position == TapePosition(0, 3)
+    door.position = Position(None)
+    door.next["WRITE(6)"] = [Sense(3, 0x0C, 0)]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.MEDIUM_ERROR
+    assert drive.status().position == TapePosition(None, None)

@@ -46,13 +46,15 @@ def test_motion_backwards_and_to_the_ends_teaches_nothing() -> None:
 def test_a_count_begins_where_nobody_knows_and_is_sure_from_the_beginning() -> None:
     head = CountedHead(nowhere, is_beginning=False)
     head.passed_records(5)
-    assert head.position() == TapePosition(0, None)
+    assert head.position() == TapePosition(None, None)
     head.passed_filemarks(2)
     head.begin_writing()
     head.passed_records(3)
-    assert head.position() == TapePosition(2, 3)
+    assert head.position() == TapePosition(None, 3)
     head.passed_filemarks(0)
-    assert head.position() == TapePosition(2, 3)
+    assert head.position() == TapePosition(None, 3)
+    head.at_end_of_data(1)
+    assert head.position() == TapePosition(None, None)
     head.at_beginning()
     assert head.position() == TapePosition(0, 0)
     assert CountedHead(nowhere, is_beginning=True).position() == TapePosition(0, 0)
@@ -74,7 +76,7 @@ def test_more_records_backwards_than_were_counted_end_the_count() -> None:
     head = CountedHead(nowhere, is_beginning=False)
     head.passed_filemarks(1)
     head.passed_records(-1)
-    assert head.position() == TapePosition(1, None)
+    assert head.position() == TapePosition(None, None)
 
 
 def test_tape_files_that_others_may_have_moved_are_forgotten() -> None:
@@ -86,6 +88,8 @@ def test_tape_files_that_others_may_have_moved_are_forgotten() -> None:
     assert head.position() == TapePosition(1, None)
     place = Position(4, 0)
     assert head.position() == TapePosition(0, 4)
+    place = Position(4, None)
+    assert head.position() == TapePosition(None, None)
 
 
 def test_a_count_that_others_may_have_made_wrong_begins_anew() -> None:
@@ -97,7 +101,7 @@ def test_a_count_that_others_may_have_made_wrong_begins_anew() -> None:
     head.passed_records(3)
     place = Position(None, None)
     head.moved_unseen(may_ask=True)
-    assert head.position() == TapePosition(0, None)
+    assert head.position() == TapePosition(None, None)
 
 
 def test_a_drive_with_news_for_others_is_not_asked() -> None:
@@ -106,7 +110,7 @@ def test_a_drive_with_news_for_others_is_not_asked() -> None:
 
     head = CountedHead(ask, is_beginning=True)
     head.moved_unseen(may_ask=False)
-    assert head.position() == TapePosition(0, None)
+    assert head.position() == TapePosition(None, None)
 
 
 def test_a_drive_that_does_not_say_where_others_left_it_is_nowhere() -> None:
@@ -122,4 +126,4 @@ def test_a_drive_that_does_not_say_where_others_left_it_is_nowhere() -> None:
 
     head = CountedHead(silent, is_beginning=True)
     head.moved_unseen(may_ask=True)
-    assert head.position() == TapePosition(0, None)
+    assert head.position() == TapePosition(None, None)

@@ -71,3 +71,14 @@ def test_what_cannot_be_read_is_told(key: str, value: bytes) -> None:
         naming_over(store)
     assert caught.value.id == "aliases.unreadable"
     assert f'for the key "{key}"' in str(caught.value)
+
+
+@pytest.mark.requirement("R043")
+@pytest.mark.requirement("R070")
+async def test_a_device_that_comes_later_gets_an_alias_that_is_kept(drive_of: Any) -> None:
+    store = MemoryStateStore()
+    first, second = drive_of("8.6", "A"), drive_of("8.7", "B")
+    naming = naming_over(store, first)
+    await naming.remember(lambda: naming.meet((first, second), ()))
+    assert store.items("aliases") == {"name.st0": b"SN[A]", "name.st1": b"SN[B]"}
+    assert naming.names(second) == ("st1",)

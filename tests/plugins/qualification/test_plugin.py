@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -12,17 +13,19 @@ from tapekit.cli.groups import group_command
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import InitSite, Manifest, NoSettings
 from tapekit.hookspecs.operations import NoRequest
-from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
+from tapekit.hookspecs.tape_driver import Condition, DriveSetup, OpenMode, TapeError
 from tapekit.kernel import StartErrors
 from tapekit.testing import MemoryTape, MemoryTapeDrive
+from tapekit_qualification.parsing import read_configuration
 from tapekit_qualification.plugin import QualificationPlugin
+from tapekit_qualification.qualifier import Qualifier
+from tapekit_qualification.table import QualificationTable, Standing, TableEntry
 from tapekit_tape_devices.guide_commands import overview
 from tapekit_tape_devices.plugin import TapeDevicesPlugin
 from tapekit_vtape.plugin import VtapePlugin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from tapekit.hookspecs.tape_driver import DriveDescription
     from tapekit.kernel import StackKernel
@@ -161,6 +164,10 @@ def test_a_drive_that_emulates_a_qualified_one_is_used(stack: Any, drive_of: Any
     assert row.description.formats["h"] == "LTO-5 1500GB"
     (line,) = typed(kernel, "storage tape show-supported-status").output.splitlines()[3:]
     assert line == "ACME TAPE 9000  true          Qualified"
+    (line,) = typed(kernel, "storage tape show-supported-status -v").output.splitlines()[3:]
+    cells = [cell for cell in line.split("  ") if cell]
+    assert cells[0] == "ACME TAPE 9000"
+    assert [cell.strip() for cell in cells[-3:]] == ["ACME", "TAPE 9000", "Hewlett-Packard LTO-5"]
 
 
 def test_a_file_with_a_mistake_stops_the_start(stack: Any, guide_file: str, tmp_path: Path) -> None:
@@ -254,3 +261,26 @@ def test_virtual_drives_come_qualified(
         TapeDevicesPlugin, QualificationPlugin, VtapePlugin, tables=f"[vtape]\n{table}"
     )
     opened(kernel, "nrst1a")
+
+
+@pytest.mark.requirement("R049")
+@pytest.mark.requirement("R050")
+@pytest.mark.requirement("R051")
+def test_a_drive_works_as_its_file_says(drive_of: Any, file_for: Any) -> None:
+    text = file_for("ACME", "TAPE 9000", 9).replace('autoload="yes"', "")
+    reading = read_configuration(f'{text}cmd_timeout_0x1b="20m"\n', "acme.tcf")
+    assert reading.configuration is not None
+    entry = TableEntry(reading.configuration, Standing.QUALIFIED, "acme.tcf")
+    qualifier = Qualifier()
+    qualifier.settle(QualificationTable((entry,)), Path("qualification"))
+    drive = drive_of("ACME", "TAPE 9000")
+    assert qualifier.setup(drive, "m") == DriveSetup(
+        compression="m",
+        density=0,
+        algorithm=1,
+        loads_itself=False,
+        timeouts_s={0x1B: 1200.0},
+    )
+    assert qualifier.setup(drive, "a").density == 0x58
+    unknown = drive_of("ACME", "DISK")
+    assert qualifier.setup(unknown, "l") == DriveSetup(compression="l")

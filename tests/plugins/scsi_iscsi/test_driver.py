@@ -9,6 +9,7 @@ import pytest
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.testing import bytes_of
 from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
+from tapekit_scsi_iscsi.library import LibraryFailure
 from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, Target
 
 if TYPE_CHECKING:
@@ -95,6 +96,30 @@ def test_a_target_that_refuses_fails_the_look(target: Any) -> None:
     target.refusal = "target not found"
     with pytest.raises(TapeError, match=f"target {NAME} at 10.0.0.7:3260: target not found"):
         driver_for(target)
+
+
+def over_two_portals(target: Any, *silent: str) -> ScsiIscsiDriver:
+    def connect(login: Any) -> Any:
+        if login.target.portal in silent:
+            raise LibraryFailure("no route to host")
+        return target.connect(login)
+
+    urls = tuple(f"iscsi://10.0.0.{host}/{NAME}" for host in (7, 8))
+    return ScsiIscsiDriver(ScsiIscsiSettings(initiator="iqn.2026-11.x:me", targets=urls), connect)
+
+
+@pytest.mark.requirement("R038")
+def test_a_portal_that_is_silent_is_left_out_if_another_has_the_target(
+    target: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = [one.physical_path for one in over_two_portals(target).discover()]
+    assert both == ["i.0L1", "i.0L300", "i.1L1", "i.1L300"]
+    one = over_two_portals(target, "10.0.0.7:3260")
+    assert [found.physical_path for found in one.discover()] == both[2:]
+    assert "a path is missing: Cannot log in" in caplog.text
+    assert one.ports("1.1") == ("iqn.2026-11.x:me,10.0.0.8:3260", NAME)
+    with pytest.raises(TapeError, match="Cannot log in"):
+        over_two_portals(target, "10.0.0.7:3260", "10.0.0.8:3260").discover()
 
 
 def test_credentials_go_to_their_target(target: Any, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pytest
 
-from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
+from tapekit.hookspecs.tape_driver import Condition, DriveSetup, OpenMode, TapeError
 from tapekit.kernel import StartErrors
 from tapekit.testing import MemoryChanger, MemoryTape
 from tapekit_tape_devices.errors import CATALOGUE
@@ -36,6 +36,9 @@ class MemoryQualifier:
 
     def name(self, drive: Any) -> str:
         return f"Pretty {drive.serial}"
+
+    def setup(self, drive: Any, compression: str) -> Any:
+        return DriveSetup(compression=compression, density=0x5A)
 
     def permit(self, drive: Any) -> None:
         if drive.address in self._refused:
@@ -90,6 +93,38 @@ def test_a_drive_is_opened_only_if_it_is_permitted(stack: Any) -> None:
     assert rows[1].description.formats["a"] == "judged"
     lines = inventory.devices("here").drives
     assert [line.description for line in lines] == ["Pretty m0", "Pretty m1"]
+
+
+class MemoryAdjustable:
+    """A drive in memory that knows how it was set."""
+
+    def __init__(self, drive: Any, setups: list[Any]) -> None:
+        self._drive = drive
+        self._setups = setups
+
+    def adjust(self, setup: Any) -> None:
+        self._setups.append(setup)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._drive, name)
+
+
+@pytest.mark.requirement("R049")
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_a_drive_is_told_how_its_device_works(
+    inventory_of: Any, driver_of: Any, is_judged: bool
+) -> None:
+    driver = driver_of("m", MemoryTape())
+    setups: list[Any] = []
+    opened = driver.open_drive
+    driver.open_drive = lambda address: MemoryAdjustable(opened(address), setups)
+    inventory = inventory_of()
+    inventory.settle({"m": driver}, {}, qualifier=MemoryQualifier() if is_judged else None)
+    for device in ("nrst0l", "rst0a"):
+        inventory.open(device, OpenMode.READ, "x").close()
+    assert [(one.compression, one.density) for one in setups] == [
+        (letter, 0x5A if is_judged else 0) for letter in "la"
+    ]
 
 
 @pytest.mark.requirement("R065")

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.lifecycle import InitPart, InitSite, NoSettings
+from tapekit.hookspecs.lifecycle import InitPart, InitSite
 from tapekit.hookspecs.tape_driver import OpenMode
+from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_tape_devices.plugin import TapeDevicesPlugin
+from tapekit_tape_devices.settings import TapeDevicesSettings
+
+NOW_S = 1_700_000_000.0
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,11 +25,14 @@ if TYPE_CHECKING:
 
 def assembled_plugin(*drivers: Any) -> Any:
     """The plugin when it has met these drivers."""
-    plugin = TapeDevicesPlugin(NoSettings())
+    plugin = TapeDevicesPlugin(TapeDevicesSettings())
     kernel: Any = SimpleNamespace(
         tape_drivers={driver.scheme: driver for driver in drivers},
         changer_drivers={},
         call_hook=lambda hook: [],
+        state=MemoryStateStore(),
+        clock=lambda: NOW_S,
+        base_directory=Path("/nowhere"),
     )
     plugin.tapekit_on_assembled(kernel)
     return plugin

@@ -1,4 +1,4 @@
-"""Who is behind a logical unit, and which logical units a target has.
+"""Who is behind a door: a device's name and number.
 
 The one rule: a device is known by its serial number; where it is attached
 may be another device's place tomorrow.
@@ -17,22 +17,16 @@ from tapekit.scsi.inquiry import (
     decode_page_list,
     decode_serial,
 )
-from tapekit.scsi.malformed import Malformed, at_least, number
+from tapekit.scsi.malformed import Malformed
 from tapekit.scsi_devices.conversation import Conversation
 
 if TYPE_CHECKING:
     from tapekit.scsi.door import CdbDoor
     from tapekit.scsi.inquiry import Designator, Inquiry
 
-__all__ = ["Identity", "identify", "logical_unit", "report_luns"]
+__all__ = ["Identity", "identify", "worldwide_name"]
 
 _ANSWER_BYTES: Final = 0xFF
-_HEAD_BYTES: Final = 8
-_LUN_BYTES: Final = 8
-_MOST_LUNS: Final = 1024
-_PERIPHERAL, _FLAT = 0, 1
-"""Addressing methods of a LUN (SAM)."""
-
 _BINARY: Final = 1
 _NAA: Final = 3
 
@@ -43,34 +37,6 @@ class Identity(NamedTuple):
     inquiry: Inquiry
     serial: str
     """Its serial number, or its worldwide name if it has none; may be empty."""
-
-
-def report_luns(door: CdbDoor, device: str) -> list[int]:
-    """The logical units of a target, each as the first two bytes of its LUN.
-
-    Those of a hierarchy, which need all eight bytes, are left out.
-
-    :raises TapeError: the target does not answer, or cannot be understood.
-    """
-    talk = Conversation(door, device, TAPE_COMMANDS)
-    room = _HEAD_BYTES + _MOST_LUNS * _LUN_BYTES
-    data = talk.run("REPORT LUNS", room=room, allocation=room)
-    return talk.decoded("REPORT LUNS", lambda: _luns(data))
-
-
-def _luns(data: bytes) -> list[int]:
-    at_least(data, _HEAD_BYTES, "the list of logical units")
-    rows = data[_HEAD_BYTES : _HEAD_BYTES + number(data, 0, 4)]
-    return [
-        number(rows, start, 2)
-        for start in range(0, len(rows) - _LUN_BYTES + 1, _LUN_BYTES)
-        if rows[start] >> 6 in (_PERIPHERAL, _FLAT) and not any(rows[start + 2 : start + 8])
-    ]
-
-
-def logical_unit(lun: int) -> int:
-    """The number of a logical unit, as people write it."""
-    return lun & 0x3FFF if lun >> 14 == _FLAT else lun & 0xFF
 
 
 def identify(door: CdbDoor, device: str) -> Identity | None:
@@ -102,11 +68,12 @@ def _serial(talk: Conversation, known: frozenset[int]) -> str:
             return serial
     if VitalPage.IDENTIFICATION in known:
         page = _page(talk, VitalPage.IDENTIFICATION)
-        return _worldwide(talk.decoded("INQUIRY", lambda: decode_designators(page)))
+        return worldwide_name(talk.decoded("INQUIRY", lambda: decode_designators(page)))
     return ""
 
 
-def _worldwide(designators: list[Designator]) -> str:
+def worldwide_name(designators: list[Designator]) -> str:
+    """The name that the device has everywhere; empty if it tells none."""
     names = (
         one.identifier.hex() for one in designators if one.type == _NAA and one.code_set == _BINARY
     )

@@ -18,7 +18,7 @@ from tapekit.scsi.inquiry import (
     encode_serial,
 )
 from tapekit.scsi.sense import Sense, encode_sense
-from tapekit_scsi_iscsi.identity import Identity, identify, logical_unit, report_luns
+from tapekit.scsi_devices.identity import Identity, identify
 
 WHO = Inquiry(DeviceType.TAPE, "ACME", "DRIVE", "1")
 WORLDWIDE = "5000e11100000001"
@@ -40,7 +40,7 @@ class MemoryUnit:
     def execute(
         self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0, timeout_s: float | None = None
     ) -> CdbReply:
-        assert cdb[0] in (0x12, 0xA0)
+        assert cdb[0] == 0x12
         assert timeout_s
         answer = self._pages.get(cdb[2] if cdb[1] else -1, Sense(5, 0x24, 0))
         if isinstance(answer, Sense):
@@ -84,13 +84,3 @@ def test_a_device_that_fails_is_an_error() -> None:
         identify(MemoryUnit({-1: Sense(4, 0x44, 0)}), "i.0")
     with pytest.raises(TapeError, match=r"i\.0 did not carry out INQUIRY"):
         identify(MemoryUnit({-1: encode_inquiry(WHO), 0: Sense(4, 0x44, 0)}), "i.0")
-
-
-def test_units_of_two_methods_are_listed_and_others_left_out() -> None:
-    rows = ("0001000000000000", "412c000000000000", "c101000000000000", "0002000100000000")
-    body = b"".join(map(bytes.fromhex, rows))
-    listed = MemoryUnit({-1: len(body).to_bytes(4, "big") + bytes(4) + body + b"\0\0"})
-    found = report_luns(listed, "i.0")
-    assert [logical_unit(lun) for lun in found] == [1, 300]
-    with pytest.raises(TapeError, match="the list of logical units has 3 bytes"):
-        report_luns(MemoryUnit({-1: b"abc"}), "i.0")

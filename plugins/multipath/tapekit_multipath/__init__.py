@@ -1,0 +1,1 @@
+"""Multipath: drives and changers that are reached over two paths are one device each."""

@@ -1,0 +1,191 @@
+"""Devices on two paths are one device each, opened over whichever path works."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+
+from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePosition
+from tapekit_multipath.joiner import PathsOfDevices
+
+WRITE, LOOK = 0x0A, 0x34
+
+
+@pytest.fixture
+def paths() -> PathsOfDevices:
+    return PathsOfDevices(is_balanced=False)
+
+
+def record(number: int) -> bytes:
+    return bytes((number,)) * 1024
+
+
+def test_a_device_has_one_name_on_two_paths(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices
+) -> None:
+    inventory = inventory_over(paths, cable_of("0b"), cable_of("0d"))
+    rows = inventory.drives()
+    assert [(row.description.physical_path, row.scheme) for row in rows] == [
+        ("0b.5L1", "0b"),
+        ("0b.5L2", "0b"),
+    ]
+    assert [row.devices[1].name for row in rows] == ["nrst0l", "nrst1l"]
+    assert [row.name for row in inventory.changers()] == ["mc0"]
+    inventory.open_changer("mc0", "x").close()
+
+
+@pytest.mark.requirement("R038")
+def test_a_path_that_has_failed_is_left_for_the_other(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    inventory = inventory_over(paths, first, second)
+    inventory.open("nrst0a", OpenMode.READ_WRITE, "x").close()
+    first.is_cut = True
+    for _ in range(2):
+        tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
+        assert tape.drive.write_records([memoryview(record(1))], 1024) == 1
+        tape.close()
+    inventory.open_changer("mc0", "x").close()
+    assert (first.opened, second.opened) == (["0"], ["0", "0", "changer"])
+    assert [(path.errors, path.is_working) for path in paths.drives[0].paths] == [
+        (1, False),
+        (0, True),
+    ]
+    first.is_cut, second.is_cut = False, True
+    inventory.open("nrst0a", OpenMode.READ_WRITE, "x").close()
+    assert first.opened[-1] == "0"
+    assert paths.drives[0].paths[0].is_working
+
+
+@pytest.mark.requirement("R038")
+def test_a_path_that_fails_in_a_job_loses_and_repeats_no_record(
+    cable_of: Any,
+    inventory_over: Any,
+    paths: PathsOfDevices,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    inventory = inventory_over(paths, first, second)
+    tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    assert tape.drive.write_records([memoryview(record(1))], 1024) == 1
+    first.cut_at = WRITE
+    with pytest.raises(TapeError, match="6/29/07"):
+        tape.drive.write_records([memoryview(record(2))], 1024)
+    assert caplog.records[-1].levelno == logging.WARNING
+    assert "0b.5L1 is reached over 0d.5L1 now" in caplog.text
+    with pytest.raises(TapeError):
+        tape.drive.write_records([memoryview(record(3))], 1024)
+    tape.drive.rewind()
+    assert tape.drive.status().position == TapePosition(0, 0)
+    # The drive had taken the record whose answer was lost.
+    assert [tape.drive.read_record(1024)[0] for _ in range(2)] == [1, 2]
+    with pytest.raises(TapeError) as ended:
+        tape.drive.read_record(1024)
+    assert ended.value.condition is Condition.END_OF_DATA
+    tape.close()
+
+
+@pytest.mark.requirement("R038")
+def test_what_depends_on_no_position_goes_on_over_the_other_path(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    inventory = inventory_over(paths, first, second)
+    tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
+    first.is_cut = True
+    assert tape.drive.status().has_tape
+    tape.drive.rewind()
+    tape.close()
+    assert second.opened == ["0"]
+
+
+def test_without_a_path_the_device_is_gone(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices
+) -> None:
+    cables = cable_of("0b"), cable_of("0d")
+    inventory = inventory_over(paths, *cables)
+    tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
+    for cable in cables:
+        cable.is_cut = True
+    with pytest.raises(TapeError, match=r"no path to 0b\.5L1 works: .*0b.*0d"):
+        tape.drive.rewind()
+    tape.close()
+    with pytest.raises(TapeError, match="no path to") as caught:
+        inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
+    assert caught.value.condition is Condition.NO_DEVICE
+    assert [path.is_working for path in paths.drives[0].paths] == [False, False]
+
+
+@pytest.mark.requirement("R037")
+def test_a_third_path_is_not_used(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, caplog: pytest.LogCaptureFixture
+) -> None:
+    cables = [cable_of(name) for name in ("0b", "0d", "3d")]
+    inventory = inventory_over(paths, *cables)
+    assert len(inventory.drives()) == 2
+    assert "the path 3d.5L1 to 0b.5L1 is not used: a device has at most 2 paths" in caplog.text
+    for cable in cables[:2]:
+        cable.is_cut = True
+    with pytest.raises(TapeError, match="no path"):
+        inventory.open("nrst0a", OpenMode.READ, "x")
+    assert cables[2].opened == []
+
+
+@pytest.mark.requirement("R039")
+def test_a_path_with_another_lun_mapping_is_not_used(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d", lun_shift=3)
+    inventory = inventory_over(paths, first, second)
+    assert len(inventory.drives()) == 2
+    assert "it has LUN 4, and LUN 1 on its first path" in caplog.text
+    first.is_cut = True
+    with pytest.raises(TapeError):
+        inventory.open("nrst0a", OpenMode.READ, "x")
+    assert second.opened == []
+
+
+@pytest.mark.requirement("R041")
+@pytest.mark.parametrize(
+    ("is_balanced", "opened"), [(False, (["0", "1"], [])), (True, (["0"], ["1"]))]
+)
+def test_devices_are_spread_over_their_paths_if_asked(
+    cable_of: Any, inventory_over: Any, is_balanced: bool, opened: object
+) -> None:
+    cables = cable_of("0b"), cable_of("0d")
+    inventory = inventory_over(PathsOfDevices(is_balanced=is_balanced), *cables)
+    for device in ("nrst0a", "nrst1a"):
+        inventory.open(device, OpenMode.RAW, "x").close()
+    assert tuple(cable.opened for cable in cables) == opened
+
+
+def test_devices_without_a_serial_number_are_not_joined(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices
+) -> None:
+    cables = cable_of("0b"), cable_of("0d")
+    for cable in cables:
+        cable.serials = {"0": ""}
+    rows = inventory_over(paths, *cables).drives()
+    assert [row.description.physical_path for row in rows] == ["0b.5L1", "0b.5L2", "0d.5L1"]
+
+
+def test_a_device_without_a_door_is_opened_as_before(inventory_over: Any) -> None:
+    class MemoryDriver:
+        scheme = "m"
+
+        def discover(self) -> Any:
+            return []
+
+        def discover_changers(self) -> Any:
+            return []
+
+        def open_drive(self, address: str) -> Any:
+            raise AssertionError(address)
+
+    paths = PathsOfDevices(is_balanced=False)
+    assert inventory_over(paths, MemoryDriver()).drives() == []
+    assert paths.drives == []
