@@ -18,6 +18,7 @@ import stat
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.segments import Extent
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.host_files import (
     SCRATCH_BYTES,
@@ -38,15 +39,16 @@ from tapekit_vtape.index_format import (
     encode_entry,
     encode_header,
 )
+from tapekit_vtape.packing import FrameReader
 from tapekit_vtape.replay import Replayed, entries_of, replay
 from tapekit_vtape.tape_map import FILEMARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from tapekit.segments import Piece
-    from tapekit_vtape.tape_map import TapeMap
+    from tapekit_vtape.tape_map import Run, TapeMap
 
 __all__ = [
     "FILEMARK_COST_BYTES",
@@ -61,6 +63,8 @@ _LOG: Final = logging.getLogger("tapekit.vtape")
 FILEMARK_COST_BYTES: Final = 1024
 """What a filemark takes from the capacity. It takes nothing from the host;
 but a medium on which marks are free never ends."""
+
+_STEP_BYTES: Final = 1 << 20
 
 _COMPACT_FROM: Final = 64
 """Shorter journals are not worth a rewrite."""
@@ -93,7 +97,8 @@ class Cartridge:
         self._reader: Final = reader
         self._durable: Final = durable
         self._scratch: memoryview | None = None
-        self.header: Final = found.header
+        self._header = found.header
+        self._frames: Final = FrameReader(reader, found.header.barcode)
         self.tape: Final[TapeMap] = found.tape
         self.damage = found.damage
         self._entries = found.entries
@@ -126,9 +131,9 @@ class Cartridge:
         return cls(lock, index, payload, reader, found, durable=durable)
 
     @property
-    def payload_fd(self) -> int:
-        """A descriptor from which records can be read, and nothing else."""
-        return self._reader.fd
+    def header(self) -> Header:
+        """Its attributes."""
+        return self._header
 
     def used(self, position: int) -> int:
         """How much of the capacity lies before a position, in bytes."""
@@ -163,6 +168,19 @@ class Cartridge:
         self._has_tail = False
         tape.append(length, count)
 
+    def write_frame(self, position: int, frame: memoryview, count: int, length: int) -> None:
+        """Write records that are compressed into one frame at a position."""
+        self._make_end(position)
+        if not self.header.is_packed:
+            # Once for a cartridge: older readers are to refuse it as a whole.
+            self._rewrite(self.header._replace(is_packed=True))
+        tape = self.tape
+        self._has_tail = True
+        self._payload.write([frame], tape.end)
+        self._append(Entry(EntryKind.PACKED, length, count, tape.end + len(frame)))
+        self._has_tail = False
+        tape.append(length, count, len(frame))
+
     def tear(self, position: int, pieces: Sequence[Piece]) -> None:
         """Write what power lost in the middle of a write leaves: bytes that
         the index does not know of. The cartridge is let go of as it is.
@@ -186,8 +204,46 @@ class Cartridge:
         self._make_end(position)
         self.sync()
 
-    def read(self, offset: int, length: int) -> bytes:
-        """Bytes of the payload."""
+    def records(self, position: int, count: int) -> Piece:
+        """So many records of the run at a position, end to end; good until
+        the next call.
+        """
+        run = self._run_at(position)
+        start = run.length * (position - run.first_object)
+        length = run.length * count
+        if run.packed:
+            return self._frames.records(run)[start : start + length]
+        return Extent(self._reader.fd, run.first_byte + start, length)
+
+    def read(self, position: int, size: int) -> bytes:
+        """The first ``size`` bytes of the record at a position."""
+        run = self._run_at(position)
+        start = run.length * (position - run.first_object)
+        if run.packed:
+            return bytes(self._frames.records(run)[start : start + size])
+        return self._payload_bytes(run.first_byte + start, size)
+
+    def contents(self, first: int, stop: int) -> Iterator[bytes | memoryview]:
+        """The bytes of all records between two positions, some at a time."""
+        position = first
+        while position < stop:
+            run = self._run_at(position)
+            until = min(run.stop_object, stop)
+            start = run.length * (position - run.first_object)
+            end = run.length * (until - run.first_object)
+            if run.packed:
+                yield self._frames.records(run)[start:end]
+            else:
+                for at in range(start, end, _STEP_BYTES):
+                    yield self._payload_bytes(run.first_byte + at, min(_STEP_BYTES, end - at))
+            position = until
+
+    def _run_at(self, position: int) -> Run:
+        run = self.tape.run_at(position)
+        assert run is not None
+        return run
+
+    def _payload_bytes(self, offset: int, length: int) -> bytes:
         data = self._reader.read(length, offset)
         if len(data) < length:
             raise CATALOGUE.raised_as(
@@ -251,6 +307,7 @@ class Cartridge:
     def _make_end(self, position: int) -> None:
         """Make a position the end of the data, on disk and in the map."""
         self._refuse_spoilt()
+        self._frames.forget()
         self.refuse_damage(position)
         if self._has_tail:
             self._index.truncate(HEADER_BYTES + self._entries * ENTRY_BYTES)
@@ -303,6 +360,7 @@ class Cartridge:
             raise
         self._index.close()
         self._index = new
+        self._header = header
         self._entries = len(entries)
         self._journal_objects = self.tape.objects
 

@@ -24,12 +24,13 @@ if TYPE_CHECKING:
     from tapekit_vtape.fault_board import ChangerFaults
     from tapekit_vtape.library import Library
     from tapekit_vtape.library_state import LibraryState
-    from tapekit_vtape.settings import VtapeSettings
+    from tapekit_vtape.reservation_guard import DeviceGuard
+    from tapekit_vtape.settings import LibrarySettings
 
 __all__ = ["VtapeChanger", "element_addresses"]
 
 
-def element_addresses(settings: VtapeSettings) -> ElementAddresses:
+def element_addresses(settings: LibrarySettings) -> ElementAddresses:
     """Where the elements of a library are."""
     return ElementAddresses(
         transport=ElementRange(settings.arm_address, 1),
@@ -49,15 +50,18 @@ class VtapeChanger:
         addresses: ElementAddresses,
         door: Callable[[VtapeChanger], CdbDoor],
         faults: ChangerFaults,
+        guard: DeviceGuard,
     ) -> None:
         """:param door: makes the raw door of the changer."""
         self.addresses: Final = addresses
         self.door: Final[CdbDoor | None] = door(self)
         self._library: Final = library
         self._faults: Final = faults
+        self._guard: Final = guard
 
     def elements(self) -> Sequence[Element]:
         """See :meth:`MediaChanger.elements`."""
+        self._guard.require("READ ELEMENT STATUS")
         self._faults.refuse(Touch.LOOK)
         state, used = self._library.survey()
         there = occupants(state)
@@ -105,16 +109,19 @@ class VtapeChanger:
 
         :raises TapeError: the library is missing or unreadable.
         """
+        self._guard.require("INITIALIZE ELEMENT STATUS")
         self._faults.refuse(Touch.LOOK)
         self._library.state()
 
     def move(self, source: int, destination: int) -> None:
         """See :meth:`MediaChanger.move`."""
+        self._guard.require("MOVE MEDIUM")
         self._faults.refuse(Touch.MOVE)
         self._library.transfer(self._spot(source), self._spot(destination))
 
     def exchange(self, source: int, destination: int, second: int) -> None:
         """See :meth:`MediaChanger.exchange`."""
+        self._guard.require("EXCHANGE MEDIUM")
         self._faults.refuse(Touch.MOVE)
         self._library.exchange(self._spot(source), self._spot(destination), self._spot(second))
 

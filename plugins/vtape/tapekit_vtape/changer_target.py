@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tapekit.scsi.cdb import Command
     from tapekit_vtape.changer import VtapeChanger
     from tapekit_vtape.identity import Identity
-    from tapekit_vtape.target import Handler, Request
+    from tapekit_vtape.target import Guard, Handler, Request
 
 __all__ = ["changer_door"]
 
@@ -46,9 +46,9 @@ _STORING: Final = 0x0E
 _NOWHERE: Final = 0x00
 
 
-def changer_door(changer: VtapeChanger, identity: Identity) -> TargetDoor:
+def changer_door(changer: VtapeChanger, identity: Identity, guard: Guard) -> TargetDoor:
     """The door of a changer that is just being opened."""
-    return TargetDoor(_ChangerTarget(changer, identity))
+    return TargetDoor(_ChangerTarget(changer, identity), guard)
 
 
 @final

@@ -7,7 +7,6 @@ everything else is moved under the library's own lock.
 from __future__ import annotations
 
 import secrets
-import sys
 from typing import TYPE_CHECKING, Annotated, Final, final
 
 import typer
@@ -15,28 +14,30 @@ import typer
 from tapekit.console import say, say_json, say_table
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.fault_commands import fault_app
+from tapekit_vtape.image_commands import ImageCommands
+from tapekit_vtape.library_option import LibraryName  # noqa: TC001 - read by typer
 from tapekit_vtape.listing import COLUMNS, NUMBERS, cells, inventory_cells, listings
-from tapekit_vtape.tape_map import TapeFile
+from tapekit_vtape.models import read_label
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tapekit.hookspecs.operations import Management
-    from tapekit_vtape.cartridge import Cartridge
-    from tapekit_vtape.changer import VtapeChanger
     from tapekit_vtape.library import Library
+    from tapekit_vtape.library_devices import LibraryDevices
 
 __all__ = ["barcodes", "command_app", "new_serial"]
-
-_STEP_BYTES: Final = 1 << 20
 
 _Barcode = Annotated[str, typer.Argument(metavar="CARTRIDGE", help="Barcode of the cartridge.")]
 _Drive = Annotated[int, typer.Argument(metavar="DRIVE", help="Number of the drive, from 0.")]
 
 
-def barcodes(count: int) -> list[str]:
-    """The barcodes of a new library's cartridges."""
-    return [f"VT{number:04}" for number in range(1, count + 1)]
+def barcodes(count: int, suffix: str = "") -> list[str]:
+    """The barcodes of a new library's cartridges.
+
+    :param suffix: the end that tells their generation.
+    """
+    return [f"VT{number:04}{suffix}" for number in range(1, count + 1)]
 
 
 def new_serial() -> str:
@@ -45,13 +46,16 @@ def new_serial() -> str:
 
 
 def command_app(
-    library: Callable[[], Library],
-    changer: Callable[[], VtapeChanger],
+    devices: Callable[[str | None], LibraryDevices],
     management: Callable[[], Management],
 ) -> typer.Typer:
-    """The commands; what they work on is asked for when one of them runs."""
+    """The commands; what they work on is asked for when one of them runs.
+
+    :param devices: gives a library by its name, or the only one.
+    """
     app = typer.Typer(no_args_is_help=True, help="Virtual drives, slots and cartridges.")
-    commands = _Commands(library, changer)
+    commands = _Commands(devices)
+    images = ImageCommands(devices)
     for command in (
         commands.init,
         commands.list,
@@ -62,10 +66,11 @@ def command_app(
         commands.move,
         commands.protect,
         commands.unprotect,
-        commands.export,
+        images.export,
         commands.verify,
     ):
         app.command()(command)
+    app.command("import")(images.import_)
     app.add_typer(fault_app(management), name="fault")
     return app
 
@@ -74,27 +79,36 @@ def command_app(
 class _Commands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, library: Callable[[], Library], changer: Callable[[], VtapeChanger]) -> None:
-        self._library: Final = library
-        self._changer: Final = changer
+    def __init__(self, devices: Callable[[str | None], LibraryDevices]) -> None:
+        self._devices: Final = devices
+
+    def _library(self, name: str | None) -> Library:
+        return self._devices(name).library
 
     def init(
         self,
         cartridges: Annotated[
             int, typer.Option(min=0, help="How many empty cartridges to make.")
         ] = 8,
+        generation: Annotated[
+            int | None,
+            typer.Option(min=5, max=9, help="Generation of LTO that they belong to; none else."),
+        ] = None,
+        of: LibraryName = None,
     ) -> None:
         """Make a library in the folder of the settings."""
-        library = self._library()
-        library.create(new_serial(), barcodes(cartridges))
+        library = self._library(of)
+        suffix = "" if generation is None else f"L{generation}"
+        library.create(new_serial(), barcodes(cartridges, suffix))
         say(f"made {library.directory} with {cartridges} cartridges")
 
     def list(
         self,
         json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+        of: LibraryName = None,
     ) -> None:
         """List cartridges, where they are, and their tape files."""
-        rows = self._library().rows()
+        rows = self._library(of).rows()
         if json:
             say_json(listings(rows))
         else:
@@ -103,9 +117,10 @@ class _Commands:
     def inventory(
         self,
         json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+        of: LibraryName = None,
     ) -> None:
         """Show the library as its changer tells it: every element and what is in it."""
-        elements = self._changer().elements()
+        elements = self._devices(of).changer().elements()
         if json:
             say_json(elements)
         else:
@@ -121,24 +136,38 @@ class _Commands:
         capacity_bytes: Annotated[
             int | None, typer.Option(help="Capacity; that of the settings by default.")
         ] = None,
+        native_capacity: Annotated[
+            bool,
+            typer.Option(
+                "--native-capacity", help="The capacity of its generation, by its barcode."
+            ),
+        ] = False,
         early_warning_bytes: Annotated[
             int | None, typer.Option(help="Distance of the early warning from the end.")
         ] = None,
+        of: LibraryName = None,
     ) -> None:
-        """Make an empty cartridge."""
-        place = self._library().create_cartridge(
+        """Make an empty cartridge. A barcode of six characters and L5 to L9, or LV
+        to LZ for one that is written once, tells its generation.
+        """
+        if native_capacity:
+            generation = read_label(barcode).generation
+            if generation is None or capacity_bytes is not None:
+                raise CATALOGUE.error("no-native-capacity", barcode=barcode)
+            capacity_bytes = generation.native_bytes
+        place = self._library(of).create_cartridge(
             barcode, slot=slot, capacity=capacity_bytes, early_warning=early_warning_bytes
         )
         say(f"made {barcode} in slot {place.slot}")
 
-    def load(self, drive: _Drive, barcode: _Barcode) -> None:
+    def load(self, drive: _Drive, barcode: _Barcode, of: LibraryName = None) -> None:
         """Put a cartridge into a drive."""
-        self._library().load(drive, barcode)
+        self._library(of).load(drive, barcode)
         say(f"{barcode} is in drive {drive}")
 
-    def unload(self, drive: _Drive) -> None:
+    def unload(self, drive: _Drive, of: LibraryName = None) -> None:
         """Take the cartridge out of a drive, back to its slot."""
-        library = self._library()
+        library = self._library(of)
         barcode = library.unload(drive)
         say(f"{barcode} is in slot {library.state().cartridges[barcode].slot}")
 
@@ -148,25 +177,25 @@ class _Commands:
         place: Annotated[
             str, typer.Argument(metavar="SLOT|shelf", help="A slot's number, or: shelf.")
         ],
+        of: LibraryName = None,
     ) -> None:
         """Move a cartridge to another slot, or out of the library."""
         if place != "shelf" and not (place.isascii() and place.isdigit()):
             raise CATALOGUE.error("bad-place", place=place)
-        self._library().move(barcode, None if place == "shelf" else int(place))
+        self._library(of).move(barcode, None if place == "shelf" else int(place))
         say(f"{barcode} is " + ("on the shelf" if place == "shelf" else f"in slot {place}"))
 
-    def protect(self, barcode: _Barcode) -> None:
+    def protect(self, barcode: _Barcode, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection on."""
-        self._set_protected(barcode, is_protected=True)
+        self._set_protected(self._library(of), barcode, is_protected=True)
         say(f"{barcode} is write protected")
 
-    def unprotect(self, barcode: _Barcode) -> None:
+    def unprotect(self, barcode: _Barcode, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection off."""
-        self._set_protected(barcode, is_protected=False)
+        self._set_protected(self._library(of), barcode, is_protected=False)
         say(f"{barcode} can be written")
 
-    def _set_protected(self, barcode: str, *, is_protected: bool) -> None:
-        library = self._library()
+    def _set_protected(self, library: Library, barcode: str, *, is_protected: bool) -> None:
         cartridge = library.open_cartridge(barcode, shared=False)
         try:
             cartridge.set_protected(is_protected=is_protected)
@@ -177,27 +206,6 @@ class _Commands:
                 "protected-on-host", barcode=barcode, folder=str(library.folder(barcode))
             )
 
-    def export(
-        self,
-        barcode: _Barcode,
-        file: Annotated[int, typer.Option(min=0, help="Number of the tape file, from 0.")],
-        output: Annotated[
-            str, typer.Option("--output", "-o", help="File to write, or - for standard output.")
-        ],
-    ) -> None:
-        """Write the bytes of one tape file to a file."""
-        cartridge = self._library().open_cartridge(barcode, shared=True)
-        try:
-            found = _tape_file(cartridge, barcode, file)
-            try:
-                _copy(cartridge, found, output)
-            except OSError as error:
-                raise CATALOGUE.error(
-                    "output-failed", path=output, reason=error.strerror or str(error)
-                ) from error
-        finally:
-            cartridge.close()
-
     def verify(
         self,
         barcode: _Barcode,
@@ -205,44 +213,21 @@ class _Commands:
             bool,
             typer.Option("--repair", help="Give up what follows a damage; the rest stays."),
         ] = False,
+        of: LibraryName = None,
     ) -> None:
         """Read a cartridge from beginning to end and tell what is on it."""
-        cartridge = self._library().open_cartridge(barcode, shared=not repair)
+        cartridge = self._library(of).open_cartridge(barcode, shared=not repair)
         try:
             if repair:
                 cartridge.accept_damage()
             tape = cartridge.tape
-            for _ in _bytes_of(cartridge, TapeFile(0, 0, 0, tape.end)):
+            for _ in cartridge.contents(0, tape.objects):
                 pass
             records = tape.objects - tape.marks
             say(
                 f"{barcode} can be read: {records} records, {tape.marks} filemarks, "
-                f"{tape.end} bytes"
+                f"{tape.data_bytes} bytes"
             )
             cartridge.refuse_damage(tape.objects)
         finally:
             cartridge.close()
-
-
-def _tape_file(cartridge: Cartridge, barcode: str, number: int) -> TapeFile:
-    files = list(cartridge.tape.files())
-    if number >= len(files):
-        cartridge.refuse_damage(cartridge.tape.objects)
-        raise CATALOGUE.error("no-tape-file", barcode=barcode, file=number, files=len(files))
-    return files[number]
-
-
-def _copy(cartridge: Cartridge, file: TapeFile, output: str) -> None:
-    if output == "-":
-        for data in _bytes_of(cartridge, file):
-            sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
-        return
-    with open(output, "wb") as target:  # noqa: PTH123 - the operator's own word
-        for data in _bytes_of(cartridge, file):
-            target.write(data)
-
-
-def _bytes_of(cartridge: Cartridge, file: TapeFile) -> Iterator[bytes]:
-    for offset in range(file.first_byte, file.stop_byte, _STEP_BYTES):
-        yield cartridge.read(offset, min(_STEP_BYTES, file.stop_byte - offset))

@@ -18,11 +18,15 @@ from tapekit.hookspecs.tape_driver import (
     TapeError,
     TapePosition,
 )
-from tapekit.segments import Extent, piece_length, slice_piece
+from tapekit.segments import piece_length
+from tapekit_vtape.acceptance import Acceptance
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.faults import FaultKind
+from tapekit_vtape.models import VIRTUAL
+from tapekit_vtape.record_pieces import first_bytes, with_shorter
 from tapekit_vtape.tape_map import FILEMARK
+from tapekit_vtape.tape_pages import Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,9 +34,14 @@ if TYPE_CHECKING:
     from tapekit.segments import Piece
     from tapekit_vtape.cartridge import Cartridge
     from tapekit_vtape.fault_board import DriveFaults
+    from tapekit_vtape.models import DriveModel
+    from tapekit_vtape.packing import FramePacker
     from tapekit_vtape.tape_map import Run
 
 __all__ = ["Bay", "VtapeDrive"]
+
+_UNSUPPORTED_FORMAT, _READ_ONLY_FORMAT, _CLEAN_NOW = 12, 17, 20
+"""Flags of TapeAlert (SSC)."""
 
 
 class Bay(Protocol):
@@ -66,9 +75,22 @@ class VtapeDrive:
     cartridge. Faults of the medium come from here.
     """
 
-    def __init__(self, bay: Bay, faults: DriveFaults) -> None:
+    def __init__(
+        self,
+        bay: Bay,
+        faults: DriveFaults,
+        model: DriveModel = VIRTUAL,
+        packer: FramePacker | None = None,
+    ) -> None:
+        """:param packer: compresses, where the drive can; and then it does at first."""
         self._bay: Final = bay
         self._faults: Final = faults
+        self.model: Final = model
+        self._mount: Final = Acceptance(model, bay.name)
+        self._packer: Final = packer
+        self.is_compressing = packer is not None
+        """Whether what is written from now on is compressed."""
+        self.traffic = Traffic()
         self._cartridge: Cartridge | None = None
         self._position = 0
         self._has_warned = False
@@ -78,7 +100,11 @@ class VtapeDrive:
         """How many cartridges were loaded since the drive was opened."""
 
     def status(self) -> DriveStatus:
-        """See :meth:`TapeDrive.status`."""
+        """See :meth:`TapeDrive.status`.
+
+        :raises TapeError: ``MEDIUM_ERROR``, the tape is of a generation that
+            the drive does not read.
+        """
         cartridge = self._present()
         if cartridge is None:
             return DriveStatus(
@@ -90,10 +116,12 @@ class VtapeDrive:
                 total_bytes=None,
                 remaining_bytes=None,
             )
+        self._mount.require_readable(cartridge)
         capacity = cartridge.header.capacity
+        can_write = self.model.can_write(cartridge.header.density)
         return DriveStatus(
             has_tape=True,
-            write_protected=self._is_protected(cartridge),
+            write_protected=self._is_protected(cartridge) or not can_write,
             position=cartridge.tape.describe(self._position),
             block_size=0,
             soft_errors=0,
@@ -115,7 +143,9 @@ class VtapeDrive:
             raise ValueError(f"{length} bytes are no whole records of {record_size}")
         if not given:
             return 0
-        given = min(given, self._room(cartridge, record_size))
+        is_packing = self.is_compressing
+        if not is_packing:
+            given = min(given, self._room(cartridge, record_size))
         taken = self._good_records(FaultKind.WRITE_ERROR, cartridge, given)
         if not taken:
             raise CATALOGUE.raised_as(
@@ -126,12 +156,59 @@ class VtapeDrive:
                 barcode=cartridge.header.barcode,
             )
         if taken * record_size < length:
-            pieces = _first_bytes(pieces, taken * record_size)
-        self._tear(cartridge, pieces, taken * record_size)
-        cartridge.write_records(self._position, pieces, taken, record_size)
-        self._position += taken
+            pieces = first_bytes(pieces, taken * record_size)
+        if is_packing:
+            taken = self._write_packed(cartridge, pieces, record_size)
+        else:
+            self._tear(cartridge, pieces, taken * record_size)
+            cartridge.write_records(self._position, pieces, taken, record_size)
+            self._position += taken
+            self.traffic = self.traffic.written(taken * record_size, taken * record_size)
         self._faults.slow_down(cartridge.header.barcode, taken * record_size)
         return taken
+
+    def _write_packed(self, cartridge: Cartridge, pieces: Sequence[Piece], size: int) -> int:
+        """Write records compressed, as many as fit; how many."""
+        packer = self._packer
+        assert packer is not None
+        taken = 0
+        for group in packer.groups(pieces, size):
+            done = 0
+            while done < len(group):
+                frame, count = self._fitting(cartridge, packer, done, len(group), size)
+                if not count and not taken:
+                    raise self._limit_met(cartridge)
+                if not count:
+                    return taken
+                self._tear(cartridge, [frame], len(frame))
+                self.traffic = self.traffic.written(count * size, len(frame))
+                if len(frame) < count * size:
+                    cartridge.write_frame(self._position, frame, count, size)
+                else:
+                    cartridge.write_records(self._position, [frame], count, size)
+                done, taken = done + count * size, taken + count
+                self._position += count
+        return taken
+
+    def _fitting(
+        self, cartridge: Cartridge, packer: FramePacker, start: int, stop: int, size: int
+    ) -> tuple[memoryview, int]:
+        """As many of a group's records as fit before the next limit, compressed."""
+        warning, end = self._limits(cartridge)
+        room = (end if self._has_warned else warning) - cartridge.used(self._position)
+        count = (stop - start) // size
+        while count:
+            frame = packer.pack(start, count * size)
+            if len(frame) <= room:
+                return frame, count
+            count //= 2
+        return memoryview(b""), 0
+
+    def _limit_met(self, cartridge: Cartridge) -> TapeError:
+        if self._has_warned:
+            return self._end_of_medium(cartridge)
+        self._has_warned = True
+        return self._early_warning(cartridge)
 
     def _good_records(self, kind: FaultKind, cartridge: Cartridge, count: int) -> int:
         """How many of the records that come next are before a bad one."""
@@ -145,7 +222,7 @@ class VtapeDrive:
         if kept is None:
             return
         self._has_lost_power, self._cartridge = True, None
-        cartridge.tear(self._position, _first_bytes(pieces, kept))
+        cartridge.tear(self._position, first_bytes(pieces, kept))
         raise self._lost_power()
 
     def _lost_power(self) -> TapeError:
@@ -162,26 +239,28 @@ class VtapeDrive:
 
     def _room(self, cartridge: Cartridge, record_size: int) -> int:
         """How many records, at least one, fit before the next limit."""
-        header = cartridge.header
         used = cartridge.used(self._position)
         warning, end = self._limits(cartridge)
         before_warning = (warning - used) // record_size
         if not self._has_warned and before_warning < 1:
             self._has_warned = True
-            raise CATALOGUE.raised_as(
-                TapeError,
-                "early-warning",
-                condition=Condition.EARLY_WARNING,
-                barcode=header.barcode,
-                used=used,
-                capacity=end,
-            )
+            raise self._early_warning(cartridge)
         if before_warning >= 1:
             return before_warning
         room = (end - used) // record_size
         if room < 1:
             raise self._end_of_medium(cartridge)
         return room
+
+    def _early_warning(self, cartridge: Cartridge) -> TapeError:
+        return CATALOGUE.raised_as(
+            TapeError,
+            "early-warning",
+            condition=Condition.EARLY_WARNING,
+            barcode=cartridge.header.barcode,
+            used=cartridge.used(self._position),
+            capacity=self._limits(cartridge)[1],
+        )
 
     def _end_of_medium(self, cartridge: Cartridge) -> TapeError:
         return CATALOGUE.raised_as(
@@ -208,7 +287,9 @@ class VtapeDrive:
     # Reading.
 
     def read_records(self, into: memoryview, limit: int, record_size: int) -> ReadRun:
-        """See :meth:`TapeDrive.read_records`; answers with one extent."""
+        """See :meth:`TapeDrive.read_records`; answers with one piece: an extent,
+        or records that were decompressed.
+        """
         del into  # The payload itself is better than a copy of it.
         cartridge, run = self._readable()
         if run.length > record_size:
@@ -220,27 +301,26 @@ class VtapeDrive:
                 length=run.length,
                 record_size=record_size,
             )
-        count, length = 1, run.length
+        count = short = 0
         if run.length == record_size:
             count = max(1, min(run.stop_object - self._position, limit // record_size))
             # The next one is good, so that some are left.
             good = self._good_records(FaultKind.READ_ERROR, cartridge, count + 1)
-            count, limit = min(count, good), limit if good > count else 0
-            length = count * record_size
-            following = cartridge.tape.run_at(self._position + count)
-            # A run behind this one is of another length. One shorter record
-            # may end what is read; more would not be told apart.
-            if following and 0 < following.length <= min(record_size - 1, limit - length):
-                count, length = count + 1, length + following.length
-        start = cartridge.tape.byte_at(self._position)
-        self._position += count
+            if good > count:
+                short = min(record_size - 1, limit - count * record_size)
+            count = min(count, good)
+        piece, records = with_shorter(cartridge, self._position, max(count, 1), short)
+        length = piece_length(piece)
+        self.traffic = self.traffic.read(run, length)
+        self._position += records
         self._faults.slow_down(cartridge.header.barcode, length)
-        return ReadRun((Extent(cartridge.payload_fd, start, length),), count, length)
+        return ReadRun((piece,), records, length)
 
     def read_record(self, size: int) -> bytes:
         """See :meth:`TapeDrive.read_record`."""
         cartridge, run = self._readable()
-        data = cartridge.read(cartridge.tape.byte_at(self._position), min(size, run.length))
+        data = cartridge.read(self._position, min(size, run.length))
+        self.traffic = self.traffic.read(run, len(data))
         self._position += 1
         self._faults.slow_down(cartridge.header.barcode, len(data))
         return data
@@ -265,6 +345,41 @@ class VtapeDrive:
         self._move(0)
 
     # What SCSI commands ask for, and the contract does not have.
+
+    def look(self) -> None:
+        """See whether a tape has come.
+
+        :raises TapeError: it is in use or cannot be read.
+        """
+        self._present()
+
+    @property
+    def can_compress(self) -> bool:
+        """Whether it may be told to."""
+        return self._packer is not None
+
+    def compress(self, *, is_on: bool) -> None:
+        """Compress what is written from now on, or not."""
+        self.is_compressing = is_on and self.can_compress
+
+    def medium(self) -> tuple[int, bool] | None:
+        """Density code of the tape in it, 0 for one of all drives, and whether
+        it is written once.
+        """
+        cartridge = self._present()
+        return None if cartridge is None else (cartridge.header.density, cartridge.header.is_worm)
+
+    @property
+    def alerts(self) -> frozenset[int]:
+        """The flags of TapeAlert that are raised."""
+        medium = self.medium()
+        density = medium[0] if medium else 0
+        raised = {
+            _UNSUPPORTED_FORMAT: not self.model.can_read(density),
+            _READ_ONLY_FORMAT: self.model.can_read(density) and not self.model.can_write(density),
+            _CLEAN_NOW: self.wants_cleaning,
+        }
+        return frozenset(flag for flag, is_raised in raised.items() if is_raised)
 
     @property
     def object_id(self) -> int:
@@ -331,7 +446,7 @@ class VtapeDrive:
 
     def unload(self) -> None:
         """See :meth:`TapeDrive.unload`; the cartridge stays in the drive, ejected."""
-        self._loaded()
+        self._inserted()
         self._let_go()
         self._bay.eject()
 
@@ -378,6 +493,11 @@ class VtapeDrive:
         return cartridge
 
     def _loaded(self) -> Cartridge:
+        cartridge = self._inserted()
+        self._mount.require_readable(cartridge)
+        return cartridge
+
+    def _inserted(self) -> Cartridge:
         cartridge = self._present()
         if cartridge is None:
             raise CATALOGUE.raised_as(
@@ -387,14 +507,8 @@ class VtapeDrive:
 
     def _writable(self) -> Cartridge:
         cartridge = self._loaded()
-        if self._is_protected(cartridge):
-            raise CATALOGUE.raised_as(
-                TapeError,
-                "write-protected",
-                condition=Condition.WRITE_PROTECTED,
-                drive=self._bay.name,
-                barcode=cartridge.header.barcode,
-            )
+        is_protected = self._is_protected(cartridge)
+        self._mount.require_writable(cartridge, self._position, is_protected=is_protected)
         return cartridge
 
     def _is_protected(self, cartridge: Cartridge) -> bool:
@@ -431,15 +545,3 @@ class VtapeDrive:
                 barcode=cartridge.header.barcode,
             )
         return cartridge, run
-
-
-def _first_bytes(pieces: Sequence[Piece], count: int) -> list[Piece]:
-    """The first ``count`` bytes of pieces."""
-    taken: list[Piece] = []
-    for piece in pieces:
-        length = min(count, piece_length(piece))
-        taken.append(slice_piece(piece, 0, length))
-        count -= length
-        if not count:
-            break
-    return taken

@@ -63,7 +63,7 @@ class ArmedFault(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class FaultBoard:
-    """All faults of a library's devices."""
+    """All faults of a stack's virtual devices."""
 
     def __init__(
         self, faults: Iterable[DeviceFault] = (), wait: Callable[[float], object] | None = None
@@ -104,13 +104,13 @@ class FaultBoard:
                 raise CATALOGUE.error("no-fault", number=number)
         return (number,)
 
-    def drive(self, number: int, name: str) -> DriveFaults:
-        """What a drive asks; ``name`` is for messages."""
-        return DriveFaults(self, number, name)
+    def drive(self, number: int, name: str, library: str = "") -> DriveFaults:
+        """What a drive of a library asks; ``name`` is for messages."""
+        return DriveFaults(self, number, name, library)
 
-    def changer(self) -> ChangerFaults:
-        """What the changer asks."""
-        return ChangerFaults(self)
+    def changer(self, library: str = "") -> ChangerFaults:
+        """What the changer of a library asks."""
+        return ChangerFaults(self, library)
 
     # What devices' own views of the board use.
 
@@ -119,9 +119,13 @@ class FaultBoard:
         """Whether nothing is armed: the common case, told without the lock."""
         return not self._armed
 
-    def of(self, kind: FaultKind) -> list[ArmedFault]:
-        """The armed faults of a kind."""
-        return [armed for armed in self.rows() if armed.fault.kind is kind]
+    def of(self, kind: FaultKind, library: str) -> list[ArmedFault]:
+        """The armed faults of a kind that concern a library."""
+        return [
+            armed
+            for armed in self.rows()
+            if armed.fault.kind is kind and armed.fault.library in (None, library)
+        ]
 
     def strike(self, number: int) -> None:
         """Count that a device fails; a fault that has struck often enough goes."""
@@ -134,9 +138,11 @@ class FaultBoard:
             if struck == armed.fault.times:
                 del self._armed[number]
 
-    def comes(self, kind: FaultKind, concerns: Callable[[DeviceFault], bool], touch: Touch) -> bool:
+    def comes(
+        self, kind: FaultKind, library: str, concerns: Callable[[DeviceFault], bool], touch: Touch
+    ) -> bool:
         """Whether a command is to fail now; if so, that is counted."""
-        for armed in self.of(kind):
+        for armed in self.of(kind, library):
             if not concerns(armed.fault):
                 continue
             if not self._is_due(armed.number, touch):
@@ -160,8 +166,9 @@ class FaultBoard:
 class DriveFaults:
     """What a drive asks before it acts."""
 
-    def __init__(self, board: FaultBoard, drive: int, name: str) -> None:
+    def __init__(self, board: FaultBoard, drive: int, name: str, library: str) -> None:
         self._board: Final = board
+        self._library: Final = library
         self._drive: Final = drive
         self._name: Final = name
 
@@ -173,7 +180,7 @@ class DriveFaults:
         if self._board.is_empty:
             return
         for kind, least in _DRIVE_KINDS:
-            if touch >= least and self._board.comes(kind, self._concerns, touch):
+            if touch >= least and self._board.comes(kind, self._library, self._concerns, touch):
                 raise self._error(kind)
 
     def _concerns(self, fault: DeviceFault) -> bool:
@@ -241,7 +248,9 @@ class DriveFaults:
         if self._board.is_empty:
             return []
         return [
-            armed for armed in self._board.of(kind) if armed.fault.concerns(self._drive, barcode)
+            armed
+            for armed in self._board.of(kind, self._library)
+            if armed.fault.concerns(self._drive, barcode)
         ]
 
 
@@ -249,8 +258,9 @@ class DriveFaults:
 class ChangerFaults:
     """What a changer asks before it acts."""
 
-    def __init__(self, board: FaultBoard) -> None:
+    def __init__(self, board: FaultBoard, library: str) -> None:
         self._board: Final = board
+        self._library: Final = library
 
     def refuse(self, touch: Touch) -> None:
         """Fail a command for which a fault has come.
@@ -260,7 +270,7 @@ class ChangerFaults:
         if self._board.is_empty:
             return
         for kind, least in _CHANGER_KINDS:
-            if touch >= least and self._board.comes(kind, _of_any, touch):
+            if touch >= least and self._board.comes(kind, self._library, _of_any, touch):
                 if kind is FaultKind.JAM:
                     raise CATALOGUE.raised_as(
                         TapeError, "robot-jam", condition=Condition.HARDWARE_ERROR

@@ -48,6 +48,7 @@ class _Commands:
         self,
         kind: Annotated[FaultKind, typer.Argument(metavar="KIND", help="What happens.")],
         drive: Annotated[int | None, typer.Option(help="Number of the drive; any else.")] = None,
+        library: Annotated[str | None, typer.Option(help="Name of the library; any else.")] = None,
         cartridge: Annotated[str | None, typer.Option(help="Barcode; any else.")] = None,
         record: Annotated[int | None, typer.Option(help="Record of the cartridge, from 0.")] = None,
         byte: Annotated[int | None, typer.Option(help="Where on the tape.")] = None,
@@ -62,6 +63,7 @@ class _Commands:
         """Have a drive or the changer fail."""
         fields = {
             "kind": kind.value,
+            "library": library,
             "drive": drive,
             "cartridge": cartridge,
             "record": record,

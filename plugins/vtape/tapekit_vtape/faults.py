@@ -100,6 +100,9 @@ class DeviceFault(
     kind: FaultKind
     """What happens."""
 
+    library: str | None = None
+    """Name of the library, where there are several; any by default."""
+
     drive: _Count | None = None
     """Number of the drive, from 0; any by default."""
 
@@ -124,7 +127,7 @@ class DeviceFault(
 
     def __post_init__(self) -> None:
         """Refuse what does not go with the kind, and a lack of what must."""
-        known = _FIELDS[self.kind]
+        known = _FIELDS[self.kind] | {"library"}
         for name, default in zip(self.__struct_fields__[1:], self.__struct_defaults__, strict=True):
             if name not in known and getattr(self, name) != default:
                 raise ValueError(f"a fault of the kind {self.kind.value} has no {name}")

@@ -6,11 +6,15 @@ The one rule: a serial number names one device among all libraries.
 from __future__ import annotations
 
 import hashlib
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit.scsi.door import ScsiAddress
 from tapekit.scsi.inquiry import Designator, DeviceType, Inquiry
+from tapekit_vtape.models import VIRTUAL
 from tapekit_vtape.settings import MOST_DRIVES
+
+if TYPE_CHECKING:
+    from tapekit_vtape.models import DriveModel
 
 __all__ = ["Identity", "changer_identity", "drive_identity"]
 
@@ -38,22 +42,32 @@ class Identity(NamedTuple):
         return (Designator(1, 3, bytes(digest)), Designator(2, 1, text.encode("ascii")))
 
 
-def drive_identity(library_serial: str, number: int) -> Identity:
-    """Drive ``number`` of the library with a serial number."""
+def drive_identity(
+    library_serial: str, number: int, model: DriveModel = VIRTUAL, bus: int = 0
+) -> Identity:
+    """Drive ``number`` of the library with a serial number.
+
+    :param bus: which library of the stack it is, from 0.
+    """
     return Identity(
-        ScsiAddress(0, number, 0),
-        f"v.{number}",
-        Inquiry(DeviceType.TAPE, _VENDOR, "VIRTUAL-TAPE", _REVISION),
+        ScsiAddress(bus, number, 0),
+        _path(bus, number),
+        Inquiry(DeviceType.TAPE, model.vendor, model.product, _REVISION),
         f"{library_serial}D{number:02}",
     )
 
 
-def changer_identity(library_serial: str) -> Identity:
-    """The changer of the library with a serial number."""
+def changer_identity(library_serial: str, bus: int = 0) -> Identity:
+    """The changer of the library with a serial number; see :func:`drive_identity`."""
     # Behind all drives that there can ever be, so that it never moves.
     return Identity(
-        ScsiAddress(0, MOST_DRIVES, 0),
-        f"v.{MOST_DRIVES}",
+        ScsiAddress(bus, MOST_DRIVES, 0),
+        _path(bus, MOST_DRIVES),
         Inquiry(DeviceType.CHANGER, _VENDOR, "VIRTUAL-LIBRARY", _REVISION),
         f"{library_serial}L00",
     )
+
+
+def _path(bus: int, number: int) -> str:
+    # Of the first library without the bus, as where there is only one.
+    return f"v{bus or ''}.{number}"

@@ -34,14 +34,17 @@ __all__ = [
     "intact_entries",
 ]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+"""The newest that can be read. Whatever version 1 can say is written so."""
+
+_PLAIN_VERSION: Final = 1
 
 _MAGIC: Final = b"TKVTAPE\n"
-_WRITE_PROTECTED: Final = 1
+_WRITE_PROTECTED, _PACKED, _WORM = 1, 2, 4
 LABEL_BYTES: Final = 32
 """Longest barcode, as in a SCSI volume tag."""
 
-_HEADER: Final = struct.Struct(f">8sHHHHQQ{LABEL_BYTES}s60xI")
+_HEADER: Final = struct.Struct(f">8sHHHHQQ{LABEL_BYTES}sB59xI")
 _ENTRY: Final = struct.Struct(">IIQQII")
 _CRC: Final = struct.Struct(">I")
 
@@ -61,6 +64,18 @@ class Header(NamedTuple):
     early_warning: int
     """Distance of the early-warning point from the capacity."""
     is_protected: bool = False
+    is_packed: bool = False
+    """Whether it has had records that were compressed."""
+    is_worm: bool = False
+    """Whether what has been written can never be overwritten."""
+    density: int = 0
+    """Density code of the generation that it belongs to, or 0 for all drives."""
+
+    @property
+    def version(self) -> int:
+        """The format version of an index with this header."""
+        is_plain = not (self.is_packed or self.is_worm or self.density)
+        return _PLAIN_VERSION if is_plain else FORMAT_VERSION
 
 
 class EntryKind(enum.IntEnum):
@@ -72,6 +87,9 @@ class EntryKind(enum.IntEnum):
     """``objects`` filemarks were appended."""
     CUT = 3
     """Only the first ``objects`` objects (records and filemarks) remain."""
+    PACKED = 4
+    """``objects`` records of ``length`` bytes each were appended, compressed
+    together into one frame."""
 
 
 class Entry(NamedTuple):
@@ -87,13 +105,16 @@ def encode_header(header: Header) -> bytes:
     """The first :data:`HEADER_BYTES` bytes of an index."""
     packed = _HEADER.pack(
         _MAGIC,
-        FORMAT_VERSION,
+        header.version,
         HEADER_BYTES,
         ENTRY_BYTES,
-        _WRITE_PROTECTED if header.is_protected else 0,
+        _WRITE_PROTECTED * header.is_protected
+        | _PACKED * header.is_packed
+        | _WORM * header.is_worm,
         header.capacity,
         header.early_warning,
         header.barcode.encode("ascii"),
+        header.density,
         0,
     )
     body = packed[: -_CRC.size]
@@ -107,13 +128,15 @@ def decode_header(data: bytes) -> Header:
     """
     if len(data) < HEADER_BYTES:
         raise HeaderError(f"it has {len(data)} bytes, fewer than a header")
-    magic, version, header_bytes, entry_bytes, flags, capacity, warning, label, crc = (
+    magic, version, header_bytes, entry_bytes, flags, capacity, warning, label, density, crc = (
         _HEADER.unpack_from(data)
     )
     if magic != _MAGIC:
         raise HeaderError("it does not begin like an index")
-    if version != FORMAT_VERSION:
-        raise HeaderError(f"it has format version {version}, and {FORMAT_VERSION} can be read")
+    if not _PLAIN_VERSION <= version <= FORMAT_VERSION:
+        raise HeaderError(
+            f"it has format version {version}, and {FORMAT_VERSION} is the newest that can be read"
+        )
     if zlib.crc32(data[: HEADER_BYTES - _CRC.size]) != crc:
         raise HeaderError("the checksum of its header does not match")
     if (header_bytes, entry_bytes) != (HEADER_BYTES, ENTRY_BYTES):
@@ -123,6 +146,9 @@ def decode_header(data: bytes) -> Header:
         capacity=capacity,
         early_warning=warning,
         is_protected=bool(flags & _WRITE_PROTECTED),
+        is_packed=bool(flags & _PACKED),
+        is_worm=bool(flags & _WORM),
+        density=density if version > _PLAIN_VERSION else 0,
     )
 
 

@@ -35,6 +35,8 @@ from tapekit_vtape.library_state import (
     read_state,
     write_state,
 )
+from tapekit_vtape.models import read_label
+from tapekit_vtape.reservation_book import ReservationBook
 from tapekit_vtape.robot import exchanged, moved, occupant
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from tapekit.errors import TapekitError
     from tapekit_vtape.replay import Replayed
     from tapekit_vtape.robot import Spot
-    from tapekit_vtape.settings import VtapeSettings
+    from tapekit_vtape.settings import LibrarySettings
 
 __all__ = ["CartridgeRow", "Library", "Taken"]
 
@@ -71,10 +73,11 @@ class Taken(NamedTuple):
 class Library:
     """The library in one folder."""
 
-    def __init__(self, directory: Path, settings: VtapeSettings) -> None:
+    def __init__(self, directory: Path, settings: LibrarySettings) -> None:
         self.directory: Final = directory
         self._settings: Final = settings
         self._durable: Final = settings.durability != "none"
+        self.reservations: Final = ReservationBook(directory, durable=self._durable)
 
     @property
     def _all_slots(self) -> int:
@@ -147,11 +150,13 @@ class Library:
         capacity = settings.capacity_bytes if capacity is None else capacity
         if early_warning is None:
             early_warning = min(settings.early_warning_bytes, capacity // 10)
+        generation, is_worm = read_label(barcode)
         if not 0 <= early_warning < capacity:
             raise CATALOGUE.error(
                 "bad-capacity", barcode=barcode, capacity=capacity, early_warning=early_warning
             )
-        return Header(barcode, capacity, early_warning)
+        density = generation.density if generation else 0
+        return Header(barcode, capacity, early_warning, is_worm=is_worm, density=density)
 
     # Looking.
 

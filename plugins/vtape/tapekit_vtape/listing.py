@@ -9,6 +9,7 @@ import msgspec
 
 from tapekit.hookspecs.media_changer import ElementType
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
+from tapekit_vtape.models import generation_of
 from tapekit_vtape.replay import Replayed
 
 if TYPE_CHECKING:
@@ -62,6 +63,10 @@ class CartridgeListing(msgspec.Struct, frozen=True, kw_only=True):
     capacity_bytes: int | None
     used_bytes: int | None
     is_write_protected: bool | None
+    is_worm: bool | None
+    """Whether what is on it can never be overwritten."""
+    generation: int | None
+    """The generation of LTO that it belongs to."""
     files: Sequence[FileListing]
     problem: str | None
 
@@ -75,6 +80,7 @@ def _listing(row: CartridgeRow) -> CartridgeListing:
     place, content = row.place, row.content
     known = content if isinstance(content, Replayed) else None
     problem = known.damage if known is not None else str(content)
+    generation = generation_of(known.header.density) if known else None
     return CartridgeListing(
         barcode=row.barcode,
         slot=place.slot if place else None,
@@ -83,6 +89,8 @@ def _listing(row: CartridgeRow) -> CartridgeListing:
         capacity_bytes=known.header.capacity if known else None,
         used_bytes=known.tape.end + FILEMARK_COST_BYTES * known.tape.marks if known else None,
         is_write_protected=known.header.is_protected if known else None,
+        is_worm=known.header.is_worm if known else None,
+        generation=generation.number if generation else None,
         files=[FileListing(f.number, f.records, f.length) for f in known.tape.files()]
         if known
         else [],
@@ -147,7 +155,9 @@ def _place(place: Place | None) -> str:
 def _state(listing: CartridgeListing) -> str:
     if listing.problem is not None:
         return listing.problem
-    return "write protected" if listing.is_write_protected else "writable"
+    if listing.is_write_protected:
+        return "write protected"
+    return "written once" if listing.is_worm else "writable"
 
 
 def _number(value: int | None) -> str:

@@ -56,14 +56,12 @@ class VtapePlugin:
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
         """Offer ``tapekit vtape``."""
-        app = command_app(
-            lambda: self._driver.library, self._driver.changer, lambda: self._settled().management
-        )
+        app = command_app(self._driver.of, lambda: self._settled().management)
         return (CommandGroup("vtape", "Virtual drives, slots and cartridges", app),)
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
-        """Find the library beside the stack file."""
+        """Find the libraries beside the stack file."""
         self._kernel = kernel
         self._driver.settle(kernel.base_directory)
 

@@ -87,6 +87,12 @@ def _apply(tape: TapeMap, entry: Entry) -> bool:
             return False
         tape.cut(objects)
         return True
+    if kind is EntryKind.PACKED:
+        packed = end - tape.end
+        if not (objects and length and packed > 0):
+            return False
+        tape.append(length, objects, packed)
+        return True
     is_record = kind is EntryKind.RECORDS
     if objects == 0 or is_record != bool(length) or tape.end + length * objects != end:
         return False
@@ -110,5 +116,6 @@ def _lost_payload(tape: TapeMap, payload_bytes: int) -> str | None:
 def entries_of(tape: TapeMap) -> Iterator[Entry]:
     """The shortest journal of a tape, one entry a run."""
     for run in tape.runs:
-        kind = EntryKind.FILEMARKS if run.length == FILEMARK else EntryKind.RECORDS
+        of_records = EntryKind.PACKED if run.packed else EntryKind.RECORDS
+        kind = EntryKind.FILEMARKS if run.length == FILEMARK else of_records
         yield Entry(kind, run.length, run.objects, run.stop_byte)

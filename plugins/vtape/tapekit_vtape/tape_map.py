@@ -3,7 +3,8 @@
 Records and filemarks are *objects*, counted from 0 as a SCSI drive counts
 them; a position is the number of objects before the head. Neighbours that
 are alike share a run, and each run knows what stands before it, so that any
-position is found by bisection however long the tape is. Nothing here does
+position is found by bisection however long the tape is. Records that were
+compressed together are a run of their own. Nothing here does
 I/O. The one rule: everything before a position is independent of what comes
 after it, so cutting a tape never changes what remains.
 """
@@ -32,7 +33,13 @@ class Run(NamedTuple):
     objects: int
     first_object: int
     first_byte: int
+    """Bytes of the payload before it."""
     first_mark: int
+    first_data: int
+    """Bytes of all records before it."""
+    packed: int = 0
+    """Bytes that its records take in the payload as one frame, or 0 if they
+    lie there as they are. A frame stays whole when some of its records are cut."""
 
     @property
     def stop_object(self) -> int:
@@ -42,7 +49,12 @@ class Run(NamedTuple):
     @property
     def stop_byte(self) -> int:
         """Payload bytes before the position behind the run."""
-        return self.first_byte + self.length * self.objects
+        return self.first_byte + (self.packed or self.length * self.objects)
+
+    @property
+    def stop_data(self) -> int:
+        """Bytes of all records before the position behind the run."""
+        return self.first_data + self.length * self.objects
 
     @property
     def stop_mark(self) -> int:
@@ -51,20 +63,16 @@ class Run(NamedTuple):
 
 
 class TapeFile(NamedTuple):
-    """One tape file: its records, and their bytes in the payload."""
+    """One tape file: its records."""
 
     number: int
+    first_object: int
     records: int
-    first_byte: int
-    stop_byte: int
-
-    @property
-    def length(self) -> int:
-        """Bytes of all its records."""
-        return self.stop_byte - self.first_byte
+    length: int
+    """Bytes of all its records."""
 
 
-_NOTHING: Final = Run(FILEMARK, 0, 0, 0, 0)
+_NOTHING: Final = Run(FILEMARK, 0, 0, 0, 0, 0)
 
 
 @final
@@ -87,8 +95,13 @@ class TapeMap:
 
     @property
     def end(self) -> int:
-        """Bytes of all records: the length of the payload."""
+        """The length of the payload."""
         return self._last.stop_byte
+
+    @property
+    def data_bytes(self) -> int:
+        """Bytes of all records."""
+        return self._last.stop_data
 
     @property
     def marks(self) -> int:
@@ -97,16 +110,27 @@ class TapeMap:
 
     @property
     def runs(self) -> Sequence[Run]:
-        """All runs in order; no two neighbours have the same length."""
+        """All runs in order; neighbours of the same length are one, unless compressed."""
         return self._runs
 
-    def append(self, length: int, count: int) -> None:
-        """Append records of ``length`` bytes, or filemarks."""
+    def append(self, length: int, count: int, packed: int = 0) -> None:
+        """Append records of ``length`` bytes, or filemarks.
+
+        :param packed: bytes of the frame that the records are compressed to.
+        """
         last = self._last
-        if last.objects and last.length == length:
+        if last.objects and last.length == length and not (packed or last.packed):
             self._runs[-1] = last._replace(objects=last.objects + count)
             return
-        run = Run(length, count, last.stop_object, last.stop_byte, last.stop_mark)
+        run = Run(
+            length,
+            count,
+            last.stop_object,
+            last.stop_byte,
+            last.stop_mark,
+            last.stop_data,
+            packed,
+        )
         self._runs.append(run)
         self._first_objects.append(run.first_object)
         self._first_marks.append(run.first_mark)
@@ -124,7 +148,8 @@ class TapeMap:
         kept = 0
         for run in self._runs:
             if run.stop_byte > payload_bytes:
-                return kept + (payload_bytes - run.first_byte) // run.length
+                whole = 0 if run.packed else (payload_bytes - run.first_byte) // run.length
+                return kept + whole
             kept = run.stop_object
         return kept
 
@@ -135,11 +160,22 @@ class TapeMap:
         return self._runs[bisect_right(self._first_objects, position) - 1]
 
     def byte_at(self, position: int) -> int:
-        """Payload bytes before a position."""
+        """Payload bytes before a position; a frame counts as a whole from its
+        second record on.
+        """
         run = self.run_at(position)
         if run is None:
             return self.end
+        if run.packed:
+            return run.first_byte if position == run.first_object else run.stop_byte
         return run.first_byte + run.length * (position - run.first_object)
+
+    def data_at(self, position: int) -> int:
+        """Bytes of all records before a position."""
+        run = self.run_at(position)
+        if run is None:
+            return self.data_bytes
+        return run.first_data + run.length * (position - run.first_object)
 
     def marks_before(self, position: int) -> int:
         """Filemarks before a position: the number of its tape file."""
@@ -189,11 +225,21 @@ class TapeMap:
             return 0, passed
         return self.mark(before - passed), passed
 
+    def may_append(self, position: int) -> bool:
+        """Whether writing at a position overwrites no record: only the last
+        filemarks follow it, and not from the beginning of the tape on.
+        """
+        if position >= self.objects:
+            return True
+        last = self._last
+        return last.length == FILEMARK and 0 < last.first_object <= position
+
     def files(self) -> Iterator[TapeFile]:
         """All tape files; a last one without a filemark counts if it has records."""
         start = 0
         for number in range(self.marks + 1):
             stop = self.mark(number) if number < self.marks else self.objects
             if number < self.marks or stop > start:
-                yield TapeFile(number, stop - start, self.byte_at(start), self.byte_at(stop))
+                length = self.data_at(stop) - self.data_at(start)
+                yield TapeFile(number, start, stop - start, length)
             start = stop + 1

@@ -1,14 +1,14 @@
 """What a virtual drive tells of itself: modes, logs, densities.
 
-The drive looks like one of the sixth generation of LTO, whose density code
-any application knows, and compresses nothing. Modes that a client has set
-are kept here until the next reset or tape. The one rule: what cannot be
-changed is refused when somebody tries, and never taken in silence.
+The pages are those of an LTO drive of the model that the settings choose.
+Modes that a client has set are kept here, or in the drive, until the next
+reset or tape. The one rule: what cannot be changed is refused when somebody
+tries, and never taken in silence.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
 from tapekit.scsi.log import (
     CAPACITY_PAGE,
@@ -31,50 +31,113 @@ from tapekit.scsi.mode import (
     decode_mode,
     encode_mode,
 )
+from tapekit_vtape.models import GENERATIONS, generation_of
 from tapekit_vtape.target import BAD_FIELD, BAD_PARAMETER, Answer, Refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from tapekit.hookspecs.tape_driver import DriveStatus
     from tapekit.scsi.sense import Sense
+    from tapekit_vtape.models import DriveModel, Generation
+    from tapekit_vtape.tape_map import Run
     from tapekit_vtape.target import Request
 
-__all__ = ["TapeModes", "densities", "log_page"]
+__all__ = [
+    "COMPRESSION_LOG_PAGE",
+    "ModalDrive",
+    "TapeModes",
+    "Traffic",
+    "alert_page",
+    "densities",
+    "log_page",
+    "page_list",
+]
 
-_DENSITY: Final = 0x5A
-"""LTO, generation 6."""
+COMPRESSION_LOG_PAGE: Final = 0x1B
 
-_MEDIUM_TYPE: Final = 0x68
+_ANY_MEDIUM: Final = 0x68
+"""Medium type of cartridges that belong to no generation: the sixth's."""
+
+_WORM_MEDIUM: Final = 4
 _BUFFERED: Final = 1
-_SAME_DENSITY: Final = frozenset({0x00, 0x7F, _DENSITY})
 _CURRENT, _CHANGEABLE, _DEFAULT = 0, 1, 2
 
-_PAGES: Final[Mapping[int, ModePage]] = {
-    page.code: page
-    for page in (
-        # Neither on nor possible.
-        ModePage(COMPRESSION_PAGE, bytes(14)),
-        # Behind the block identifiers, end of data marks itself, and the
-        # drive writes filemarks out at once.
-        ModePage(CONFIGURATION_PAGE, bytes((0, 0, 0, 0, 0, 0, 0x40, 0, 0x10, 0, 0, 0, 0, 0))),
-        # One partition, and none more.
-        ModePage(0x11, bytes((0, 0, 0, 0, 0x03, 0))),
-        # Exceptions are told through the log page.
-        ModePage(0x1C, bytes((0x08, 0x03, 0, 0, 0, 0, 0, 0, 0, 0))),
-    )
-}
+_ENABLED, _CAPABLE, _DECOMPRESSES = 0x80, 0x40, 0x80
+_ALGORITHM: Final = 1
+"""The default algorithm of a drive (SSC, data compression page)."""
+
+_SELECTS: Final = 12
+"""Where page 10h chooses whether to compress."""
+
+_FIXED_PAGES: Final = (
+    # One partition, and none more.
+    ModePage(0x11, bytes((0, 0, 0, 0, 0x03, 0))),
+    # Exceptions are told through the log page.
+    ModePage(0x1C, bytes((0x08, 0x03, 0, 0, 0, 0, 0, 0, 0, 0))),
+)
 
 _MEGABYTE: Final = 1 << 20
 _UNKNOWN: Final = 0xFFFF_FFFF
+
+
+class Traffic(NamedTuple):
+    """Bytes that went through a drive since it was opened."""
+
+    from_host: int = 0
+    to_medium: int = 0
+    """What they became there."""
+    from_medium: int = 0
+    to_host: int = 0
+
+    def written(self, records: int, stored: int) -> Traffic:
+        """After writing so many bytes of records, which became so many."""
+        return self._replace(from_host=self.from_host + records, to_medium=self.to_medium + stored)
+
+    def read(self, run: Run, length: int) -> Traffic:
+        """After reading so many bytes of the records of a run."""
+        whole = run.length * run.objects
+        stored = length * run.packed // whole if run.packed else length
+        return self._replace(to_host=self.to_host + length, from_medium=self.from_medium + stored)
+
+
+class ModalDrive(Protocol):
+    """What modes are about."""
+
+    @property
+    def model(self) -> DriveModel:
+        """What the drive is."""
+        ...
+
+    @property
+    def can_compress(self) -> bool:
+        """Whether it may be told to."""
+        ...
+
+    @property
+    def is_compressing(self) -> bool:
+        """Whether it does."""
+        ...
+
+    def compress(self, *, is_on: bool) -> None:
+        """Compress what is written from now on, or not."""
+        ...
+
+    def medium(self) -> tuple[int, bool] | None:
+        """Density code of the tape in it, and whether it is written once."""
+        ...
+
+    def status(self) -> DriveStatus:
+        """Its state."""
+        ...
 
 
 @final
 class TapeModes:
     """The modes of an opened drive."""
 
-    def __init__(self, status: Callable[[], DriveStatus], longest_block: int) -> None:
-        self._status: Final = status
+    def __init__(self, drive: ModalDrive, longest_block: int) -> None:
+        self._drive: Final = drive
         self._longest_block: Final = longest_block
         self.block_length = 0
         """Bytes of a fixed block, or 0 while there are none."""
@@ -91,27 +154,70 @@ class TapeModes:
         """MODE SENSE(10)."""
         return Answer(encode_mode(self._sensed(request.values), is_long=True))
 
+    def _pages(self, *, is_on: bool) -> Mapping[int, ModePage]:
+        """All pages, with compression on or off."""
+        drive = self._drive
+        algorithm = (_ALGORITHM if is_on else 0).to_bytes(4, "big")
+        decompresses = _ALGORITHM.to_bytes(4, "big") if drive.can_compress else bytes(4)
+        flags = bytes(
+            (_ENABLED * is_on | _CAPABLE * drive.can_compress, _DECOMPRESSES * drive.can_compress)
+        )
+        # Behind the block identifiers, end of data marks itself, and the
+        # drive writes filemarks out at once.
+        configuration = bytes((0, 0, 0, 0, 0, 0, 0x40, 0, 0x10, 0, 0, 0, is_on, 0))
+        pages = (
+            ModePage(COMPRESSION_PAGE, flags + algorithm + decompresses + bytes(4)),
+            ModePage(CONFIGURATION_PAGE, configuration),
+            *_FIXED_PAGES,
+        )
+        return {page.code: page for page in pages}
+
+    def _changeable(self, page: ModePage) -> ModePage:
+        """The bits of a page that can be set."""
+        mask = bytearray(len(page.body))
+        if self._drive.can_compress and page.code == COMPRESSION_PAGE:
+            mask[0] = _ENABLED
+        if self._drive.can_compress and page.code == CONFIGURATION_PAGE:
+            mask[_SELECTS] = 1
+        return ModePage(page.code, bytes(mask))
+
+    def _density(self) -> int:
+        medium = self._drive.medium()
+        return medium[0] if medium and medium[0] else self._drive.model.density
+
+    def _medium_type(self) -> int:
+        medium = self._drive.medium()
+        if medium is None:
+            return 0
+        density, is_worm = medium
+        generation = generation_of(density)
+        kind = generation.medium_type if generation else _ANY_MEDIUM
+        return kind + _WORM_MEDIUM * is_worm
+
     def _sensed(self, values: Mapping[str, int]) -> ModeData:
         page, control = values["page"], values["control"]
         if values["subpage"] or control not in (_CURRENT, _CHANGEABLE, _DEFAULT):
             raise Refusal(BAD_FIELD._replace(field=3 if values["subpage"] else 2))
+        drive = self._drive
+        is_on = drive.can_compress if control == _DEFAULT else drive.is_compressing
+        known = self._pages(is_on=is_on)
         if page == ALL_PAGES:
-            pages = tuple(_PAGES.values())
-        elif page in _PAGES:
-            pages = (_PAGES[page],)
+            pages = tuple(known.values())
+        elif page in known:
+            pages = (known[page],)
         elif page == 0 and not values["no_descriptor"]:
             pages = ()
         else:
             raise Refusal(BAD_FIELD._replace(field=2))
         if control == _CHANGEABLE:
-            pages = tuple(ModePage(page.code, bytes(len(page.body))) for page in pages)
-        status = self._status()
+            pages = tuple(map(self._changeable, pages))
         length = self.block_length if control == _CURRENT else 0
+        descriptor = BlockDescriptor(self._density(), length)
         return ModeData(
-            medium_type=_MEDIUM_TYPE if status.has_tape else 0,
-            is_protected=status.write_protected,
+            medium_type=self._medium_type(),
+            is_protected=drive.status().write_protected,
             buffered_mode=_BUFFERED,
-            descriptor=None if values["no_descriptor"] else BlockDescriptor(_DENSITY, length),
+            descriptor=None if values["no_descriptor"] else descriptor,
             pages=pages,
         )
 
@@ -133,15 +239,40 @@ class TapeModes:
             wanted = decode_mode(_unannounced(request.data[:length]), is_long=is_long)
         except Malformed:
             raise Refusal(_BAD_LIST) from None
+        is_on = self._drive.is_compressing
         for page in wanted.pages:
-            if _PAGES.get(page.code) != page:
-                raise Refusal(BAD_PARAMETER)
+            is_on = self._chosen(page, is_on=is_on)
         if wanted.descriptor is not None:
             density, block_length = wanted.descriptor
-            if density not in _SAME_DENSITY or block_length > self._longest_block:
+            if density not in (0x00, 0x7F, self._density()) or block_length > self._longest_block:
                 raise Refusal(BAD_PARAMETER)
             self.block_length = block_length
+        self._drive.compress(is_on=is_on)
         return Answer(written=length)
+
+    def _chosen(self, page: ModePage, *, is_on: bool) -> bool:
+        """Whether a page that a client sends wants compression on; a page
+        that changes nothing leaves what others of the list have chosen.
+        """
+        off, on = (self._pages(is_on=value).get(page.code) for value in (False, True))
+        if page == self._pages(is_on=self._drive.is_compressing).get(page.code):
+            return is_on
+        if off is None or on is None or not self._drive.can_compress:
+            raise Refusal(BAD_PARAMETER)
+        # The switch may be turned with the algorithm left as it was.
+        mask = self._changeable(on).body
+        accepted = (on, off, _with_switch(on, off, mask), _with_switch(off, on, mask))
+        if page not in accepted:
+            raise Refusal(BAD_PARAMETER)
+        return any(one & bit for one, bit in zip(page.body, mask, strict=True))
+
+
+def _with_switch(page: ModePage, other: ModePage, mask: bytes) -> ModePage:
+    """A page with the changeable bits of another."""
+    body = bytes(
+        one & ~bit | two & bit for one, two, bit in zip(page.body, other.body, mask, strict=True)
+    )
+    return ModePage(page.code, body)
 
 
 _BAD_LIST: Final[Sense] = BAD_PARAMETER._replace(asc=0x1A)
@@ -154,15 +285,20 @@ def _unannounced(data: bytes) -> bytes:
     return b"\0" + data[1:] if data[:1] else data
 
 
-def log_page(page: int, status: DriveStatus, alerts: frozenset[int]) -> bytes | None:
-    """A log page (SSC), or ``None`` if the drive has no such page.
+def page_list() -> bytes:
+    """The log pages that there are."""
+    return encode_log_list(
+        (PAGE_LIST, SEQUENTIAL_PAGE, COMPRESSION_LOG_PAGE, TAPE_ALERT_PAGE, CAPACITY_PAGE)
+    )
 
-    :param alerts: the flags of TapeAlert that are raised.
-    """
-    if page == PAGE_LIST:
-        return encode_log_list((PAGE_LIST, SEQUENTIAL_PAGE, TAPE_ALERT_PAGE, CAPACITY_PAGE))
-    if page == TAPE_ALERT_PAGE:
-        return encode_alerts(alerts)
+
+def alert_page(alerts: frozenset[int]) -> bytes:
+    """The flags of TapeAlert that are raised."""
+    return encode_alerts(alerts)
+
+
+def log_page(page: int, status: DriveStatus, traffic: Traffic) -> bytes | None:
+    """A log page of counters (SSC), or ``None`` if the drive has no such page."""
     total, remaining = status.total_bytes, status.remaining_bytes
     if page == CAPACITY_PAGE:
         sizes = (remaining, 0, total, 0)
@@ -175,28 +311,73 @@ def log_page(page: int, status: DriveStatus, alerts: frozenset[int]) -> bytes | 
         )
     if page == SEQUENTIAL_PAGE:
         used = None if total is None or remaining is None else total - remaining
+        bytes_so_far = [
+            LogParameter(code, size.to_bytes(8, "big")) for code, size in enumerate(traffic)
+        ]
         sizes_now = ((4, total), (5, total), (7, used))
         counters = [LogParameter(code, _megabytes(size)) for code, size in sizes_now]
-        return encode_log(page, (*counters, LogParameter(0x0100, bytes(8))))
+        return encode_log(page, (*bytes_so_far, *counters, LogParameter(0x0100, bytes(8))))
+    if page == COMPRESSION_LOG_PAGE:
+        return encode_log(page, _compression(traffic))
     return None
+
+
+def _compression(traffic: Traffic) -> list[LogParameter]:
+    """Ratios in hundredths, then what was moved, in megabytes and the bytes
+    that are left over.
+    """
+    ratios = (
+        _hundredths(traffic.to_host, traffic.from_medium),
+        _hundredths(traffic.from_host, traffic.to_medium),
+    )
+    moved = (traffic.to_host, traffic.from_medium, traffic.from_host, traffic.to_medium)
+    found = [LogParameter(code, ratio.to_bytes(2, "big")) for code, ratio in enumerate(ratios)]
+    for number, size in enumerate(moved):
+        for code, value in enumerate(divmod(size, _MEGABYTE), 2 + 2 * number):
+            found.append(LogParameter(code, value.to_bytes(4, "big")))
+    return found
+
+
+def _hundredths(records: int, medium: int) -> int:
+    return min(records * 100 // medium, 0xFFFF) if medium else 0
 
 
 def _megabytes(size: int | None) -> bytes:
     return (_UNKNOWN if size is None else min(size // _MEGABYTE, _UNKNOWN - 1)).to_bytes(4, "big")
 
 
-def densities(status: DriveStatus) -> bytes:
-    """The one density that the drive has (SSC, REPORT DENSITY SUPPORT)."""
-    capacity = min((status.total_bytes or 0) // 1_000_000, 0xFFFF_FFFF)
-    row = (
-        bytes((_DENSITY, _DENSITY, 0xA0))  # can be written, and is the default
-        + bytes(2)
-        + (15142).to_bytes(3, "big")  # bits a millimetre
+def densities(drive: ModalDrive, *, of_medium: bool) -> bytes:
+    """The densities that the drive has, or that of its tape (SSC, REPORT
+    DENSITY SUPPORT).
+    """
+    model = drive.model
+    medium = drive.medium() if of_medium else None
+    if medium is not None:
+        generation = generation_of(medium[0]) or model.generation
+        capacity = drive.status().total_bytes or 0
+        rows = _density_row(generation, model, capacity)
+    else:
+        rows = b"".join(
+            _density_row(one, model, one.native_bytes)
+            for one in GENERATIONS
+            if one.density in model.reads
+        )
+    return (len(rows) + 2).to_bytes(2, "big") + bytes(2) + rows
+
+
+_WRITES, _IS_DEFAULT = 0x80, 0x20
+
+
+def _density_row(one: Generation, model: DriveModel, capacity: int) -> bytes:
+    can_write = one.density in model.writes
+    is_default = one.density == model.density
+    return (
+        bytes((one.density, one.density, _WRITES * can_write | _IS_DEFAULT * is_default, 0, 0))
+        + one.bits_per_mm.to_bytes(3, "big")
         + (127).to_bytes(2, "big")  # width of the tape in tenths of a millimetre
-        + (2176).to_bytes(2, "big")  # tracks
-        + capacity.to_bytes(4, "big")
+        + one.tracks.to_bytes(2, "big")
+        + min(capacity // 1_000_000, 0xFFFF_FFFF).to_bytes(4, "big")
         + b"LTO-CVE "
-        + b"U-616   "
-        + b"Virtual tape in a file"[:20].ljust(20)
-    )
-    return (len(row) + 2).to_bytes(2, "big") + bytes(2) + row
+        + one.name.encode("ascii").ljust(8)
+        + b"Ultrium %d" % one.number
+    ).ljust(52)

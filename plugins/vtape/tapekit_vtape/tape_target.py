@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.cdb import TAPE_COMMANDS
+from tapekit.scsi.log import PAGE_LIST, TAPE_ALERT_PAGE
 from tapekit.scsi.position import EXTENDED, POSITION_BYTES, Position, encode_position
 from tapekit.scsi.sense import NO_SENSE, Sense, SenseKey
 from tapekit_vtape.fault_board import Touch
-from tapekit_vtape.tape_pages import TapeModes, densities, log_page
+from tapekit_vtape.tape_pages import TapeModes, alert_page, densities, log_page, page_list
 from tapekit_vtape.target import BAD_FIELD, Answer, Refusal, TargetDoor
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tapekit_vtape.drive import VtapeDrive
     from tapekit_vtape.fault_board import DriveFaults
     from tapekit_vtape.identity import Identity
-    from tapekit_vtape.target import Handler, Request
+    from tapekit_vtape.target import Guard, Handler, Request
 
 __all__ = ["LONGEST_BLOCK", "tape_door"]
 
@@ -52,9 +53,6 @@ _OBJECT, _FILE = 0, 1
 """What LOCATE(16) goes to; or :data:`_END_OF_DATA`."""
 
 
-_CLEAN_NOW: Final = frozenset({20})
-"""The flag of TapeAlert with which a drive asks to be cleaned (SSC)."""
-
 _LOOKS: Final = frozenset({"TEST UNIT READY", "READ POSITION", "REPORT DENSITY SUPPORT"})
 _MOVES: Final = frozenset(
     {
@@ -72,14 +70,16 @@ _MOVES: Final = frozenset(
 )
 
 
-def tape_door(drive: VtapeDrive, identity: Identity, faults: DriveFaults) -> TargetDoor:
+def tape_door(
+    drive: VtapeDrive, identity: Identity, faults: DriveFaults, guard: Guard
+) -> TargetDoor:
     """The door of a drive that has just been opened."""
 
     def admit(command: str) -> None:
         is_look = Touch.LOOK if command in _LOOKS else Touch.REACH
         faults.refuse(Touch.MOVE if command in _MOVES else is_look)
 
-    return TargetDoor(_TapeTarget(drive, identity), admit)
+    return TargetDoor(_TapeTarget(drive, identity), guard, admit)
 
 
 @final
@@ -92,7 +92,7 @@ class _TapeTarget:
     def __init__(self, drive: VtapeDrive, identity: Identity) -> None:
         self.identity: Final = identity
         self._drive: Final = drive
-        self._modes: Final = TapeModes(drive.status, LONGEST_BLOCK)
+        self._modes: Final = TapeModes(drive, LONGEST_BLOCK)
         self._loads_seen: int | None = None
         self._is_removal_prevented = False
         self.handlers: Final[Mapping[str, Handler]] = {
@@ -120,7 +120,7 @@ class _TapeTarget:
 
     def news(self) -> Sense | None:
         """See :meth:`Device.news`: a tape that has come since."""
-        self._drive.status()
+        self._drive.look()
         before, self._loads_seen = self._loads_seen, self._drive.loads
         if before is None or before == self._loads_seen:
             return None
@@ -133,6 +133,7 @@ class _TapeTarget:
 
     def reset(self) -> None:
         """See :meth:`Device.reset`; the tape stays where it is."""
+        self._drive.compress(is_on=self._drive.can_compress)
         self._is_removal_prevented = False
         self._modes.reset()
 
@@ -348,8 +349,11 @@ class _TapeTarget:
             raise Refusal(BAD_FIELD._replace(field=5))
         if values["subpage"]:
             raise Refusal(BAD_FIELD._replace(field=2))
-        alerts = _CLEAN_NOW if self._drive.wants_cleaning else frozenset[int]()
-        page = log_page(values["page"], self._drive.status(), alerts)
+        if values["page"] == PAGE_LIST:
+            return Answer(page_list())
+        if values["page"] == TAPE_ALERT_PAGE:
+            return Answer(alert_page(self._drive.alerts))
+        page = log_page(values["page"], self._drive.status(), self._drive.traffic)
         if page is None:
             raise Refusal(BAD_FIELD._replace(field=2))
         return Answer(page)
@@ -357,9 +361,10 @@ class _TapeTarget:
     def _densities(self, request: Request) -> Answer:
         if request.values["medium_type"]:
             raise Refusal(BAD_FIELD._replace(field=1))
-        if request.values["loaded"]:
+        of_medium = bool(request.values["loaded"])
+        if of_medium:
             _ = self._drive.object_id
-        return Answer(densities(self._drive.status()))
+        return Answer(densities(self._drive, of_medium=of_medium))
 
 
 _LONGEST_TRANSFER: Final = 0xFF_FFFF

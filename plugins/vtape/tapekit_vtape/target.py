@@ -33,8 +33,10 @@ if TYPE_CHECKING:
 __all__ = [
     "BAD_FIELD",
     "BAD_PARAMETER",
+    "RESET",
     "Answer",
     "Device",
+    "Guard",
     "Handler",
     "Refusal",
     "Request",
@@ -44,7 +46,8 @@ __all__ = [
 BAD_FIELD: Final = Sense(SenseKey.ILLEGAL_REQUEST, 0x24, 0x00)
 BAD_PARAMETER: Final = Sense(SenseKey.ILLEGAL_REQUEST, 0x26, 0x00)
 _BAD_OPCODE: Final = Sense(SenseKey.ILLEGAL_REQUEST, 0x20, 0x00, field=0)
-_RESET: Final = Sense(SenseKey.UNIT_ATTENTION, 0x29, 0x03)
+RESET: Final = Sense(SenseKey.UNIT_ATTENTION, 0x29, 0x03)
+"""The unit attention after a reset of the device."""
 
 _SENSES: Final[Mapping[Condition, Sense]] = {
     Condition.NO_TAPE: Sense(SenseKey.NOT_READY, 0x3A, 0x00),
@@ -59,6 +62,9 @@ _SENSES: Final[Mapping[Condition, Sense]] = {
 """What a condition is in sense data, where the command adds nothing to it."""
 
 _FAULTS: Final[Mapping[str, Sense]] = {
+    "vtape.unreadable-format": Sense(SenseKey.MEDIUM_ERROR, 0x30, 0x00),
+    "vtape.unwritable-format": Sense(SenseKey.DATA_PROTECT, 0x30, 0x05),
+    "vtape.written-once": Sense(SenseKey.DATA_PROTECT, 0x30, 0x0C),
     "vtape.robot-jam": Sense(SenseKey.HARDWARE_ERROR, 0x15, 0x01),
     "vtape.changer-busy": Sense(SenseKey.NOT_READY, 0x04, 0x01),
     "vtape.drive-not-ready": Sense(SenseKey.NOT_READY, 0x04, 0x01),
@@ -72,6 +78,11 @@ _BROKEN: Final = Sense(SenseKey.HARDWARE_ERROR, 0x44, 0x00)
 
 _NEVER_LATE: Final = frozenset({"INQUIRY", "REPORT LUNS", "REQUEST SENSE"})
 """Commands that are carried out while a unit attention waits (SAM)."""
+
+_WITHOUT_MEDIUM: Final = frozenset(
+    {"RESERVE(6)", "RELEASE(6)", "PERSISTENT RESERVE IN", "PERSISTENT RESERVE OUT"}
+)
+"""Commands that do not look at what is in the device."""
 
 
 class Request(NamedTuple):
@@ -140,22 +151,48 @@ class Device(Protocol):
         ...
 
 
+class Guard(Protocol):
+    """What knows for whom a device is reserved."""
+
+    @property
+    def handlers(self) -> Mapping[str, Handler]:
+        """The commands that reserve and release."""
+        ...
+
+    def refuse(self, command: str) -> None:
+        """Judge a command, by its name, before it is carried out.
+
+        :raises TapeError: ``RESERVED``, somebody else has the device.
+        """
+        ...
+
+    def news(self) -> Sense | None:
+        """A unit attention for what others did since the last call."""
+        ...
+
+    def reset(self) -> None:
+        """The device is reset, by this initiator."""
+        ...
+
+
 @final
 class TargetDoor:
     """A :class:`tapekit.scsi.door.CdbDoor` of a device in this process."""
 
-    def __init__(self, device: Device, admit: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, device: Device, guard: Guard, admit: Callable[[str], None] | None = None
+    ) -> None:
         """:param admit: may raise a :class:`TapeError` for a command, by name."""
         self._device: Final = device
+        self._guard: Final = guard
         self._admit: Final = admit or _let_in
         self._attentions: Final[deque[Sense]] = deque()
         self._handlers: Final[Mapping[str, Handler]] = {
             "INQUIRY": self._inquiry,
             "REQUEST SENSE": self._request_sense,
             "REPORT LUNS": _report_luns,
-            "RESERVE(6)": _accept,
-            "RELEASE(6)": _accept,
             "REPORT SUPPORTED OPERATION CODES": self._report_commands,
+            **guard.handlers,
             **device.handlers,
         }
         self._commands: Final = {
@@ -197,9 +234,10 @@ class TargetDoor:
 
     def reset(self) -> None:
         """See :meth:`CdbDoor.reset`."""
+        self._guard.reset()
         self._device.reset()
         self._attentions.clear()
-        self._attentions.append(_RESET)
+        self._attentions.append(RESET)
 
     def _carried_out(self, cdb: bytes, data: bytes) -> Answer:
         command = self._commands.get(cdb[0]) if cdb else None
@@ -207,17 +245,34 @@ class TargetDoor:
             raise Refusal(_BAD_OPCODE)
         values = command.parse(cdb)
         self._admit(command.name)
-        if command.name not in _NEVER_LATE:
-            self._hear()
-            if self._attentions:
-                return Answer(sense=self._attentions.popleft())
+        if command.name not in _NEVER_LATE and self._is_late(command.name):
+            return Answer(sense=self._attentions.popleft())
         if len(data) < values.get("list_length", 0):
             raise Refusal(Sense(SenseKey.ILLEGAL_REQUEST, 0x1A, 0x00))
         answer = self._handlers[command.name](Request(values, data))
         # What a client allows for an answer cuts it off, and is no error.
         return answer._replace(data=answer.data[: values.get("allocation", len(answer.data))])
 
-    def _hear(self) -> None:
+    def _is_late(self, command: str) -> bool:
+        """Whether a unit attention comes before a command.
+
+        :raises TapeError: ``RESERVED``; what the device cannot be asked for.
+        """
+        self._hear_guard()
+        if not self._attentions:
+            self._guard.refuse(command)
+            if command not in _WITHOUT_MEDIUM:
+                self._hear_device()
+        return bool(self._attentions)
+
+    def _hear_guard(self) -> None:
+        news = self._guard.news()
+        if news == RESET:
+            self._device.reset()
+        if news is not None:
+            self._attentions.append(news)
+
+    def _hear_device(self) -> None:
         news = self._device.news()
         if news is not None:
             self._attentions.append(news)
@@ -239,9 +294,21 @@ class TargetDoor:
         raise Refusal(BAD_FIELD._replace(field=2))
 
     def _request_sense(self, request: Request) -> Answer:
-        self._hear()
+        self._hear_guard()
+        if not self._attentions and self._is_free():
+            self._hear_device()
         sense = self._attentions.popleft() if self._attentions else self._device.wish()
         return Answer(encode_sense(sense, as_descriptors=bool(request.values["descriptor"])))
+
+    def _is_free(self) -> bool:
+        """Whether this initiator may use what is in the device."""
+        try:
+            self._guard.refuse("REWIND")
+        except TapeError as error:
+            if error.condition is Condition.RESERVED:
+                return False
+            raise
+        return True
 
     def _report_commands(self, request: Request) -> Answer:
         """Which commands there are (SPC, REPORT SUPPORTED OPERATION CODES)."""
@@ -270,11 +337,6 @@ _NOT_SUPPORTED, _SUPPORTED = 1, 3
 
 def _let_in(_command: str) -> None:
     """Every command may come."""
-
-
-def _accept(_request: Request) -> Answer:
-    """Reserve or release: a virtual device has one user at a time anyway."""
-    return Answer()
 
 
 def _report_luns(_request: Request) -> Answer:

@@ -19,7 +19,14 @@ from tapekit_vtape.cartridge import (
     lock_cartridge,
 )
 from tapekit_vtape.host_files import HostFile
-from tapekit_vtape.index_format import ENTRY_BYTES, HEADER_BYTES, Header
+from tapekit_vtape.index_format import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    Entry,
+    EntryKind,
+    Header,
+    encode_entry,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +73,7 @@ def content(cartridge: Cartridge) -> list[bytes | None]:
     for position in range(tape.objects):
         run = tape.run_at(position)
         assert run is not None
-        data = cartridge.read(tape.byte_at(position), run.length)
+        data = cartridge.read(position, run.length)
         found.append(data if run.length else None)
     return found
 
@@ -409,6 +416,44 @@ def test_a_payload_that_is_shortened_under_way_is_a_medium_error(folder: Path, o
     with pytest.raises(TapeError, match="ends at byte 2") as caught:
         cartridge.read(0, 5)
     assert caught.value.condition is Condition.MEDIUM_ERROR
+
+
+def test_any_record_of_a_terabyte_is_one_read_away(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    length, per_file, files = 65536, 15_000, 1_000
+    entries = []
+    for number in range(1, files + 1):
+        stop = number * per_file * length
+        entries.append(Entry(EntryKind.RECORDS, length, per_file, stop))
+        entries.append(Entry(EntryKind.FILEMARKS, 0, 1, stop))
+    folder = tmp_path / "TERABYTE"
+    create_cartridge(folder, Header("TERABYTE", 18 * 10**12, 0))
+    journal = b"".join(encode_entry(entry, place) for place, entry in enumerate(entries))
+    with (folder / "index").open("ab") as file:
+        file.write(journal)
+    with (folder / "payload").open("r+b") as file:
+        file.truncate(files * per_file * length)
+        for number in (0, 499, 999):
+            file.seek((number * per_file + 77) * length)
+            file.write(b"record of file %03d" % number)
+    cartridge = Cartridge.open(folder, durable=False)
+    reads: list[int] = []
+    real = os.pread
+
+    def counted(fd: int, count: int, offset: int) -> bytes:
+        reads.append(offset)
+        return real(fd, count, offset)
+
+    monkeypatch.setattr(os, "pread", counted)
+    for number in (0, 499, 999):
+        position, passed = cartridge.tape.over_marks(0, number)
+        assert passed == number
+        data = cartridge.read(cartridge.tape.over_records(position, 77), length)
+        assert data.startswith(b"record of file %03d" % number)
+    assert len(reads) == 3
+    assert cartridge.tape.end == 983_040_000_000
+    cartridge.close()
 
 
 def test_a_cartridge_that_is_not_there(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def run(robot: Any) -> Callable[..., str]:
 
     def call(*words: str) -> str:
         result = CliRunner().invoke(
-            command_app(lambda: robot.library, robot.driver.changer, nobody), words
+            command_app(robot.driver.of, nobody), words
         )
         if result.exception is not None:
             raise result.exception
@@ -64,7 +64,7 @@ def test_names_of_a_new_library() -> None:
 def test_init_makes_a_library(tmp_path: Path) -> None:
     driver = VtapeDriver(VtapeSettings(directory=f"{tmp_path}/new"))
     library = driver.library
-    app = command_app(lambda: library, driver.changer, nobody)
+    app = command_app(driver.of, nobody)
     result = CliRunner().invoke(app, ["init", "--cartridges", "3"])
     assert result.output == f"made {tmp_path}/new with 3 cartridges\n"
     assert list(library.state().cartridges) == ["VT0001", "VT0002", "VT0003"]
@@ -175,7 +175,7 @@ def test_the_inventory_is_what_the_changer_tells(robot_in: Any, tmp_path: Path) 
     robot.library.move("B", 2)
     drive = robot.open()
     drive.rewind()
-    app = command_app(lambda: robot.library, robot.driver.changer, nobody)
+    app = command_app(robot.driver.of, nobody)
     lines = CliRunner().invoke(app, ["inventory"]).output.splitlines()
     assert [line.split() for line in lines] == [
         ["element", "address", "cartridge", "state"],

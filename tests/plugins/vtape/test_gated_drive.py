@@ -259,7 +259,7 @@ def test_after_the_way_was_down_the_tape_has_to_be_rewound(
     assert condition_of(lambda: write(drive, records(3, 1))) is Condition.TIMEOUT
     with pytest.raises(TapeError, match="the way to it is down"):
         send(drive, "INQUIRY", allocation=36)
-    assert drive.status().position.record is None
+    assert drive.status().position == (None, None)
     assert condition_of(lambda: write(drive, records(3, 1))) is Condition.HARDWARE_ERROR
     drive.rewind()
     assert drive.status().position == (0, 0)

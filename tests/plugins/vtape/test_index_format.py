@@ -26,6 +26,9 @@ headers = st.builds(
     capacity=st.integers(0, 2**64 - 1),
     early_warning=st.integers(0, 2**64 - 1),
     is_protected=st.booleans(),
+    is_packed=st.booleans(),
+    is_worm=st.booleans(),
+    density=st.integers(0, 255),
 )
 entries = st.builds(
     Entry,
@@ -41,6 +44,12 @@ def test_headers_round_trip(header: Header) -> None:
     data = encode_header(header)
     assert len(data) == HEADER_BYTES == 128
     assert decode_header(data + b"more") == header
+
+
+@given(headers)
+def test_older_readers_get_what_they_can_read(header: Header) -> None:
+    has_more = header.is_packed or header.is_worm or header.density
+    assert encode_header(header)[9] == (2 if has_more else 1)
 
 
 @given(entries, st.integers(0, 2**40))
@@ -81,7 +90,7 @@ def test_a_header_with_any_bit_turned_is_refused(header: Header, bit: int) -> No
     [
         (b"", "0 bytes"),
         (b"x" * HEADER_BYTES, "does not begin like an index"),
-        (b"TKVTAPE\n\x00\x02" + bytes(HEADER_BYTES), "format version 2, and 1 can be read"),
+        (b"TKVTAPE\n\x00\x03" + bytes(HEADER_BYTES), "format version 3, and 2 is the newest"),
     ],
 )
 def test_a_header_that_is_refused_says_why(data: bytes, words: str) -> None:

@@ -41,6 +41,8 @@ def test_rows_for_programs(robot: Any) -> None:
         is_ejected=True,
         capacity_bytes=1_000_000,
         used_bytes=5010 + 1024,
+        is_worm=False,
+        generation=None,
         is_write_protected=False,
         files=[FileListing(0, 5, 5000), FileListing(1, 1, 10)],
         problem=None,

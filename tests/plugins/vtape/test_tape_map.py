@@ -126,8 +126,6 @@ def test_files(runs: list[tuple[int, int]]) -> None:
     found = list(tape.files())
     assert [(file.records, file.length) for file in found] == expected
     assert [file.number for file in found] == list(range(len(found)))
-    at = 0
     for file in found:
-        assert file.first_byte == at
-        at = file.stop_byte
-    assert at == tape.end
+        assert tape.file_start(file.first_object) == file.first_object
+        assert tape.marks_before(file.first_object) == file.number

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 import pytest
 
@@ -12,12 +10,20 @@ from tapekit.scsi.cdb import tape_command
 from tapekit.scsi.log import (
     CAPACITY_PAGE,
     SEQUENTIAL_PAGE,
-    TAPE_ALERT_PAGE,
     decode_alerts,
     decode_log,
 )
 from tapekit.scsi.mode import BlockDescriptor, ModeData, ModePage, decode_mode, encode_mode
-from tapekit_vtape.tape_pages import TapeModes, densities, log_page
+from tapekit_vtape.models import MODELS, VIRTUAL, DriveModel
+from tapekit_vtape.tape_pages import (
+    COMPRESSION_LOG_PAGE,
+    TapeModes,
+    Traffic,
+    alert_page,
+    densities,
+    log_page,
+    page_list,
+)
 from tapekit_vtape.target import Refusal, Request
 
 STATUS = DriveStatus(
@@ -31,11 +37,44 @@ STATUS = DriveStatus(
 )
 EMPTY = msgspec.structs.replace(STATUS, has_tape=False, total_bytes=None, remaining_bytes=None)
 LIMIT = 1 << 20
+IDLE = Traffic()
+
+
+class MemoryDrive:
+    """A drive that is as a test says."""
+
+    def __init__(
+        self,
+        status: DriveStatus = STATUS,
+        *,
+        model: DriveModel = VIRTUAL,
+        density: int = 0,
+        is_worm: bool = False,
+        can_compress: bool = False,
+    ) -> None:
+        self._status = status
+        self._medium = (density, is_worm)
+        self.model = model
+        self.can_compress = self.is_compressing = can_compress
+
+    def compress(self, *, is_on: bool) -> None:
+        self.is_compressing = is_on
+
+    def medium(self) -> tuple[int, bool] | None:
+        return self._medium if self._status.has_tape else None
+
+    def status(self) -> DriveStatus:
+        return self._status
 
 
 @pytest.fixture
 def modes() -> TapeModes:
-    return TapeModes(lambda: STATUS, LIMIT)
+    return TapeModes(MemoryDrive(), LIMIT)
+
+
+@pytest.fixture
+def drive() -> MemoryDrive:
+    return MemoryDrive(can_compress=True)
 
 
 def request(name: str, data: bytes = b"", **values: int) -> Request:
@@ -69,7 +108,7 @@ def test_the_drive_looks_like_lto(modes: TapeModes) -> None:
     assert found.descriptor == BlockDescriptor(0x5A, 0)
     assert (found.medium_type, found.buffered_mode, found.is_protected) == (0x68, 1, False)
     assert [page.code for page in found.pages] == [0x0F, 0x10, 0x11, 0x1C]
-    assert TapeModes(lambda: EMPTY, LIMIT).sense_6(request("MODE SENSE(6)")).data[1] == 0
+    assert TapeModes(MemoryDrive(EMPTY), LIMIT).sense_6(request("MODE SENSE(6)")).data[1] == 0
 
 
 def test_one_page_can_be_asked_for(modes: TapeModes) -> None:
@@ -138,8 +177,54 @@ def test_a_list_that_cannot_be_read_is_refused(modes: TapeModes) -> None:
     assert code_of(refusal) == "5/24/00"
 
 
-def values_of(page: int, status: DriveStatus) -> dict[int, int]:
-    data = log_page(page, status, frozenset())
+@pytest.mark.requirement("R049")
+def test_compression_is_told_and_switched(drive: MemoryDrive) -> None:
+    modes = TapeModes(drive, LIMIT)
+    (on,) = sensed(modes, page=0x0F).pages
+    assert on.body.hex(" ", 4) == "c080 00000001 00000001 00000000"
+    (mask,) = sensed(modes, page=0x0F, control=1).pages
+    assert mask.body == bytes((0x80,)) + bytes(13)
+    off = ModePage(0x0F, bytes((0x40,)) + on.body[1:])
+    select(modes, ModeData(pages=(off,)))
+    assert not drive.is_compressing
+    assert sensed(modes, page=0x0F).pages[0].body.hex(" ", 4) == "4080 00000000 00000001 00000000"
+    assert sensed(modes, page=0x10).pages[0].body[12] == 0
+    select(modes, ModeData(pages=(on,)), is_long=True)
+    assert drive.is_compressing
+    configuration = sensed(modes, page=0x10).pages[0].body
+    select(modes, ModeData(pages=(ModePage(0x10, configuration[:12] + bytes(2)),)))
+    assert not drive.is_compressing
+    assert sensed(modes, page=0x0F, control=2).pages == (on,)
+    select(modes, sensed(modes, page=0x3F))
+    assert not drive.is_compressing, "what was sensed changes nothing"
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        ModePage(0x0F, bytes.fromhex("c080 00000010 00000001 00000000")),
+        ModePage(0x0F, bytes.fromhex("c000 00000001 00000001 00000000")),
+        ModePage(0x0F, bytes.fromhex("c0")),
+        ModePage(0x11, bytes(6)),
+    ],
+)
+def test_another_algorithm_is_refused(drive: MemoryDrive, page: ModePage) -> None:
+    with pytest.raises(Refusal) as refusal:
+        select(TapeModes(drive, LIMIT), ModeData(pages=(page,)))
+    assert code_of(refusal) == "5/26/00"
+    assert drive.is_compressing
+
+
+def test_the_tape_tells_its_generation() -> None:
+    worm = MemoryDrive(model=MODELS["lto8"], density=0x5C, is_worm=True)
+    found = sensed(TapeModes(worm, LIMIT))
+    assert (found.medium_type, found.descriptor) == (0x7C, BlockDescriptor(0x5C, 0))
+    empty = sensed(TapeModes(MemoryDrive(EMPTY, model=MODELS["lto8"]), LIMIT))
+    assert (empty.medium_type, empty.descriptor) == (0, BlockDescriptor(0x5E, 0))
+
+
+def values_of(page: int, status: DriveStatus, traffic: Traffic = IDLE) -> dict[int, int]:
+    data = log_page(page, status, traffic)
     assert data is not None
     return {code: int.from_bytes(value, "big") for code, value in decode_log(data, page)}
 
@@ -150,22 +235,53 @@ def test_capacity_is_told_in_megabytes() -> None:
 
 
 def test_what_is_used_is_told_in_megabytes() -> None:
-    assert values_of(SEQUENTIAL_PAGE, STATUS) == {4: 100, 5: 100, 7: 60, 0x100: 0}
+    traffic = Traffic(1000, 500, 20, 80)
+    told = {0: 1000, 1: 500, 2: 20, 3: 80, 4: 100, 5: 100, 7: 60, 0x100: 0}
+    assert values_of(SEQUENTIAL_PAGE, STATUS, traffic) == told
     assert values_of(SEQUENTIAL_PAGE, EMPTY)[7] == 0xFFFF_FFFF
 
 
-def test_no_alert_is_raised() -> None:
-    data: Any = log_page(TAPE_ALERT_PAGE, STATUS, frozenset())
-    assert decode_alerts(data) == frozenset()
+def test_compression_is_told_in_hundredths_and_megabytes() -> None:
+    traffic = Traffic(from_host=(5 << 20) + 7, to_medium=2 << 20, from_medium=1 << 20, to_host=0)
+    assert values_of(COMPRESSION_LOG_PAGE, STATUS, traffic) == {
+        0: 0,
+        1: 250,
+        2: 0,
+        3: 0,
+        4: 1,
+        5: 0,
+        6: 5,
+        7: 7,
+        8: 2,
+        9: 0,
+    }
+    assert values_of(COMPRESSION_LOG_PAGE, STATUS)[1] == 0
+
+
+@pytest.mark.parametrize("alerts", [frozenset[int](), frozenset({12, 20})])
+def test_alerts_are_told(alerts: frozenset[int]) -> None:
+    assert decode_alerts(alert_page(alerts)) == alerts
 
 
 def test_pages_are_listed_and_others_are_none() -> None:
-    assert log_page(0, STATUS, frozenset()) == bytes.fromhex("00 00 0004 00 0c 2e 31")
-    assert log_page(0x17, STATUS, frozenset()) is None
+    assert page_list() == bytes.fromhex("00 00 0005 00 0c 1b 2e 31")
+    assert log_page(0x17, STATUS, Traffic()) is None
 
 
-def test_the_density_is_that_of_the_modes() -> None:
-    data = densities(STATUS)
-    assert int.from_bytes(data[:2], "big") == len(data) - 2 == 54
-    assert data[4:6] == bytes((0x5A, 0x5A))
-    assert int.from_bytes(data[16:20], "big") == (100 << 20) // 10**6
+def rows_of(data: bytes) -> list[bytes]:
+    assert int.from_bytes(data[:2], "big") == len(data) - 2
+    assert (len(data) - 4) % 52 == 0
+    return [data[at : at + 52] for at in range(4, len(data), 52)]
+
+
+def test_the_density_of_a_tape_is_that_of_the_modes() -> None:
+    (row,) = rows_of(densities(MemoryDrive(), of_medium=True))
+    assert row[:2] == bytes((0x5A, 0x5A))
+    assert int.from_bytes(row[12:16], "big") == (100 << 20) // 10**6
+
+
+def test_a_drive_tells_what_it_reads_and_what_it_writes() -> None:
+    rows = rows_of(densities(MemoryDrive(model=MODELS["lto7"]), of_medium=False))
+    assert [(row[0], row[2]) for row in rows] == [(0x58, 0), (0x5A, 0x80), (0x5C, 0xA0)]
+    assert [int.from_bytes(row[12:16], "big") for row in rows] == [1_500_000, 2_500_000, 6_000_000]
+    assert rows[2][16:32] == b"LTO-CVE U-732   "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,38 @@ from tapekit.scsi.inquiry import decode_designators, decode_inquiry, decode_page
 from tapekit.scsi.sense import Sense, decode_sense
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.identity import drive_identity
-from tapekit_vtape.target import Answer, Request, TargetDoor
+from tapekit_vtape.target import RESET, Answer, Request, TargetDoor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekit_vtape.target import Handler
+
+
+class MemoryGuard:
+    """Lets everybody in, or nobody; with news on demand."""
+
+    def __init__(self) -> None:
+        self.handlers: Mapping[str, Handler] = {"RESERVE(6)": lambda _request: Answer()}
+        self.waiting: list[Sense] = []
+        self.is_reserved = False
+        self.was_reset = 0
+
+    def refuse(self, command: str) -> None:
+        if self.is_reserved and command != "LOG SENSE":
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "reserved-by-other",
+                condition=Condition.RESERVED,
+                drive="v.2",
+                holder="another",
+            )
+
+    def news(self) -> Sense | None:
+        return self.waiting.pop(0) if self.waiting else None
+
+    def reset(self) -> None:
+        self.was_reset += 1
 
 
 class MemoryDevice:
@@ -57,8 +88,13 @@ def device() -> MemoryDevice:
 
 
 @pytest.fixture
-def door(device: MemoryDevice) -> TargetDoor:
-    return TargetDoor(device)
+def guard() -> MemoryGuard:
+    return MemoryGuard()
+
+
+@pytest.fixture
+def door(device: MemoryDevice, guard: MemoryGuard) -> TargetDoor:
+    return TargetDoor(device, guard)
 
 
 def run(door: TargetDoor, name: str, room: int = 512, data: bytes = b"", **values: int) -> CdbReply:
@@ -187,7 +223,7 @@ def test_a_command_that_is_not_admitted_is_not_carried_out(device: MemoryDevice)
         if command == "REWIND":
             raise CATALOGUE.raised_as(TapeError, "robot-jam", condition=Condition.HARDWARE_ERROR)
 
-    door = TargetDoor(device, admit)
+    door = TargetDoor(device, MemoryGuard(), admit)
     assert sense_of(run(door, "REWIND")) == "4/15/01"
     assert device.rewound == 0
     assert run(door, "INQUIRY", allocation=96).status == Status.GOOD
@@ -198,8 +234,38 @@ def test_the_device_is_its_only_logical_unit(door: TargetDoor) -> None:
     assert data == bytes.fromhex("00000008 00000000 0000000000000000")
 
 
-def test_reservations_are_granted(door: TargetDoor) -> None:
-    assert run(door, "RESERVE(6)").status == run(door, "RELEASE(6)").status == Status.GOOD
+def test_a_device_that_is_reserved_is_left_alone(
+    door: TargetDoor, device: MemoryDevice, guard: MemoryGuard
+) -> None:
+    assert run(door, "RESERVE(6)").status == Status.GOOD
+    guard.is_reserved = True
+    device.waiting.append(Sense(6, 0x28, 0))
+    assert run(door, "REWIND") == CdbReply(Status.RESERVATION_CONFLICT)
+    assert run(door, "RESERVE(6)") == CdbReply(Status.RESERVATION_CONFLICT)
+    assert decode_sense(run(door, "REQUEST SENSE", allocation=18).data) == Sense(0)
+    assert run(door, "INQUIRY", allocation=36).status == Status.GOOD
+    guard.is_reserved = False
+    assert sense_of(run(door, "REWIND")) == "6/28/00"
+
+
+def test_news_of_reservations_come_before_the_conflict(
+    door: TargetDoor, device: MemoryDevice, guard: MemoryGuard
+) -> None:
+    guard.is_reserved = True
+    guard.waiting.append(Sense(6, 0x2A, 5))
+    assert sense_of(run(door, "REWIND")) == "6/2A/05"
+    assert run(door, "REWIND") == CdbReply(Status.RESERVATION_CONFLICT)
+    assert device.rewound == 0
+
+
+def test_a_reset_by_another_makes_the_device_forget(
+    door: TargetDoor, device: MemoryDevice, guard: MemoryGuard
+) -> None:
+    guard.waiting.append(RESET)
+    assert sense_of(run(door, "REWIND")) == "6/29/03"
+    assert (device.was_reset, guard.was_reset) == (1, 0)
+    door.reset()
+    assert (device.was_reset, guard.was_reset) == (2, 1)
 
 
 def test_commands_are_told_with_the_bits_that_they_use(door: TargetDoor) -> None:
@@ -219,7 +285,7 @@ def test_commands_are_told_with_the_bits_that_they_use(door: TargetDoor) -> None
 
 @given(st.binary(max_size=20), st.binary(max_size=300), st.integers(0, 300))
 def test_any_command_gets_an_answer(block: bytes, data: bytes, room: int) -> None:
-    reply = TargetDoor(MemoryDevice()).execute(block, data_out=data, data_in=room)
+    reply = TargetDoor(MemoryDevice(), MemoryGuard()).execute(block, data_out=data, data_in=room)
     assert len(reply.data) <= room
     assert reply.written <= len(data)
     assert (reply.status == Status.GOOD) == (not reply.sense)
