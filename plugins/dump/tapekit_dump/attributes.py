@@ -3,6 +3,7 @@
 A set is a blob in the on-disk layout of ext2/3/4, always little-endian: a
 table of entries at the front, values packed from the end. ACLs stand in it
 in their short disk form and everywhere else in that of the system calls.
+What fits in none has a set of its own form (:mod:`tapekit_dump.large_attributes`).
 The one rule: no offset or length of a blob is used before it has been
 checked, since a restore gets its blobs from a tape.
 """
@@ -11,6 +12,10 @@ from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+from tapekit_dump.large_attributes import LARGE_MAGIC, VALUE_LIMIT, decode_large, encode_large
+from tapekit_dump.nt_acl import NT_ACL
+from tapekit_dump.posix_acl import ACCESS_ACL, DEFAULT_ACL, acl_entries, minimal_acl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -22,10 +27,12 @@ __all__ = [
     "SET_LIMIT",
     "decode_set",
     "encode_sets",
+    "is_large_set",
+    "with_mode_alone",
     "without_acls",
 ]
 
-ACLS: Final = frozenset({"system.posix_acl_access", "system.posix_acl_default", "security.NTACL"})
+ACLS: Final = frozenset({ACCESS_ACL, DEFAULT_ACL, NT_ACL})
 """Attributes that say who may do what."""
 
 SET_LIMIT: Final = 4096
@@ -47,12 +54,10 @@ _ENTRY: Final = struct.Struct("<BBHIII")
 _TERMINATOR_BYTES: Final = 4
 _ROOM: Final = SET_LIMIT - _BLOCK_HEADER.size - _TERMINATOR_BYTES
 
-_ACL_ACCESS: Final = "system.posix_acl_access"
-_ACL_DEFAULT: Final = "system.posix_acl_default"
-_ACL_NAMES: Final = frozenset({_ACL_ACCESS, _ACL_DEFAULT})
+_ACL_NAMES: Final = frozenset({ACCESS_ACL, DEFAULT_ACL})
 
 _PREFIXES: Final = {1: "user.", 4: "trusted.", 5: "lustre.", 6: "security."}
-_WHOLE_NAMES: Final = {2: _ACL_ACCESS, 3: _ACL_DEFAULT}
+_WHOLE_NAMES: Final = {2: ACCESS_ACL, 3: DEFAULT_ACL}
 
 _DISK_VERSION: Final = b"\1\0\0\0"
 _CALL_VERSION: Final = b"\2\0\0\0"
@@ -82,9 +87,9 @@ def encode_sets(
 ) -> tuple[list[bytes], list[str]]:
     """Lay attributes out as sets of at most :data:`SET_LIMIT` bytes.
 
-    A directory gets one set, since Debian's restore keeps only the last;
-    ACLs and security labels come first, so that a lack of room takes the
-    others.
+    A directory gets one, since Debian's restore keeps only the last; ACLs and
+    security labels come first into it. What these have no room for follows
+    in large sets, which only tapekit reads.
 
     :param attributes: by name such as ``user.a``, values as ``getxattr``
         gives them.
@@ -92,12 +97,21 @@ def encode_sets(
     """
     sets: list[list[_Attribute]] = []
     rooms: list[int] = []
+    large: list[bytes] = []
     unfit: list[str] = []
     for name in sorted(attributes, key=_precedence):
-        attribute = _as_attribute(name, attributes[name])
-        if attribute is None or not _place(attribute, sets, rooms, only_one=directory):
+        value = attributes[name]
+        attribute = _as_attribute(name, value)
+        if attribute is None or len(value) > VALUE_LIMIT:
             unfit.append(name)
-    return [_lay_out(members) for members in sets], unfit
+        elif not _place(attribute, sets, rooms, only_one=directory):
+            large.append(encode_large(name.encode("utf-8", "surrogateescape"), value))
+    return [_lay_out(members) for members in sets] + large, unfit
+
+
+def is_large_set(blob: bytes | memoryview) -> bool:
+    """Whether a set has the form that only tapekit reads."""
+    return len(blob) >= _MAGIC.size and _MAGIC.unpack_from(blob)[0] == LARGE_MAGIC
 
 
 def _precedence(name: str) -> int:
@@ -110,7 +124,7 @@ def _as_attribute(name: str, value: bytes) -> _Attribute | None:
     """The attribute's form on disk, or ``None`` if it has none."""
     if name in _ACL_NAMES:
         acl = _acl_to_disk(value)
-        index = 2 if name == _ACL_ACCESS else 3
+        index = 2 if name == ACCESS_ACL else 3
         return None if acl is None else _Attribute(index, b"", acl)
     for index, prefix in _PREFIXES.items():
         if name.startswith(prefix):
@@ -161,6 +175,8 @@ def decode_set(blob: bytes | memoryview) -> tuple[dict[str, bytes], list[str]]:
     attributes: dict[str, bytes] = {}
     problems: list[str] = []
     data = bytes(blob)
+    if is_large_set(data):
+        return _decode_large(data)
     magic = _MAGIC.unpack_from(data)[0] if len(data) >= _MAGIC.size else None
     if magic == BLOCK_MAGIC:
         start, base = _BLOCK_HEADER.size, 0
@@ -177,8 +193,8 @@ def decode_set(blob: bytes | memoryview) -> tuple[dict[str, bytes], list[str]]:
 
 
 def without_acls(sets: Sequence[bytes]) -> list[bytes]:
-    """The same sets without the ACLs in them. A set that cannot be read
-    whole stays as it is, so that whoever uses it finds that out.
+    """The same sets, each as :func:`with_mode_alone` has it. A set that cannot
+    be read whole stays as it is, so that whoever uses it finds that out.
     """
     kept: list[bytes] = []
     for blob in sets:
@@ -186,13 +202,32 @@ def without_acls(sets: Sequence[bytes]) -> list[bytes]:
         if problems or ACLS.isdisjoint(found):
             kept.append(blob)
         else:
-            others = {name: value for name, value in found.items() if name not in ACLS}
-            kept += encode_sets(others, directory=False)[0]
+            kept += encode_sets(with_mode_alone(found), directory=False)[0]
     return kept
+
+
+def with_mode_alone(attributes: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Attributes without ACLs, but for what the mode needs of one: as long as
+    there is an ACL, the group bits are those of everybody whom it names.
+    """
+    others = {name: value for name, value in attributes.items() if name not in ACLS}
+    minimal = minimal_acl(attributes.get(ACCESS_ACL, b""))
+    return others if minimal is None else others | {ACCESS_ACL: minimal}
+
+
+def _decode_large(data: bytes) -> tuple[dict[str, bytes], list[str]]:
+    found = decode_large(data)
+    if isinstance(found, str):
+        return {}, [found]
+    name, value = found[0].decode("utf-8", "surrogateescape"), found[1]
+    if b"\0" in found[0] or _as_attribute(name, value) is None:
+        return {}, [f"no attribute has the name {found[0]!r} and such a value"]
+    return {name: value}, []
 
 
 def _entries(data: bytes, at: int, base: int) -> Iterator[tuple[str, bytes] | str]:
     """Walk the table of entries; gives an attribute or what is wrong."""
+    room = len(data)
     while at + _TERMINATOR_BYTES <= len(data) and data[at : at + _TERMINATOR_BYTES] != bytes(4):
         end = at + _ENTRY.size
         if end > len(data) or end + data[at] > len(data):
@@ -208,6 +243,10 @@ def _entries(data: bytes, at: int, base: int) -> Iterator[tuple[str, bytes] | st
             yield f"the value of {name} is kept in another inode"
         elif size and base + where + size > len(data):
             yield f"the value of {name} lies outside its set"
+        elif (room := room - size) < 0:
+            # Each name would be given the same bytes, a set of 64 KiB hundreds of MiB.
+            yield f"the values of {name} and others before it overlap"
+            return
         else:
             value = data[base + where : base + where + size]
             call_form = _acl_to_call(value) if name in _ACL_NAMES else value
@@ -226,10 +265,11 @@ def _full_name(index: int, suffix: bytes) -> str | None:
 
 def _acl_to_disk(value: bytes) -> bytes | None:
     """From the system calls' form to the disk's, or ``None`` if it is none."""
-    if value[:4] != _CALL_VERSION or (len(value) - 4) % _ACL_LONG.size:
+    entries = acl_entries(value)
+    if entries is None:
         return None
     parts = [_DISK_VERSION]
-    for tag, permissions, who in _ACL_LONG.iter_unpack(value[4:]):
+    for tag, permissions, who in entries:
         if tag in _NAMED_TAGS:
             parts.append(_ACL_LONG.pack(tag, permissions, who))
         else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit_dump.backup_contents import ContentWriter
@@ -25,11 +26,12 @@ from tapekit_dump.read_ahead import ReadAhead
 from tapekit_dump.small_files import PlainReading, ReadingSite, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import CtimeOf, ObjectStream
+    from tapekit_dump.checkpoints import Places
     from tapekit_dump.plan import Step
     from tapekit_dump.small_files import SmallFileLoops
 
@@ -37,6 +39,8 @@ __all__ = ["FileWriter"]
 
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 _SMALL_BYTES: Final = 256 * 1024
+_NO_JUNCTIONS: Final[Mapping[bytes, bytes]] = MappingProxyType({})
+_LINK_MODE: Final = stat.S_IFLNK | 0o777
 _OTHERS: Final = frozenset({stat.S_IFIFO, stat.S_IFCHR, stat.S_IFBLK, stat.S_IFSOCK})
 
 
@@ -55,7 +59,15 @@ class FileWriter:
         extent_bytes: int,
         read_ahead_threads: int = 0,
         loops: SmallFileLoops | None = None,
+        junctions: Mapping[bytes, bytes] = _NO_JUNCTIONS,
+        places: Places | None = None,
     ) -> None:
+        """:param junctions: paths that stand in the backup as symbolic links,
+        and what they link to.
+        :param places: hears where the stream is between two objects.
+        """
+        self._places: Final = places
+        self._junctions: Final = junctions
         self._stream: Final = stream
         self._writer: Final = stream.writer
         self._history: Final = stream.history
@@ -91,12 +103,16 @@ class FileWriter:
                 else:
                     self._take(step)
                     self._stream.mark()
+                    if self._places is not None:
+                        self._places.reached(step.first + len(step.names))
             self._contents.settle()
         finally:
             self._ahead.close()
             self._descent.close()
 
     def _take(self, step: Step) -> None:
+        if self._history is not None:
+            self._history.begin_files(step.first, step.names, self._descent.path())
         try:
             directory = self._descent.here()
         except OSError as error:
@@ -128,6 +144,8 @@ class FileWriter:
         while (stop := reading.append()) is not Stop.DONE:
             if stop is Stop.FULL:
                 self._turn()
+                if self._places is not None:
+                    self._places.reached(numbers[reading.taken])
             elif stop is Stop.ATTRIBUTES:
                 done = reading.taken - 1
                 self._write_sets(reading.descriptor, numbers[done], step.names[done])
@@ -136,6 +154,8 @@ class FileWriter:
                 self._write_carefully(numbers[here], step.names[here], directory)
                 reading.flags = self._flags
                 reading.skip()
+                if self._places is not None:
+                    self._places.reached(numbers[here] + 1)
 
     def _turn(self) -> None:
         """Hand a full buffer over, with all that goes along."""
@@ -192,7 +212,12 @@ class FileWriter:
     def _write_symlink(self, number: int, name: bytes, directory: int) -> None:
         status = os.stat(name, dir_fd=directory, follow_symlinks=False)
         if not stat.S_ISLNK(status.st_mode):
-            self._changed_type(number, name)
+            junction = self._junctions.get(self._descent.path(name))
+            if junction is None:
+                self._changed_type(number, name)
+            else:
+                inode = Inode.of(status, self._ctime_of(status))._replace(mode=_LINK_MODE, links=1)
+                self._stream.whole(number, inode, junction, ())
             return
         target = os.readlink(name, dir_fd=directory)
         self._write_whole(number, name, directory, status, target)

@@ -21,8 +21,10 @@ from tapekit.streams import StreamWriter
 from tapekit_dump.backup_attributes import AttributeReader
 from tapekit_dump.backup_directories import write_directories
 from tapekit_dump.backup_files import FileWriter
-from tapekit_dump.backup_history import HistoryBatches
+from tapekit_dump.backup_history import HistoryBatches, NodeHistory
+from tapekit_dump.backup_maps import write_maps
 from tapekit_dump.backup_offsets import OffsetCollector
+from tapekit_dump.backup_paths import PathHistory
 from tapekit_dump.backup_report import BackupReport
 from tapekit_dump.backup_scope import WHOLE
 from tapekit_dump.backup_stream import STATUS_CTIME, CtimeOf, ObjectStream
@@ -30,14 +32,16 @@ from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import RECORD_BYTES, DumpLabel
 from tapekit_dump.increment_base import IncrementBase, find_base, numbered
-from tapekit_dump.maps import ROOT, dense_map, map_records
+from tapekit_dump.maps import ROOT
 from tapekit_dump.numbering import FullNumbering
+from tapekit_dump.restart_run import Written
+from tapekit_dump.tree_scope import origin_of, scope_of, uses_ctime
 from tapekit_dump.walk import Walk
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tapekit.hookspecs.data_engine import JobServices, Pairs
+    from tapekit.hookspecs.data_engine import FileHistory, JobServices, Pairs
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.storage import BackupTree, KeepGoing
@@ -45,8 +49,9 @@ if TYPE_CHECKING:
     from tapekit_dump.backup_scope import Scope
     from tapekit_dump.chain import ChainStep
     from tapekit_dump.dates import DumpDates
+    from tapekit_dump.restart_run import RestartRun
     from tapekit_dump.small_files import SmallFileLoops
-    from tapekit_dump.spool import SpoolRoom
+    from tapekit_dump.spool import Pending, SpoolRoom
     from tapekit_dump.walk import Numbering, TreeIndex
 
 __all__ = ["BackupAsked", "BackupRequest", "DumpBackup"]
@@ -61,6 +66,8 @@ class BackupAsked(NamedTuple):
     holder: str
     step: ChainStep
     scope: Scope = WHOLE
+    restart: RestartRun | None = None
+    """What makes it restartable, or goes on with it, if that is asked for."""
 
 
 class BackupRequest(NamedTuple):
@@ -79,6 +86,8 @@ class BackupRequest(NamedTuple):
     records_per_block: int
     offset_map: bool
     """Whether a backup with file history gets an offset map."""
+    with_labels: bool = True
+    """Whether objects may have security labels."""
 
 
 class _Phase(enum.Enum):
@@ -146,9 +155,6 @@ class DumpBackup:
         report = BackupReport(
             services, verbose=environment.switch("VERBOSE"), debug=environment.switch("DEBUG")
         )
-        history = None
-        if services.history is not None:
-            history = HistoryBatches(services.history, ROOT)
         self._announce("backup-started")
         options = ", ".join(f"{name}={value}" for name, value in environment.pairs)
         self._announce("backup-options", options=options)
@@ -156,7 +162,7 @@ class DumpBackup:
             # Nothing is sent yet, and an abort must not wait until it is.
             self._opened = self._open(lambda: sink.recycle(sink.acquire()))
             self._tell_snapshot(self._opened.tree)
-            self._write(sink, report, history)
+            self._write(sink, report, services.history)
         except OSError as error:
             reason = error.strerror or str(error)
             failed = CATALOGUE.error("backup-failed", path=self._asked.path, reason=reason)
@@ -186,6 +192,8 @@ class DumpBackup:
             kept.append(("ACL_START", str(self._end)))
         if self._map_at is not None:
             kept.append(("OFFSET_MAP_START", str(self._map_at)))
+        if asked.restart is not None:
+            kept += asked.restart.pairs()
         return kept
 
     def close(self) -> None:
@@ -194,11 +202,19 @@ class DumpBackup:
             self._closed = True
             if self._opened is not None:
                 self._opened.tree.close()
+            if self._asked.restart is not None:
+                self._asked.restart.close()
 
-    def _write(self, sink: DataSink, report: BackupReport, history: HistoryBatches | None) -> None:
+    def _write(self, sink: DataSink, report: BackupReport, wanted: FileHistory | None) -> None:
         request = self._request
         with contextlib.ExitStack() as undo:
-            base = find_base(self._asked.step, request.path, self._dates, request.room, report)
+            restart = self._asked.restart
+            if restart is not None:
+                sink = restart.counting(sink)
+                warning = restart.check(request.tree, wanted)
+                if warning is not None:
+                    report.warn(warning)
+            base = self._base(report)
             if base is None:
                 self._level = 0
             else:
@@ -207,21 +223,34 @@ class DumpBackup:
                 self._announce("base-located", base_level=dump.level, base_date_s=dump.date)
             packer = HeaderPacker(self._label(base))
             with_acls = not self._asked.environment.switch("NO_ACLS")
-            attributes = AttributeReader(report, with_acls=with_acls)
+            attributes = AttributeReader(
+                report, with_acls=with_acls, with_labels=request.with_labels
+            )
             self._enter(_Phase.I, report)
             self._enter(_Phase.II, report)
-            walk = self._walk(sink, packer, attributes, report, self._numbering(base, report))
+            history = self._history(wanted, report)
+            if history is not None:
+                undo.callback(history.close)
+            visiting = history.directories.visited if isinstance(history, PathHistory) else None
+            numbering = self._numbering(base, report)
+            walk = self._walk(sink, packer, attributes, report, numbering, visiting)
             index = undo.enter_context(contextlib.closing(walk.run()))
-            writer = StreamWriter(sink)
+            writer = StreamWriter(sink, 0 if restart is None else restart.start)
             undo.callback(writer.abandon)
-            if history is not None and request.offset_map:
-                history.offsets = OffsetCollector(request.room)
-                undo.callback(history.offsets.close)
             self._stream = stream = ObjectStream(writer, packer, history)
-            self._write_stream(stream, index, attributes, report)
+            self._write_stream(stream, index, attributes, report, base)
             writer.finish()
             self._remember(index, stream)
+            if restart is not None:
+                restart.finished()
             self._finished(index, report)
+
+    def _base(self, report: BackupReport) -> IncrementBase | None:
+        """What the backup builds on, if it is not a full one."""
+        request, restart = self._request, self._asked.restart
+        if restart is not None and restart.resumption is not None:
+            return restart.base(request.path, self._dates, request.room)
+        return find_base(self._asked.step, request.path, self._dates, request.room, report)
 
     def _walk(
         self,
@@ -230,26 +259,44 @@ class DumpBackup:
         attributes: AttributeReader,
         report: BackupReport,
         numbering: Numbering,
+        visiting: Callable[[Pending], object] | None,
     ) -> Walk:
         """Phases I and II."""
+        tree, asked = self._request.tree, self._asked
         return Walk(
-            self._request.tree.descriptor,
+            tree.descriptor,
             room=self._request.room,
             packer=packer,
             attributes=attributes,
             ctime_of=self._ctime_of(),
             report=report,
             numbering=numbering,
-            scope=self._asked.scope,
+            scope=scope_of(asked.scope, asked.environment, tree, asked.step.level, report),
+            origin=origin_of(tree.traits),
             # Nothing is sent yet, and an abort must not wait until it is.
             keep_going=lambda: sink.recycle(sink.acquire()),
+            visiting=visiting,
         )
+
+    def _history(self, wanted: FileHistory | None, report: BackupReport) -> HistoryBatches | None:
+        """What gathers file history, in the form that is wanted."""
+        if wanted is None:
+            return None
+        history: HistoryBatches
+        if wanted.wants_paths:
+            history = PathHistory(wanted, self._request.room, report)
+        else:
+            history = NodeHistory(wanted, ROOT)
+        if self._request.offset_map:
+            history.offsets = OffsetCollector(self._request.room)
+        return history
 
     def _numbering(self, base: IncrementBase | None, report: BackupReport) -> Numbering:
         request, environment = self._request, self._asked.environment
         if base is None:
             return FullNumbering(request.room, report)
-        return base.numbering(request.tree, report, ignore_ctime=environment.switch("IGNORE_CTIME"))
+        ignore_ctime = not uses_ctime(environment, request.tree, report)
+        return base.numbering(request.tree, report, ignore_ctime=ignore_ctime)
 
     def _remember(self, index: TreeIndex, stream: ObjectStream) -> None:
         """Keep what later backups build on."""
@@ -266,13 +313,14 @@ class DumpBackup:
         index: TreeIndex,
         attributes: AttributeReader,
         report: BackupReport,
+        base: IncrementBase | None,
     ) -> None:
         """Phases III and IV, with the maps before and the end after them."""
-        self._write_maps(stream, index)
-        self._enter(_Phase.III, report)
-        write_directories(index.records, stream.writer, stream.history)
-        stream.mark()
+        restart = self._asked.restart
+        self._write_beginning(stream, index, report)
         self._enter(_Phase.IV, report)
+        if restart is not None and restart.resumption is None:
+            restart.begin(stream, index, self._written(base))
         files = FileWriter(
             self._request.tree.descriptor,
             stream=stream,
@@ -282,23 +330,40 @@ class DumpBackup:
             extent_bytes=self._request.extent_bytes,
             read_ahead_threads=self._request.read_ahead_threads,
             loops=self._request.loops,
+            junctions=self._request.tree.traits.junctions,
+            places=None if restart is None else restart.places(stream),
         )
-        files.run(index.plan)
+        files.run(index.plan if restart is None else restart.rest(index.plan))
         if stream.history is not None:
-            stream.history.flush()
+            stream.history.finish(index.records)
         self._enter(_Phase.V, report)
         self._write_end(stream)
 
-    def _write_maps(self, stream: ObjectStream, index: TreeIndex) -> None:
-        """TS_TAPE, then which numbers are in use and which are in this
-        dump: in a full one, the same.
-        """
-        packer, highest = stream.packer, index.highest
-        stream.bare(packer.tape)
-        for template, numbers in ((packer.clri, index.used), (packer.bits, index.dumped)):
-            stream.bare(template, map_records=map_records(highest))
-            for record in dense_map(highest) if numbers is None else numbers.records(highest):
-                stream.writer.write(record)
+    def _write_beginning(
+        self, stream: ObjectStream, index: TreeIndex, report: BackupReport
+    ) -> None:
+        """The maps and phase III, unless an earlier run has written them."""
+        restart = self._asked.restart
+        if restart is not None and restart.resumption is not None:
+            restart.resume(stream, index)
+            return
+        write_maps(stream, index)
+        self._enter(_Phase.III, report)
+        write_directories(index.records, stream.writer, stream.history)
+        stream.mark()
+
+    def _written(self, base: IncrementBase | None) -> Written:
+        """What a restart has to know of the stream."""
+        request = self._request
+        return Written(
+            path=self._asked.path,
+            tree=request.tree,
+            date=request.date,
+            level=self._level,
+            base=None if base is None else base.dump,
+            records_per_block=request.records_per_block,
+            has_offset_map=request.offset_map,
+        )
 
     def _write_end(self, stream: ObjectStream) -> None:
         """TS_END up to a whole block, at least one; behind it the offset map."""

@@ -10,15 +10,17 @@ from __future__ import annotations
 import itertools
 import stat
 import zlib
+from bisect import bisect_left
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.hookspecs.data_engine import NodeEntry
 from tapekit_dump.offset_map import ENTRY, MapHead, padding
 from tapekit_dump.recover_spool import EntrySpool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from tapekit.hookspecs.data_engine import NodeEntry
+    from tapekit.hookspecs.data_engine import NodeTable
     from tapekit.streams import StreamWriter
     from tapekit_dump.spool import SpoolRoom
 
@@ -33,6 +35,10 @@ _IN_MEMORY: Final = 100_000
 
 _PIECE: Final = 4096
 
+_NUMBER: Final = NodeEntry._fields.index("node")
+_MODE: Final = NodeEntry._fields.index("mode")
+_POSITION: Final = NodeEntry._fields.index("position")
+
 
 @final
 class OffsetCollector:
@@ -44,18 +50,45 @@ class OffsetCollector:
         self._directory_count = 0
         self._due = 0
 
-    def note(self, nodes: Iterable[NodeEntry]) -> None:
-        """Objects have been written.
+    def note(self, nodes: NodeTable) -> None:
+        """Objects have been written: directories, then files as they come.
 
         :raises TapekitError: a spool cannot be written.
         """
-        for node in nodes:
-            if stat.S_ISDIR(node.mode):
-                self._directories.add(ENTRY.pack(node.node, node.position))
-                self._directory_count += 1
-            elif node.position >= self._due:
-                self._files.append(ENTRY.pack(node.node, node.position))
-                self._due = node.position + _GRAIN
+        numbers, positions = nodes.column(_NUMBER), nodes.column(_POSITION)
+        files = 0
+        for mode in nodes.column(_MODE):
+            if not stat.S_ISDIR(mode):
+                break
+            self._directories.add(ENTRY.pack(numbers[files], positions[files]))
+            self._directory_count += 1
+            files += 1
+        at = bisect_left(positions, self._due, files)
+        while at < len(nodes):
+            self._files.append(ENTRY.pack(numbers[at], positions[at]))
+            self._due = positions[at] + _GRAIN
+            at = bisect_left(positions, self._due, at)
+
+    @property
+    def file_bytes(self) -> int:
+        """Length of what has been noted of files."""
+        return self._files.length
+
+    def file_entries(self, start: int) -> bytes:
+        """What has been noted of files, from a byte of it on.
+
+        :raises TapekitError: the spool cannot be read.
+        """
+        return bytes(self._files.read(start, self._files.length - start))
+
+    def resume(self, entries: bytes) -> None:
+        """Take what an earlier run of the same backup has noted of files.
+
+        :raises TapekitError: the spool cannot be written.
+        """
+        self._files.append(entries)
+        if entries:
+            self._due = ENTRY.unpack_from(entries, len(entries) - ENTRY.size)[1] + _GRAIN
 
     def write(self, writer: StreamWriter, date: int) -> None:
         """Append the map to the stream.

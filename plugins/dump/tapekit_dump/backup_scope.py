@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias, final
 
 from tapekit.hookspecs.environment import BadEnvironment
 from tapekit_dump.errors import CATALOGUE
@@ -19,12 +19,22 @@ from tapekit_dump.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["EXCLUDED_AT_MOST", "WHOLE", "Scope", "Subtrees", "parse_excluded", "parse_subtrees"]
+__all__ = [
+    "EXCLUDED_AT_MOST",
+    "WHOLE",
+    "Choice",
+    "Scope",
+    "Subtrees",
+    "Wanted",
+    "parse_excluded",
+    "parse_subtrees",
+]
 
 EXCLUDED_AT_MOST: Final = 32
 """Names that EXCLUDE may list."""
 
-_Wanted: TypeAlias = Callable[["os.DirEntry[str]"], bool]
+Wanted: TypeAlias = Callable[["os.DirEntry[str]"], bool]
+"""Tells of an entry of a directory whether it is taken."""
 
 _ESCAPED_COMMA: Final = re.compile(r"(?<!\\),")
 
@@ -39,6 +49,26 @@ class Subtrees:
         self.root: Final = root
         """``/vserver/volume[/path]``"""
         self.names: Final = tuple(names)
+
+
+class Choice(Protocol):
+    """What a walk asks of each directory."""
+
+    def within(self, directory: bytes) -> Wanted | None:
+        """What chooses entries of a directory, named by its path below the
+        root; ``None`` if all are wanted.
+        """
+        ...
+
+    def junctions(self) -> Sequence[bytes]:
+        """Names in the directory asked for last that stand in the backup as
+        symbolic links, after all of its entries.
+        """
+        ...
+
+    def withheld(self) -> Sequence[os.DirEntry[str]]:
+        """Entries of that directory that no backup may have for now."""
+        ...
 
 
 @final
@@ -59,7 +89,7 @@ class Scope:
                     break
                 self._on_the_way.setdefault(os.fsencode("/".join(parts[:depth])), set()).add(name)
 
-    def within(self, directory: bytes) -> _Wanted | None:
+    def within(self, directory: bytes) -> Wanted | None:
         """What chooses entries of a directory, named by its path below the
         root; ``None`` if all are wanted.
         """
@@ -70,6 +100,14 @@ class Scope:
             return None
         matches = self._excluded.fullmatch
         return lambda entry: matches(entry.name) is None
+
+    def junctions(self) -> Sequence[bytes]:
+        """None; see :class:`Choice`."""
+        return ()
+
+    def withheld(self) -> Sequence[os.DirEntry[str]]:
+        """None; see :class:`Choice`."""
+        return ()
 
 
 WHOLE: Final = Scope(None)

@@ -93,5 +93,5 @@ class ObjectStream:
         """Append the sets of attributes of the object before."""
         for blob in sets:
             run = RUNS[-(-len(blob) // RECORD_BYTES)]
-            self.header(self.packer.attributes, number, inode, len(blob), run)
+            self.header(self.packer.set_template(blob), number, inode, len(blob), run)
             self.padded(blob)

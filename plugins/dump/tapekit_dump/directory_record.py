@@ -3,8 +3,8 @@
 Content comes in slices of any number, so headers are written when their
 content is complete and patched once the whole size is known. Record numbers
 count from the spool's beginning and are shifted when it is copied to the
-stream. The one rule: a directory has one set of attributes, since restore
-keeps only the last.
+stream. The one rule: a directory has one set of attributes that other
+programs read, since Debian's restore keeps only the last.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ class DirectoryRecord:
             header = self._header(self._template(span), place, inode, size, RUNS[-1])
             self._spool.patch(place, header)
         for blob in sets:
-            self._append(self._packer.attributes, inode, len(blob), blob)
+            self._append(self._packer.set_template(blob), inode, len(blob), blob)
 
     def _place(self, offset: int) -> int:
         """Where a byte of the content is in the spool."""

@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.data_engine import Ability, permit_every_path
 from tapekit.hookspecs.environment import BadEnvironment, Environment
+from tapekit.hookspecs.storage import LockingStorage
 from tapekit_dump import recover_job
 from tapekit_dump.backup_job import BackupAsked, BackupRequest, DumpBackup
 from tapekit_dump.backup_scope import Scope, Subtrees, parse_excluded, parse_subtrees
 from tapekit_dump.chain import chain_step
 from tapekit_dump.dates import DumpDates
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.restart_contexts import RestartContexts
+from tapekit_dump.restart_run import Restarts
 from tapekit_dump.spool import SpoolRoom
-from tapekit_dump.variables import ENGINE, refuse_not_available
+from tapekit_dump.variables import ENGINE, refuse_unicode_without_history
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
     )
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.storage import BackupTree, KeepGoing
+    from tapekit_dump.restart_run import RestartRun, Resumption
     from tapekit_dump.settings import DumpSettings
     from tapekit_dump.small_files import SmallFileLoops
 
@@ -47,6 +51,7 @@ class DumpEngine:
         self._kernel: Kernel | None = None
         self._dates: DumpDates | None = None
         self._loops: SmallFileLoops | None = None
+        self._contexts: RestartContexts | None = None
 
     @property
     def name(self) -> str:
@@ -64,6 +69,7 @@ class DumpEngine:
             | Ability.RECOVER_DIRECT
             | Ability.BACKUP_UTF8
             | Ability.RECOVER_UTF8
+            | Ability.BACKUP_FH_FILE
             | Ability.BACKUP_FH_DIR
         )
 
@@ -76,6 +82,9 @@ class DumpEngine:
         self._kernel = kernel
         self._dates = DumpDates(kernel.state)
         self._loops = loops
+        storage = kernel.storage
+        if isinstance(storage, LockingStorage):
+            self._contexts = RestartContexts(kernel.state, storage, kernel.clock)
         directory = self._room(kernel).directory
         if directory is not None and not directory.is_dir():
             raise CATALOGUE.error("spool-directory-missing", directory=directory)
@@ -95,29 +104,50 @@ class DumpEngine:
         :raises TapekitError: something that is not available is asked for,
             or the tree cannot be opened.
         """
-        kernel, dates = self._met()
+        kernel, _ = self._met()
         read = Environment(kernel.variables(ENGINE), environment)
+        read.check()
+        restart = self._restarts(kernel).asked(read, permit)
+        if restart is None:
+            return self._prepared(read, holder, permit, None)
+        try:
+            return self._prepared(restart.environment, holder, permit, restart)
+        except BaseException:
+            restart.close()
+            raise
+
+    def _prepared(
+        self,
+        read: Environment,
+        holder: str,
+        permit: PathPermit,
+        restart: RestartRun | None,
+    ) -> BackupJob:
+        kernel, dates = self._met()
         filesystem = _checked_path(read)
         step = chain_step(read)
         subtrees = _subtrees(read, filesystem)
-        scope = Scope(parse_excluded(read.text("EXCLUDE") or ""), subtrees.names)
+        excluded = parse_excluded(read.text("EXCLUDE") or "")
+        scope = Scope(None if read.switch("NON_QUOTA_TREE") else excluded, subtrees.names)
         storage = kernel.storage
         if storage is None:
             raise CATALOGUE.error("no-storage")
         permit(subtrees.root)
-        storage.check_backup(subtrees.root)
+        resumption = None if restart is None else restart.resumption
+        root = subtrees.root if resumption is None else resumption.tree_path
+        storage.check_backup(root)
         for below in subtrees.names:
-            storage.check_backup(f"{subtrees.root}/{below}", may_be_file=True)
+            storage.check_backup(f"{root}/{below}", may_be_file=True)
 
         def open_request(keep_going: KeepGoing) -> BackupRequest:
-            tree = storage.open_backup(subtrees.root, holder, keep_going)
+            tree = storage.open_backup(root, holder, keep_going)
             try:
-                return self._request(read, tree, kernel, dates)
+                return self._request(read, tree, kernel, dates, resumption)
             except BaseException:
                 tree.close()
                 raise
 
-        asked = BackupAsked(read, subtrees.root, holder, step, scope)
+        asked = BackupAsked(read, subtrees.root, holder, step, scope, restart)
         return DumpBackup(asked, open_request, kernel, dates)
 
     def prepare_recover(
@@ -154,22 +184,45 @@ class DumpEngine:
         directory = None if name is None else kernel.base_directory / name
         return SpoolRoom(directory, self._settings.spool_memory_bytes)
 
+    def kernel(self) -> Kernel:
+        """The stack, once it is assembled."""
+        return self._met()[0]
+
+    def restart_contexts(self) -> RestartContexts | None:
+        """The backups that can be restarted, once the stack is assembled;
+        ``None`` if its storage cannot lock Snapshot copies.
+        """
+        return self._contexts
+
+    def _restarts(self, kernel: Kernel) -> Restarts:
+        rows = kernel.variables(ENGINE)
+        return Restarts(rows, self._contexts, self._settings.restart_checkpoint_bytes)
+
     def _request(
-        self, read: Environment, tree: BackupTree, kernel: Kernel, dates: DumpDates
+        self,
+        read: Environment,
+        tree: BackupTree,
+        kernel: Kernel,
+        dates: DumpDates,
+        resumption: Resumption | None,
     ) -> BackupRequest:
         path = f"{tree.volume_path}/{tree.subpath}".rstrip("/")
         name = read.text("DMP_NAME")
         key = f"{path}\n{name}" if name else path
+        kept = None if resumption is None else resumption.context
         return BackupRequest(
             tree=tree,
             path=key,
-            date=dates.give(key, tree.taken_at_s),
+            date=dates.give(key, tree.taken_at_s) if kept is None else kept.date,
             room=self._room(kernel),
             extent_bytes=self._settings.extent_threshold_bytes,
             read_ahead_threads=self._settings.read_ahead_threads,
             loops=self._loops,
-            records_per_block=self._settings.records_per_block,
-            offset_map=self._settings.offset_map,
+            records_per_block=(
+                self._settings.records_per_block if kept is None else kept.records_per_block
+            ),
+            offset_map=self._settings.offset_map if kept is None else kept.has_offset_map,
+            with_labels=self._settings.security_labels == "save",
         )
 
 
@@ -177,10 +230,9 @@ def _checked_path(environment: Environment) -> str:
     """Check the variables of a backup; gives FILESYSTEM.
 
     :raises BadEnvironment: a value is not allowed or FILESYSTEM is missing.
-    :raises TapekitError: one asks for what is not available.
     """
     environment.check()
-    refuse_not_available(environment)
+    refuse_unicode_without_history(environment)
     path = (environment.text("FILESYSTEM") or "").rstrip("/")
     if not path:
         raise CATALOGUE.raised_as(BadEnvironment, "filesystem-missing")

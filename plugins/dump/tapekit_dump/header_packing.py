@@ -11,10 +11,12 @@ from __future__ import annotations
 import struct
 from typing import Final, final
 
+from tapekit_dump.attributes import is_large_set
 from tapekit_dump.headers import (
     ATTRIBUTE_KIND,
     CHECKSUM,
     FIELDS,
+    LARGE_ATTRIBUTE_KIND,
     MAGIC,
     RECORD_BYTES,
     DumpLabel,
@@ -172,7 +174,14 @@ class HeaderPacker:
         self.attributes: Final = template(
             HeaderType.INODE, HeaderFlag.EXTENDED_ATTRIBUTES, ATTRIBUTE_KIND
         )
+        self.large_attributes: Final = template(
+            HeaderType.INODE, HeaderFlag.EXTENDED_ATTRIBUTES, LARGE_ATTRIBUTE_KIND
+        )
         self.end: Final = template(HeaderType.END)
+
+    def set_template(self, blob: bytes) -> HeaderTemplate:
+        """The header that a set of extended attributes stands behind."""
+        return self.large_attributes if is_large_set(blob) else self.attributes
 
 
 _RECORD: Final = struct.Struct("<I")

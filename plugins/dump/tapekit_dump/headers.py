@@ -22,6 +22,7 @@ __all__ = [
     "ATTRIBUTE_KIND",
     "CHECKSUM",
     "FIELDS",
+    "LARGE_ATTRIBUTE_KIND",
     "MAGIC",
     "RECORD_BYTES",
     "RUNS",
@@ -59,6 +60,12 @@ CHECKSUM: Final = 84446
 
 ATTRIBUTE_KIND: Final = 3
 """``c_extattributes`` of a set of Linux extended attributes."""
+
+LARGE_ATTRIBUTE_KIND: Final = 2
+"""``c_extattributes`` of a set that only tapekit reads, which its first bytes
+tell. Elsewhere it is a resource fork of a Macintosh, which Debian's restore
+passes over; a number that it does not know behind a directory never lets it
+go on."""
 
 _WORD: Final = 0xFFFF_FFFF
 _FARTHEST_S: Final = 2**63 // 10**9 - 10

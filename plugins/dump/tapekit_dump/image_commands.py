@@ -17,7 +17,14 @@ from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.image_comparison import Comparison
 from tapekit_dump.image_extraction import Existing, Order, extract
 from tapekit_dump.image_job import ImageJob, open_job, whole_image
-from tapekit_dump.image_listing import Patterns, Row, long_line, path_of, row_of
+from tapekit_dump.image_listing import (
+    Patterns,
+    Row,
+    extended_lines,
+    long_line,
+    path_of,
+    row_of,
+)
 from tapekit_dump.image_report import ImageReport
 from tapekit_dump.image_summary import ImageSummary, Tally, summarize_image, summary_lines
 from tapekit_dump.image_walk import ContentTaker, Member, PassOver, ReadAll
@@ -44,6 +51,15 @@ _Chosen: TypeAlias = Annotated[
 ]
 _Long: TypeAlias = Annotated[
     bool, typer.Option("--long", "-l", help="With type, mode, owner, size and time (UTC).")
+]
+_Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="As --long, and below each name its ACLs, DOS attributes, NT streams "
+        "and other extended attributes.",
+    ),
 ]
 _Paths: TypeAlias = Annotated[
     list[str] | None,
@@ -99,7 +115,11 @@ def _info(image: _ImageName, json: _AsJson = False) -> None:
 
 
 def _list(
-    image: _ImageName, patterns: _Chosen = None, long: _Long = False, json: _AsJson = False
+    image: _ImageName,
+    patterns: _Chosen = None,
+    long: _Long = False,
+    verbose: _Verbose = False,
+    json: _AsJson = False,
 ) -> None:
     """List names: directories first, the rest as it comes in the image."""
     report, chosen = ImageReport(sys.stdout, sys.stderr), Patterns(patterns or ())
@@ -109,7 +129,9 @@ def _list(
             report.say_json_array(_rows(members))
         else:
             for member in members:
-                report.say(long_line(member) if long else path_of(member))
+                report.say(long_line(member) if long or verbose else path_of(member))
+                for line in extended_lines(member) if verbose else ():
+                    report.say(line)
     job.conclude()
 
 
@@ -123,7 +145,8 @@ def _extract(
     """Restore files and directories into a directory.
 
     Owners are restored by root alone. Everything that is not extracted as
-    it was is told; the exit status is 1 if anything is missing.
+    it was is told; the exit status is 1 if anything is missing, or is not as
+    it was but for its owner.
     """
     if to is not None and (len(paths or ()) != 1 or not _is_below(to)):
         raise typer.BadParameter("--to goes with exactly one PATH and names something in DIR")
@@ -140,6 +163,8 @@ def _extract(
             "extraction-incomplete", losses=findings.losses, damages=findings.damages
         )
     job.conclude()
+    if findings.changes:
+        raise CATALOGUE.error("extraction-changed", count=findings.changes)
 
 
 def _verify(image: _ImageName, against: _Against = None, json: _AsJson = False) -> None:

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 from tapekit_dump.backup_report import readable
+from tapekit_dump.image_attributes import ObjectAttributes, attribute_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from tapekit_dump.image_walk import Member
 
@@ -27,6 +28,7 @@ __all__ = [
     "Patterns",
     "Row",
     "device_numbers",
+    "extended_lines",
     "kind_of",
     "long_line",
     "path_of",
@@ -66,6 +68,7 @@ class Row(msgspec.Struct, frozen=True):
     device: tuple[int, int] | None
     """Major and minor number."""
     is_complete: bool
+    extended: ObjectAttributes
 
 
 @final
@@ -110,7 +113,7 @@ def path_of(member: Member) -> str:
 def long_line(member: Member) -> str:
     """A member with its attributes."""
     attributes = member.attributes
-    mode = stat.filemode(attributes.mode)
+    mode = stat.filemode(attributes.mode) + ("+" if member.extended.has_acl else "")
     text = path_of(member)
     if member.first_name is not None:
         mode = "h" + mode[1:]
@@ -124,6 +127,17 @@ def long_line(member: Member) -> str:
         size = "{},{}".format(*device_numbers(member.device))
     owner = f"{attributes.uid}/{attributes.gid}"
     return f"{mode} {owner:<11} {size:>12} {time_text(attributes.mtime_ns // 10**9)} {text}"
+
+
+def extended_lines(member: Member) -> Iterator[str]:
+    """What stands below a member's line: the time of creation, ACLs, streams
+    and other extended attributes.
+    """
+    created = member.extended.created_s
+    if created is not None:
+        yield f"    created {time_text(int(created))}"
+    for line in attribute_lines(member.extended):
+        yield f"    {line}"
 
 
 def row_of(member: Member) -> Row:
@@ -143,6 +157,7 @@ def row_of(member: Member) -> Row:
         target=None if member.target is None else readable(member.target),
         device=device_numbers(member.device) if is_device else None,
         is_complete=member.is_complete,
+        extended=member.extended,
     )
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from tapekit_dump.backup_report import readable
 from tapekit_dump.headers import UFS2_MAGIC
+from tapekit_dump.image_attributes import PLAIN, attribute_kinds
 from tapekit_dump.image_listing import kind_of, time_text
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class ImageSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Blocking in records of 1,024 bytes; 0 if the headers do not tell."""
     counts: dict[str, int]
     """Names by what they stand for; hard links are those beyond the first."""
+    attributes: dict[str, int]
+    """ACLs, NT streams and other extended attributes by what they are."""
     content_bytes: int
     """Sizes of all files together."""
     stream_bytes: int
@@ -67,6 +70,7 @@ class Tally:
 
     def __init__(self) -> None:
         self.counts: Final[Counter[str]] = Counter()
+        self.attributes: Final[Counter[str]] = Counter()
         self.content_bytes = 0
 
     def count(self, member: Member) -> None:
@@ -75,6 +79,8 @@ class Tally:
             self.counts["hard link"] += 1
             return
         self.counts[kind_of(member.attributes.mode)] += 1
+        if member.extended is not PLAIN:
+            self.attributes.update(dict(attribute_kinds(member.extended)))
         if stat.S_ISREG(member.attributes.mode):
             self.content_bytes += member.size
 
@@ -99,6 +105,7 @@ def summarize_image(
         volume=first.volume,
         records_per_block=first.records_per_block,
         counts=dict(sorted(tally.counts.items())),
+        attributes={kind: count for kind, count in tally.attributes.items() if count},
         content_bytes=tally.content_bytes,
         stream_bytes=walk.position,
         complete=not (findings.losses or findings.damages or findings.has_ended_early),
@@ -112,6 +119,7 @@ def summary_lines(summary: ImageSummary) -> Iterator[str]:
     base = summary.base_date_s
     blocking = f"{summary.records_per_block} KiB" if summary.records_per_block else "not told"
     counts = ", ".join(f"{count} x {kind}" for kind, count in summary.counts.items())
+    attributes = ", ".join(f"{count} x {kind}" for kind, count in summary.attributes.items())
     rows = (
         ("image", summary.image),
         ("form", summary.form + (", compressed blocks" if summary.compressed else "")),
@@ -126,6 +134,7 @@ def summary_lines(summary: ImageSummary) -> Iterator[str]:
         ("first volume", str(summary.volume)),
         ("blocking", blocking),
         ("contents", counts),
+        *((("attributes", attributes),) if attributes else ()),
         ("file bytes", f"{summary.content_bytes:,}"),
         ("dump bytes", f"{summary.stream_bytes:,}"),
         ("complete", _verdict(summary)),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 from tapekit.streams import EndOfStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES, HeaderFlag, HeaderType
+from tapekit_dump.image_attributes import PLAIN, ObjectAttributes, read_attributes
 from tapekit_dump.maps import ROOT
 from tapekit_dump.reading import RecordReader
 from tapekit_dump.recover_attributes import Attributes
@@ -57,6 +58,8 @@ class Member(NamedTuple):
     first_name: bytes | None
     """The path that it is a hard link to, if it is not the first name."""
     is_complete: bool
+    extended: ObjectAttributes = PLAIN
+    """ACLs, streams and other extended attributes."""
 
 
 class ContentTaker(Protocol):
@@ -161,6 +164,7 @@ class ImageWalk:
                 target=None,
                 first_name=None,
                 is_complete=True,
+                extended=read_attributes(self._catalogue.sets_of(directory)),
             )
 
     def _objects(self, header: Header | None) -> Iterator[Member]:
@@ -191,10 +195,11 @@ class ImageWalk:
             is_complete = target is not None
         else:
             is_complete = self._take(content, places)
-        content.take_sets()
+        extended = read_attributes(content.take_sets())
         if places:
             self._judge(content, places, is_complete=is_complete)
-        yield from self._named(header, places, target, is_complete=is_complete)
+        for member in self._named(header, places, target, is_complete=is_complete):
+            yield member if extended is PLAIN else member._replace(extended=extended)
         return content.following
 
     def _take(self, content: ObjectContent, places: Sequence[Place]) -> bool:
@@ -264,13 +269,4 @@ class ImageWalk:
             self._losses.missing(places)
 
     def _tell_damage(self, damage: Damage) -> None:
-        where = self._losses.path_of(self._at[0]) if self._at else "the directories"
-        self._findings.damage(
-            CATALOGUE.error(
-                "stream-damaged",
-                offset=damage.offset,
-                length=damage.length,
-                reason=damage.reason,
-                where=where,
-            )
-        )
+        self._losses.damaged(damage, self._at)

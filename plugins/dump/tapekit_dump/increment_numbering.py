@@ -130,6 +130,30 @@ class IncrementNumbering:
                     self._plan.add(each.number, kind, each.name)
         return [(each.number, each.name) for each in found if each.format == stat.S_IFDIR]
 
+    def take_junction(self, name: bytes, place: Place) -> None:
+        """Number a name that stands in the dump as a symbolic link: as a new
+        one in each dump, since nothing tells whether it has changed.
+        """
+        number = self._next_number(UNTRUSTED)
+        self._used.add(number)
+        place.record.add([(number, EntryType.SYMLINK, name)])
+        self._mark_way()
+        self._dumped.add(number)
+        self._plan.add(number, StepKind.SYMLINK, name)
+
+    def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:
+        """Name what the base has, without its being in the dump: a restore
+        leaves it as it is, and the next dump has it anew.
+        """
+        status = entry.stat(follow_symlinks=False)
+        inode = self._origin_of(entry, status).inode
+        number = self._known.find(inode)
+        if number and number not in self._used:
+            self._used.add(number)
+            self._doubtful.add(inode)
+            kind = _TYPES.get(stat.S_IFMT(status.st_mode), EntryType.UNKNOWN)
+            place.record.add([(number, kind, os.fsencode(entry.name))])
+
     def finish(self, records: Spool, directories: int) -> TreeIndex:
         """The index of what is in the dump."""
         highest = self._known.highest + len(self._new_inodes)

@@ -105,6 +105,16 @@ class FullNumbering:
             self._number_others(set(rest).difference(symlinks, directories), place)
         return self._number_directories(directories, place)
 
+    def take_junction(self, name: bytes, place: Place) -> None:
+        """Number a name that stands in the dump as a symbolic link."""
+        numbers = self._numbers(1)
+        self._links.remember([UNTRUSTED])
+        self._plan.names(StepKind.SYMLINK, numbers.start, [name])
+        place.record.add([(numbers.start, EntryType.SYMLINK, name)])
+
+    def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:
+        """Nothing is known of it."""
+
     def _number_directories(
         self, entries: list[os.DirEntry[str]], place: Place
     ) -> Sequence[tuple[int, bytes]]:
@@ -127,7 +137,8 @@ class FullNumbering:
                 # Gone since the directory was read, so not part of the backup.
                 continue
             by_type.setdefault(SPECIAL_TYPES.get(kind, EntryType.UNKNOWN), []).append(entry)
-        for entry_type, members in by_type.items():
+        # A restarted backup has to give the same numbers again.
+        for entry_type, members in sorted(by_type.items()):
             self._number_files(StepKind.OTHER, entry_type, members, place)
 
     def _number_files(

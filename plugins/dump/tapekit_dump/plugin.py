@@ -11,11 +11,15 @@ from tapekit_dump import hookspecs
 from tapekit_dump.commands import command_app
 from tapekit_dump.engine import DumpEngine
 from tapekit_dump.image_commands import image_app
+from tapekit_dump.restart_cleanup import cleaning_up
+from tapekit_dump.restart_commands import restart_app
+from tapekit_dump.restart_operations import RestartOperations
 from tapekit_dump.settings import DumpSettings
 from tapekit_dump.variables import VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractAsyncContextManager
     from types import ModuleType
 
     import typer
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.lifecycle import InitSite, Kernel
+    from tapekit.hookspecs.operations import OfferedOperation
     from tapekit_dump.small_files import SmallFileLoops
 
 __all__ = ["DumpPlugin"]
@@ -67,7 +72,24 @@ class DumpPlugin:
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
         """Offer ``tapekit dump``."""
         app = command_app(self._engine.known_dates)
-        return (CommandGroup("dump", "What the dump engine remembers", app),)
+        return (
+            CommandGroup("dump", "What the dump engine remembers", app),
+            CommandGroup(
+                "vserver services ndmp restartable-backup",
+                "Backups that can be restarted",
+                restart_app(self._engine.kernel),
+            ),
+        )
+
+    @hookimpl
+    def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
+        """Offer what can be asked of restartable contexts."""
+        return RestartOperations(self._engine.restart_contexts).offered()
+
+    @hookimpl
+    def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:
+        """Remove contexts that are of no more use, beside all else."""
+        return cleaning_up(kernel, self._engine.restart_contexts())
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:

@@ -32,6 +32,8 @@ _FILES_AHEAD: Final = 2048
 """How far the threads go ahead: enough for them while the backup waits for
 its client, and little enough to be in the cache still at its turn."""
 _FILES_OF_A_JOB: Final = 16
+_DEEPEST: Final = 64
+"""Below it the way to a file takes longer than its turn."""
 _BYTES_OF_A_FILE: Final = 256 * 1024
 """The kernel itself reads ahead in longer files."""
 _COLD_FROM: Final = 0.25
@@ -64,7 +66,7 @@ class ReadAhead:
 
     def __init__(self, root: int, threads: int, counter: Callable[[], int] = blocks_read) -> None:
         self._root: Final = root
-        self._threads: Final = threads
+        self._threads = threads
         self._counter: Final = counter
         self._pool: ThreadPoolExecutor | None = None
         self._jobs: Final[deque[Future[_Done]]] = deque()
@@ -121,13 +123,18 @@ class ReadAhead:
         return step
 
     def _send_ahead(self, step: Step) -> None:
-        if step.kind is not StepKind.REGULAR:
+        if step.kind is not StepKind.REGULAR or len(self._place) > _DEEPEST:
             return
         assert self._pool is not None
         place = tuple(self._place)
         for start in range(0, len(step.names), _FILES_OF_A_JOB):
             names = step.names[start : start + _FILES_OF_A_JOB]
-            self._jobs.append(self._pool.submit(self._read, place, names))
+            try:
+                self._jobs.append(self._pool.submit(self._read, place, names))
+            except RuntimeError:
+                # The system gives no more threads; the backup needs none.
+                self._threads, self.is_reading = 0, False
+                return
 
     def _judge(self, files: int) -> None:
         """Start or rest, by how many reads have reached the disk."""
@@ -148,15 +155,31 @@ class ReadAhead:
     def _read(self, place: Sequence[bytes], names: Sequence[bytes]) -> _Done:
         """Bring files into the page cache, in a thread."""
         before = self._counter()
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            directory = self._root
-            for name in place:
-                directory = open_below(name, _DIRECTORY, directory)
-                opened.callback(os.close, directory)
-            for name in names:
-                with contextlib.suppress(OSError):
-                    _touch(name, directory)
+        with contextlib.suppress(OSError):
+            directory = _open(place, self._root)
+            try:
+                for name in names:
+                    with contextlib.suppress(OSError):
+                        _touch(name, directory)
+            finally:
+                os.close(directory)
         return _Done(len(names), self._counter() - before)
+
+
+def _open(place: Sequence[bytes], root: int) -> int:
+    """Open a directory by its way from the root, with no more than two open
+    at once: the backup needs descriptors too. The caller closes it.
+
+    :raises OSError: it cannot be opened.
+    """
+    directory = os.dup(root)
+    for name in place:
+        above = directory
+        try:
+            directory = open_below(name, _DIRECTORY, above)
+        finally:
+            os.close(above)
+    return directory
 
 
 def _touch(name: bytes, directory: int) -> None:

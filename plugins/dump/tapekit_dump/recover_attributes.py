@@ -16,8 +16,11 @@ import struct
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
-from tapekit_dump.attributes import decode_set, without_acls
+from tapekit_dump.attributes import ACLS, decode_set, without_acls
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.nt_streams import stream_length, stream_name
+from tapekit_dump.posix_acl import ACCESS_ACL, mode_without
+from tapekit_dump.recover_acls import set_acl
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -120,9 +123,9 @@ class AttributeSetter:
         # its name in the meantime is touched.
         itself = f"/proc/self/fd/{fd}"
         given = self._own(lambda: os.chown(itself, attributes.uid, attributes.gid), path)
-        self._set_extended(itself, sets, path)
+        permissions = self._set_extended(itself, attributes.permissions, sets, path)
         if not stat.S_ISLNK(attributes.mode):
-            mode = _lawful_mode(attributes, given=given)
+            mode = _lawful_mode(permissions, given=given)
             self._try(lambda: Path(itself).chmod(mode), "mode", path)
         times = attributes.atime_ns, attributes.mtime_ns
         self._try(lambda: os.utime(itself, ns=times), "times", path)
@@ -136,8 +139,9 @@ class AttributeSetter:
         self, fd: int, attributes: Attributes, sets: Sequence[bytes], path: Callable[[], str]
     ) -> None:
         given = self._own(lambda: os.fchown(fd, attributes.uid, attributes.gid), path)
-        self._set_extended(fd, sets, path)
-        self._try(lambda: os.fchmod(fd, _lawful_mode(attributes, given=given)), "mode", path)
+        permissions = self._set_extended(fd, attributes.permissions, sets, path)
+        mode = _lawful_mode(permissions, given=given)
+        self._try(lambda: os.fchmod(fd, mode), "mode", path)
         times = attributes.atime_ns, attributes.mtime_ns
         self._try(lambda: os.utime(fd, ns=times), "times", path)
 
@@ -154,17 +158,46 @@ class AttributeSetter:
         return True
 
     def _set_extended(
-        self, target: int | str, sets: Sequence[bytes], path: Callable[[], str]
-    ) -> None:
+        self, target: int | str, permissions: int, sets: Sequence[bytes], path: Callable[[], str]
+    ) -> int:
+        """Set all attributes; gives the permissions that the object may get."""
         for blob in sets:
             found, problems = decode_set(blob)
             for problem in problems:
                 self._warn(CATALOGUE.error("attributes-lost", path=path(), reason=problem))
             for name, value in found.items():
-                self._set_one(target, name, value, path)
+                if name in ACLS:
+                    permissions = self._set_acl(target, name, value, permissions, path)
+                else:
+                    self._set_one(target, name, value, path)
+        return permissions
+
+    def _set_acl(
+        self, target: int | str, name: str, value: bytes, permissions: int, path: Callable[[], str]
+    ) -> int:
+        try:
+            return set_acl(target, name, value, permissions, path, self._warn)
+        except OSError as error:
+            self._tell(name, path, error)
+        return mode_without(permissions, value) if name == ACCESS_ACL else permissions
 
     def _set_one(self, target: int | str, name: str, value: bytes, path: Callable[[], str]) -> None:
-        self._try(lambda: os.setxattr(target, name, value), name, path)
+        stream = stream_name(name)
+        if stream is None:
+            self._try(lambda: os.setxattr(target, name, value), name, path)
+            return
+        try:
+            os.setxattr(target, name, value)
+        except OSError as error:
+            self._warn(
+                CATALOGUE.error(
+                    "nt-stream-not-restored",
+                    path=path(),
+                    stream=stream,
+                    length=stream_length(value),
+                    reason=error.strerror,
+                )
+            )
 
     def _try(self, change: Callable[[], None], what: str, path: Callable[[], str]) -> None:
         try:
@@ -178,11 +211,11 @@ class AttributeSetter:
         )
 
 
-def _lawful_mode(attributes: Attributes, *, given: bool) -> int:
-    """The mode, without set-ID bits if the object could not be given to its
+def _lawful_mode(permissions: int, *, given: bool) -> int:
+    """The permissions, without set-ID bits if the object could not be given to its
     owner: a program must not run as whoever restores it.
     """
-    return attributes.permissions if given else attributes.permissions & ~_SET_ID_BITS
+    return permissions if given else permissions & ~_SET_ID_BITS
 
 
 def _add_flags(fd: int, flags: int) -> None:

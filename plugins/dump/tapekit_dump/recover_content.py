@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.streams import EndOfStream
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.headers import ATTRIBUTE_KIND, RECORD_BYTES, HeaderFlag, HeaderType
+from tapekit_dump.headers import (
+    ATTRIBUTE_KIND,
+    LARGE_ATTRIBUTE_KIND,
+    RECORD_BYTES,
+    HeaderFlag,
+    HeaderType,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["ObjectContent"]
 
 _HAS_ATTRIBUTES: Final = int(HeaderFlag.EXTENDED_ATTRIBUTES)
-_SET_RECORDS_LIMIT: Final = 64
-"""Records of an attribute set: no file system has larger ones."""
+_KINDS: Final = frozenset({ATTRIBUTE_KIND, LARGE_ATTRIBUTE_KIND})
+_SET_RECORDS_LIMIT: Final = 66
+"""Records of an attribute set: the largest value that Linux has, and its name."""
 
 
 @final
@@ -181,7 +188,7 @@ class ObjectContent:
 
 def _objection(header: Header) -> str | None:
     """Why an attribute set is not even looked at."""
-    if header.attribute_kind != ATTRIBUTE_KIND:
+    if header.attribute_kind not in _KINDS:
         return f"their kind is {header.attribute_kind}, not {ATTRIBUTE_KIND}"
     records = header.data_records
     if records > _SET_RECORDS_LIMIT or header.size > records * RECORD_BYTES:

@@ -182,18 +182,7 @@ class Course:
         return content.following
 
     def _tell_damage(self, damage: Damage) -> None:
-        where = "the directories"
-        if self._at:
-            where = self._losses.path_of(self._at[0])
-        self._findings.damage(
-            CATALOGUE.error(
-                "stream-damaged",
-                offset=damage.offset,
-                length=damage.length,
-                reason=damage.reason,
-                where=where,
-            )
-        )
+        self._losses.damaged(damage, self._at)
 
     def _tell_summary(self, directories: int) -> None:
         findings = self._findings

@@ -202,16 +202,7 @@ class Cursor:
         return header
 
     def _tell_damage(self, damage: Damage) -> None:
-        where = self._losses.path_of(self._at[0]) if self._at else "the directories"
-        self._findings.damage(
-            CATALOGUE.error(
-                "stream-damaged",
-                offset=damage.offset,
-                length=damage.length,
-                reason=damage.reason,
-                where=where,
-            )
-        )
+        self._losses.damaged(damage, self._at)
 
 
 def _is_old_format(header: Header) -> bool:

@@ -14,6 +14,7 @@ import os
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.recover_marks import DestinationVolume, require_writable_qtree
 from tapekit_dump.recover_selection import join_path
 
 if TYPE_CHECKING:
@@ -40,12 +41,25 @@ class Destination:
         """Open the volumes, if all targets may be written.
 
         :raises PathNotPermitted: one may not.
-        :raises TapekitError: there is no such volume, or it is read-only.
+        :raises TapekitError: there is no such volume, or it or the qtree is
+            read-only.
         """
         for view in self._views:
             permit(join_path(view.target))
         for view in self._views:
-            self._open(view.volume)
+            tree = self._open(view.volume)
+            require_writable_qtree(DestinationVolume(tree.descriptor, tree.traits), view.target)
+
+    def volumes(self) -> Mapping[Path, DestinationVolume]:
+        """The volumes of all targets, by ``(vserver, volume)``.
+
+        :raises TapekitError: there is no such volume, or it is read-only.
+        """
+        found: dict[Path, DestinationVolume] = {}
+        for view in self._views:
+            tree = self._open(view.volume)
+            found[view.volume] = DestinationVolume(tree.descriptor, tree.traits)
+        return found
 
     def tops(self) -> Mapping[int, tuple[int, Path]]:
         """For each view's number an open directory and the way from there to

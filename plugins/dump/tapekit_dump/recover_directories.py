@@ -197,6 +197,10 @@ class DirectoryMaker:
                 self._finish(view, directory, attributes, sets)
 
     def _make(self, view: View, directory: Directory) -> None:
+        rules = self._places.rules
+        if rules is not None and rules.refuses(view, directory):
+            _drop(directory, view)
+            return
         try:
             if self._succession is not None:
                 self._succession.bring(directory, self._places)
@@ -234,6 +238,9 @@ class DirectoryMaker:
                 CATALOGUE.error("directory-not-made", path=path(), reason=error.strerror)
             )
             return
+        if sets and (rules := self._places.rules) is not None:
+            mode, _, sets = rules.judge(view, directory.inode, b"", attributes.mode, sets)
+            attributes = attributes._replace(mode=mode)
         if self._succession is not None:
             self._succession.forget_attributes(directory, fd, sets)
         self._setter.finish(fd, attributes, sets, path)

@@ -8,6 +8,7 @@ next header afterwards.
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 from typing import TYPE_CHECKING, Final, final
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["Copy", "FileMaker"]
 
 _UNTIL_FINISHED: Final = 0o600
+_DELETED: Final = FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT))
 _COPY_FROM: Final = 128 * 1024
 """Longer runs are moved to the file without being gathered first."""
 
@@ -221,6 +223,11 @@ class FileMaker:
 
     def _finish(self, copy: Copy, header: Header, end: int, sets: Sequence[bytes]) -> None:
         if end < header.size and not self._extend(copy, header):
+            return
+        header, sets = self._places.judged(copy.place, header, sets)
+        if not os.fstat(copy.fd).st_nlink:
+            copy.close()
+            self._losses.truncated(copy.place, header.inode, _DELETED, copy.links)
             return
         attributes = Attributes.of(header, old_format=self._old_format)
         self._setter.finish(copy.fd, attributes, sets, copy.path)

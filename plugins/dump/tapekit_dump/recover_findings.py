@@ -23,6 +23,9 @@ _NO_SPACE: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 _ONCE: Final = frozenset({"dump.owners-not-restored"})
 """Warnings that are the same for all objects."""
 
+_LOSSES: Final = frozenset({"dump.nt-stream-not-restored"})
+"""What comes as an attribute but is content."""
+
 _RESULTS: Final = {
     errno.EACCES: FileResult.FAILED_PERMISSION,
     errno.EPERM: FileResult.FAILED_PERMISSION,
@@ -53,15 +56,24 @@ class Findings:
         self.damages = 0
         """Parts of the stream that could not be read."""
         self.warnings = 0
+        self.changes = 0
+        """Warnings that do not come once for all objects."""
         self._said: Final[set[str]] = set()
         self._end: int | None = None
 
     def warn(self, finding: TapekitError) -> None:
-        """Something is there, but not as it was."""
+        """Something is there, but not as it was; without content that it
+        kept in an attribute, that is a loss.
+        """
+        if finding.id in _LOSSES:
+            self.lose(finding)
+            return
         if finding.id in _ONCE:
             if finding.id in self._said:
                 return
             self._said.add(finding.id)
+        else:
+            self.changes += 1
         self.warnings += 1
         self._tell(LogLevel.WARNING, finding, self.warnings)
 

@@ -17,6 +17,7 @@ from tapekit_dump.recover_content import ObjectContent
 from tapekit_dump.recover_cursor import is_object
 from tapekit_dump.recover_directories import DirectoryReader
 from tapekit_dump.recover_losses import Losses
+from tapekit_dump.recover_marks import qtree_line, qtrees_in
 from tapekit_dump.recover_wishes import Manner
 
 if TYPE_CHECKING:
@@ -55,21 +56,28 @@ class Inspection:
         if first.flags & HeaderFlag.COMPRESSED:
             raise CATALOGUE.error("dump-compressed")
         self._is_incremental = first.base_date != 0
-        if manner is Manner.LIST_QTREES:
-            self._findings.note("The dump has no qtrees")
-            return
         old_format = first.type == HeaderType.TAPE and not (
             first.flags & HeaderFlag.NEW_INODE_FORMAT
         )
         header = DirectoryReader(
             self._records, self._catalogue, self._findings, old_format=old_format
         ).read(first)
+        if manner is Manner.LIST_QTREES:
+            self._list_qtrees()
+            return
         tells = manner is Manner.LIST
         directories = self._take_directories(tells=tells)
         files = self._list_names() if tells else self._follow(header)
         self._findings.note(
             f"{files} files and {directories} directories; nothing has been restored"
         )
+
+    def _list_qtrees(self) -> None:
+        count = 0
+        for name, mark in qtrees_in(self._catalogue):
+            count += 1
+            self._findings.note(qtree_line(name, mark))
+        self._findings.note(f"{count} qtrees; nothing has been restored")
 
     def _take_directories(self, *, tells: bool) -> int:
         count = 0
@@ -124,13 +132,4 @@ class Inspection:
             self._losses.missing(places)
 
     def _tell_damage(self, damage: Damage) -> None:
-        where = self._losses.path_of(self._at[0]) if self._at else "the directories"
-        self._findings.damage(
-            CATALOGUE.error(
-                "stream-damaged",
-                offset=damage.offset,
-                length=damage.length,
-                reason=damage.reason,
-                where=where,
-            )
-        )
+        self._losses.damaged(damage, self._at)

@@ -27,6 +27,7 @@ from tapekit_dump.recover_direct import DirectCourse, Means, WholeStreamNeeded
 from tapekit_dump.recover_direct_stream import DirectStream
 from tapekit_dump.recover_findings import Findings
 from tapekit_dump.recover_inspection import Inspection
+from tapekit_dump.recover_marks import MarkRules, without_luns
 from tapekit_dump.recover_memory import RestoreMemory
 from tapekit_dump.recover_places import Places
 from tapekit_dump.recover_room import check_inodes, check_space
@@ -206,10 +207,13 @@ class RecoverJob:
 
     def _restore_directly(self, stream: RangeSource, tops: _Tops, findings: Findings) -> bool:
         """Go to what is wanted; whether all of it could be found so."""
+        views = without_luns(self._views, self._destination.volumes(), findings)
+        if not views:
+            return True
         direct = self._direct = DirectStream(stream)
-        tree = DirectTree(self._views, findings)
+        tree = DirectTree(views, findings)
         catalogue = self._catalogue(findings, tree.meet)
-        places = self._places(catalogue, tops)
+        places = self._places(catalogue, tops, findings)
         means = Means(
             catalogue,
             tree,
@@ -222,7 +226,7 @@ class RecoverJob:
         )
         try:
             with self._telling_of_stream(lambda: direct.bytes_read):
-                DirectCourse(direct, self._views, self._wishes, means).run()
+                DirectCourse(direct, views, self._wishes, means).run()
                 self._flush()
         except WholeStreamNeeded as needed:
             direct.close()
@@ -238,7 +242,7 @@ class RecoverJob:
         """Read the stream once from its beginning."""
         reader = self._reader = StreamReader(stream.request(0, UNLIMITED))
         catalogue = self._catalogue(findings)
-        places = self._places(catalogue, tops)
+        places = self._places(catalogue, tops, findings)
         succession = self._succession(tops, findings)
         course = Course(
             reader,
@@ -294,8 +298,15 @@ class RecoverJob:
             branches(self._views), findings, options.room, options.names_in_memory, meet
         )
 
-    def _places(self, catalogue: Catalogue, tops: _Tops) -> Places:
-        return Places(catalogue.directories, tops, self._options.open_directories)
+    def _places(self, catalogue: Catalogue, tops: _Tops, findings: Findings) -> Places:
+        rules = MarkRules(
+            catalogue,
+            self._destination.volumes(),
+            findings,
+            self._kernel.clock,
+            with_qtrees=not self._environment.switch("IGNORE_QTREES"),
+        )
+        return Places(catalogue.directories, tops, self._options.open_directories, rules)
 
     def _setter(self, findings: Findings) -> AttributeSetter:
         return AttributeSetter(findings.warn, with_acls=self._wishes.with_acls)

@@ -16,6 +16,7 @@ from tapekit_dump.recover_findings import fatal_error, is_fatal, result_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tapekit_dump.reading import Damage
     from tapekit_dump.recover_catalogue import Catalogue, Place
     from tapekit_dump.recover_findings import Findings
 
@@ -34,6 +35,21 @@ class Losses:
         """The place's path in the backup, for messages."""
         return self._catalogue.path_of(*place.path)
 
+    def damaged(self, damage: Damage, near: Sequence[Place]) -> None:
+        """A part of the stream cannot be read.
+
+        :param near: the places of the object before it; none among directories.
+        """
+        self._findings.damage(
+            CATALOGUE.error(
+                "stream-damaged",
+                offset=damage.offset,
+                length=damage.length,
+                reason=damage.reason,
+                where=self.path_of(near[0]) if near else "the directories",
+            )
+        )
+
     def failed(self, place: Place, error: OSError, others: Iterable[Place] = ()) -> None:
         """The destination refused an object.
 
@@ -50,7 +66,7 @@ class Losses:
         self._names_lost(place, others, result_of(error))
 
     def truncated(self, place: Place, inode: int, error: OSError, others: Iterable[Place]) -> None:
-        """A file could not be given its size.
+        """A file could not be given its size, or was deleted meanwhile.
 
         :raises TapekitError: nothing more can be written.
         """

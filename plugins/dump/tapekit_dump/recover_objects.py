@@ -105,6 +105,8 @@ class ObjectMaker:
             sets, following = self._setter.wanted(content.take_sets()), content.following
         if is_doubtful:
             self._losses.doubtful(place)
+        if sets:
+            header, sets = self._places.judged(place, header, sets)
         self._crew.add(SmallFile(place, header, data, sets))
         return following
 
@@ -114,6 +116,8 @@ class ObjectMaker:
         sets = self._setter.wanted(content.take_sets())
         objection = _objection(content.header, data)
         for places in families:
+            if self._is_junction(content.header, places[0]):
+                continue
             if is_cut:
                 self._losses.missing(places)
             elif objection is not None:
@@ -122,6 +126,17 @@ class ObjectMaker:
                 self._make_one(places, content.header, data or b"", sets)
                 if content.is_doubtful and data:
                     self._losses.doubtful(places[0])
+
+    def _is_junction(self, header: Header, place: Place) -> bool:
+        """Whether a symbolic link stands for a volume that is mounted there:
+        then what it stands for is there already.
+        """
+        rules = self._places.rules
+        return (
+            rules is not None
+            and stat.S_ISLNK(header.mode)
+            and rules.is_junction(place.view, place.directory, place.name)
+        )
 
     def _make_one(
         self, places: Sequence[Place], header: Header, data: bytes, sets: Sequence[bytes]

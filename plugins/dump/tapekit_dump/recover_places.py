@@ -15,9 +15,11 @@ import os
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from tapekit_dump.recover_catalogue import Directory
+    from tapekit_dump.headers import Header
+    from tapekit_dump.recover_catalogue import Directory, Place
+    from tapekit_dump.recover_marks import MarkRules
     from tapekit_dump.recover_selection import Path, View
 
 __all__ = ["Places"]
@@ -45,7 +47,10 @@ class Places:
         directories: Mapping[int, Directory],
         tops: Mapping[int, tuple[int, Path]],
         limit: int,
+        rules: MarkRules | None = None,
     ) -> None:
+        self.rules: Final = rules
+        """What marks mean here; nothing is known of that without volumes."""
         self._directories: Final = directories
         self._tops: Final = tops
         self._limit: Final = limit
@@ -78,6 +83,17 @@ class Places:
             self._open[key] = fd
             return fd
         return self._walk_to(view, inode)
+
+    def judged(
+        self, place: Place, header: Header, sets: Sequence[bytes]
+    ) -> tuple[Header, Sequence[bytes]]:
+        """Header and attribute sets of an object as it gets them in a place."""
+        if self.rules is None or not sets:
+            return header, sets
+        mode, flags, sets = self.rules.judge(
+            place.view, place.directory, place.name, header.mode, sets
+        )
+        return header._replace(mode=mode, inode_flags=header.inode_flags | flags), sets
 
     def inherits(self, fd: int) -> bool:
         """Whether new objects in a directory get an ACL of its making."""

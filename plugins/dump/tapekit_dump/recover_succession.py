@@ -13,6 +13,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.marks import PREFIXES
 from tapekit_dump.attributes import decode_set
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.recover_increment import DumpedNames, Increment
@@ -31,8 +32,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Succession"]
 
-_LEFT_ALONE: Final = ("security.", "system.nfs4")
-"""Attributes that a system gives by itself."""
+_LEFT_ALONE: Final = ("security.", "system.nfs4", *PREFIXES)
+"""Attributes that a system gives by itself, and what a volume's administrator
+has made of a directory."""
 
 
 @final

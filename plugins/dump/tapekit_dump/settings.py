@@ -6,7 +6,7 @@ changes what a stream means, only how it is made.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 
@@ -44,9 +44,17 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     directories can be restored directly; what the option
     ``ndmpd.offset_map.enable`` switches elsewhere."""
 
+    restart_checkpoint_bytes: Annotated[int, msgspec.Meta(ge=65536)] = 64 * _MIB
+    """How far apart in the stream the places are, at least, from which a
+    restartable backup can go on. Each takes a write to the state store."""
+
     sync_at_end: bool = True
     """Whether a restore waits until everything is on disk before it reports
     success."""
+
+    security_labels: Literal["save", "refuse"] = "save"
+    """Whether security labels, as NFS 4.2 and SELinux give them, are backed
+    up like other extended attributes, or end a backup that meets one."""
 
     restore_threads: Annotated[int, msgspec.Meta(ge=0, le=16)] = 1
     """Threads that make small files of a restore beside the one that reads the

@@ -15,10 +15,10 @@ import os
 from stat import S_ISREG
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 
-from tapekit.hookspecs.data_engine import NodeEntry
 from tapekit_dump.headers import RECORD_BYTES, RUNS
 
 if TYPE_CHECKING:
+    from array import array
     from collections.abc import Sequence
 
     from tapekit.streams import StreamWriter
@@ -52,8 +52,9 @@ class ReadingSite(NamedTuple):
 
     writer: StreamWriter
     template: HeaderTemplate
-    nodes: list[NodeEntry] | None
-    """Where the file history goes, if anybody wants it."""
+    nodes: array[int] | None
+    """Where the file history goes, if anybody wants it, as in a
+    :class:`~tapekit.hookspecs.data_engine.NodeTable`."""
     small: int
     """Size of an ordinary file, at most, in bytes; less than a buffer."""
     ctime_of: CtimeOf
@@ -195,8 +196,7 @@ class PlainReading:
                 buffer[data + size : end] = _ZEROS[-size & 1023]
                 if nodes is not None:
                     times = mtime_ns // _SECOND_NS, atime_ns // _SECOND_NS, ctime_s
-                    entry = number, mode, size, *times, uid, gid, links, base + at
-                    nodes.append(tuple.__new__(NodeEntry, entry))
+                    nodes.extend((number, mode, size, *times, uid, gid, links, base + at))
                 at = end
                 done += 1
                 if has_attributes:

@@ -1,16 +1,16 @@
 """The environment variables of the dump engine, as rows.
 
-What works stands in :data:`VARIABLES` with its meaning; what the engine
-cannot do yet stands in the same table and again in :data:`NOT_AVAILABLE`
-with the values that change nothing. The one rule: a variable that asks for
-something else than what will happen is refused, never passed over.
+Each stands in :data:`VARIABLES` with its meaning, its default and what it
+may say; combinations are checked where they are used. The one rule: a
+variable that asks for something else than what will happen is refused, never
+passed over.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from tapekit.hookspecs.environment import Direction, Kind, Variable
+from tapekit.hookspecs.environment import BadEnvironment, Direction, Kind, Variable
 from tapekit_dump.chain import HIGHEST_LEVEL, NO_BASE
 from tapekit_dump.errors import CATALOGUE
 
@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ENGINE",
-    "NOT_AVAILABLE",
     "VARIABLES",
-    "refuse_not_available",
+    "refuse_unicode_without_history",
 ]
 
 ENGINE: Final = "dump"
@@ -92,7 +91,12 @@ VARIABLES: Final = (
         NO_BASE,
         2**63 - 1,
     ),
-    _switch("HIST", "Send file history"),
+    _choice(
+        "HIST",
+        "Send file history: Y, T or D by directories and nodes, F (which is not N here) by paths",
+        "N",
+        *("Y", "N", "D", "F", "T", "1", "0", "yes", "no", "true", "false"),
+    ),
     _switch("NO_ACLS", "Leave ACLs out of the backup"),
     _switch("DIRECT", "The restore list has the positions of the file history"),
     _choice("EXTRACT", "Restore what is named: Y; E: also under other names", "N", "Y", "N", "E"),
@@ -109,7 +113,7 @@ VARIABLES: Final = (
     _text("MULTI_SUBTREE_NAMES", "Subtrees to back up, by lines; the last is their common root"),
     _switch("IGNORE_CTIME", "Leave out of an incremental backup files with a new ctime alone"),
     _switch("NDMP_UNICODE_FH", "Add Unicode names to the file history"),
-    _switch("NON_QUOTA_TREE", "Leave out what lies in qtrees"),
+    _switch("NON_QUOTA_TREE", "Leave out what lies in qtrees, in a full backup of a whole volume"),
     _switch("ENHANCED_DAR_ENABLED", "Restore directories directly"),
     _switch("EXTRACT_ACL", "Restore ACLs; not set, a direct restore leaves them out", "Y"),
     _switch("FORCE", "Restore as much as fits, without a look at space and inodes before"),
@@ -122,18 +126,14 @@ VARIABLES: Final = (
 )
 
 
-NOT_AVAILABLE: Final = ("NDMP_UNICODE_FH", "NON_QUOTA_TREE")
-"""Switches that a backup can take only as they are by default."""
+_NO_HISTORY: Final = frozenset({"n", "no", "false", "0"})
 
 
-def refuse_not_available(environment: Environment) -> None:
-    """Refuse variables that ask a backup for what it cannot do.
+def refuse_unicode_without_history(environment: Environment) -> None:
+    """Refuse Unicode names in a file history that nobody gets.
 
-    :raises TapekitError: for the first one, naming it and its value.
-    :raises BadEnvironment: the value of one is not even allowed.
+    :raises BadEnvironment: they are asked for without HIST.
     """
-    for name in NOT_AVAILABLE:
-        if environment.switch(name):
-            raise CATALOGUE.error(
-                "variable-not-available", name=name, value=environment.text(name), harmless="N"
-            )
+    history = (environment.choice("HIST") or "N").lower()
+    if environment.switch("NDMP_UNICODE_FH") and history in _NO_HISTORY:
+        raise CATALOGUE.raised_as(BadEnvironment, "unicode-needs-history")

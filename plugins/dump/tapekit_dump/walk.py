@@ -23,13 +23,15 @@ from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import Inode
 from tapekit_dump.maps import ROOT
 from tapekit_dump.spool import Pending, PendingStack
+from tapekit_dump.tree_scope import with_origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
+    from tapekit.marks import OriginMark
     from tapekit_dump.backup_attributes import AttributeReader
     from tapekit_dump.backup_report import BackupReport
-    from tapekit_dump.backup_scope import Scope
+    from tapekit_dump.backup_scope import Choice
     from tapekit_dump.backup_stream import CtimeOf
     from tapekit_dump.header_packing import HeaderPacker
     from tapekit_dump.maps import NumberSet
@@ -132,6 +134,21 @@ class Numbering(Protocol):
         """
         ...
 
+    def take_junction(self, name: bytes, place: Place) -> None:
+        """Number a name that stands in the dump as a symbolic link.
+
+        :raises TapekitError: there are no more numbers, or a spool failed.
+        """
+        ...
+
+    def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:
+        """Deal with an entry that is not to be in the dump, as if nothing
+        had happened to it since the one that this one builds on.
+
+        :raises TapekitError: a spool failed.
+        """
+        ...
+
     def finish(self, records: Spool, directories: int) -> TreeIndex:
         """The index; what is in it is the caller's then.
 
@@ -162,12 +179,17 @@ class Walk:
         ctime_of: CtimeOf,
         report: BackupReport,
         numbering: Numbering,
-        scope: Scope = WHOLE,
+        scope: Choice = WHOLE,
+        origin: OriginMark | None = None,
         keep_going: Callable[[], object] | None = None,
+        visiting: Callable[[Pending], object] | None = None,
     ) -> None:
-        """:param keep_going: called before each directory; raises when the
+        """:param origin: what the root tells of the volume.
+        :param keep_going: called before each directory; raises when the
         walk is to end.
+        :param visiting: told of each directory, in the order of the records.
         """
+        self._visiting: Final = visiting
         self._root: Final = root
         self._keep_going: Final = keep_going
         self._packer: Final = packer
@@ -180,6 +202,7 @@ class Walk:
         self._pending: Final = PendingStack(room)
         self._numbering: Final = numbering
         self._scope: Final = scope
+        self._origin: Final = origin
         self._directories = 0
         self._hidden: Final[set[int]] = set()
 
@@ -216,6 +239,8 @@ class Walk:
         """Write the record of one directory, and list it."""
         record = DirectoryRecord(self._records, self._packer, item.number, item.parent)
         self._numbering.enter(item)
+        if self._visiting is not None:
+            self._visiting(item)
         self._directories += 1
         try:
             self._descent.enter(item.depth, item.name)
@@ -235,6 +260,8 @@ class Walk:
                 CATALOGUE.error("mount-point-left-out", path=readable(self._descent.path()))
             )
         sets = self._attributes.of_descriptor(fd, self._descent.path, b"", directory=True)
+        if self._origin is not None and item.number == ROOT:
+            sets = with_origin(sets, self._origin)
         record.finish(Inode.of(status, self._ctime_of(status)), sets)
 
     def _lost(self, item: Pending, error: OSError) -> Inode:
@@ -276,6 +303,10 @@ class Walk:
                 while piece := list(islice(chosen, SLICE)):
                     is_begun = True
                     self._take(piece, place)
+                for name in self._scope.junctions():
+                    self._numbering.take_junction(name, place)
+                for entry in self._scope.withheld():
+                    self._numbering.take_withheld(entry, place)
         except OSError as error:
             self._demand(place.item, error)
             if not is_begun:

@@ -8,12 +8,9 @@ in use, so each object keeps what it has handed out.
 from __future__ import annotations
 
 import ctypes
-import functools
-import struct
 from array import array
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.data_engine import NodeEntry
 from tapekit_dump.recover_attributes import Attributes
 from tapekit_dump.small_files import Stop
 from tapekit_dump_native.library import Making, Node, Reading
@@ -24,9 +21,6 @@ if TYPE_CHECKING:
     from tapekit_dump.small_files import ReadingSite, SmallFile
 
 __all__ = ["NativeLoops", "NativeReading"]
-
-_NODE: Final = struct.Struct("<10q")
-_AS_ENTRY: Final = functools.partial(tuple.__new__, NodeEntry)
 
 
 @final
@@ -147,9 +141,9 @@ class NativeReading:
         del pinned
         writer.end = call.end
         if self._nodes is not None and self._site.nodes is not None:
-            size = _NODE.size
+            size = ctypes.sizeof(Node)
             entries = memoryview(self._nodes).cast("B")[before * size : call.taken * size]
-            self._site.nodes.extend(map(_AS_ENTRY, _NODE.iter_unpack(entries)))
+            self._site.nodes.frombytes(entries)
         return stop
 
 

@@ -13,6 +13,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final, NoReturn, final
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.storage import Origin, for_ever
 from tapekit_snap_btrfs.errors import CATALOGUE
 from tapekit_snap_btrfs.subvolumes import (
@@ -69,7 +70,7 @@ class BtrfsMethod:
         volume: Path,
         snapshots: Path,
         name: str,
-        keep_going: KeepGoing = for_ever,  # noqa: ARG002 - as specified; it takes no time
+        keep_going: KeepGoing = for_ever,
     ) -> BtrfsTree:
         """Make a snapshot: the volume as it is at one moment.
 
@@ -77,13 +78,16 @@ class BtrfsMethod:
             the folder is in the volume or on another file system, or btrfs
             refuses.
         """
-        snapshots.mkdir(mode=0o700, exist_ok=True)
-        with _opened(volume) as source, _opened(snapshots) as folder:
-            _check(volume, source, snapshots)
-            try:
-                make_snapshot(source, folder, name)
-            except OSError as error:
-                _refuse(volume, snapshots, name, error)
+        try:
+            with _opened(volume) as source:
+                _check(volume, source, snapshots)
+                with contextlib.suppress(FileExistsError):
+                    snapshots.mkdir(mode=0o700)
+                keep_going()
+                with _opened(snapshots) as folder:
+                    _make(volume, source, folder, name)
+        except OSError as error:
+            _refuse(volume, snapshots, name, error)
         return BtrfsTree(snapshots / name)
 
     def open(self, snapshots: Path, name: str) -> BtrfsTree:
@@ -130,9 +134,23 @@ def _check(volume: Path, source: int, snapshots: Path) -> None:
         raise CATALOGUE.error("not-a-subvolume", volume=volume)
     if snapshots.resolve().is_relative_to(volume.resolve()):
         raise CATALOGUE.error("folder-in-the-volume", volume=volume, folder=snapshots)
+    _check_children(volume, source)
+
+
+def _check_children(volume: Path, source: int) -> None:
     count = count_children(source)
     if count:
         raise CATALOGUE.error("has-subvolumes", volume=volume, count=count)
+
+
+def _make(volume: Path, source: int, folder: int, name: str) -> None:
+    make_snapshot(source, folder, name)
+    try:
+        # The snapshot lacks what is in a subvolume that was made since the check.
+        _check_children(volume, source)
+    except TapekitError:
+        delete_subvolume(folder, name)
+        raise
 
 
 def _refuse(volume: Path, snapshots: Path, name: str, error: OSError) -> NoReturn:

@@ -14,6 +14,8 @@ import msgspec
 import typer
 
 from tapekit.console import say, say_json, say_table
+from tapekit_volumes.file_commands import file_apps
+from tapekit_volumes.qtree_commands import qtree_app
 from tapekit_volumes.table import LIVE
 
 if TYPE_CHECKING:
@@ -59,6 +61,9 @@ def volume_app(storage: VolumeStorage) -> typer.Typer:
     snapshot.command("create")(commands.create_copy)
     snapshot.command("delete")(commands.delete_copy)
     app.add_typer(snapshot, name="snapshot")
+    app.add_typer(qtree_app(storage), name="qtree")
+    for name, group in file_apps(storage).items():
+        app.add_typer(group, name=name)
     return app
 
 

@@ -71,6 +71,8 @@ class LeftoverRemover:
                 _LOG.warning("%s", error.advice)
 
     def _remove(self, key: str, record: LockRecord) -> None:
+        if record.lasting:
+            return
         folder = Path(record.folder)
         if not folder.is_dir():
             raise CATALOGUE.error(
@@ -92,7 +94,7 @@ class LeftoverRemover:
         if lock is None:
             return
         try:
-            if record.temporary:
+            if record.temporary and not self._records.lasting(record.volume, record.snapshot):
                 self._remove_copy(record, folder)
             self._records.remove(key)
         finally:

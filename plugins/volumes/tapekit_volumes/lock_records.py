@@ -40,6 +40,9 @@ class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The name of the Snapshot method."""
     folder: str
     """The folder that the copy is in, absolute."""
+    lasting: bool = False
+    """Whether it holds the copy by itself, without a lock of the operating
+    system, until somebody removes it."""
 
 
 @final
@@ -75,14 +78,22 @@ class LockRecords:
         if stale:
             self._state.change(_LOCKS, dict.fromkeys(stale))
 
+    def of_copy(self, volume: str, snapshot: str) -> Mapping[str, LockRecord]:
+        """The records of one copy by key."""
+        return _decoded(self._state.items(_LOCKS, _copy_key(volume, snapshot) + "#"))
+
+    def lasting(self, volume: str, snapshot: str) -> Mapping[str, LockRecord]:
+        """The lasting records of one copy by key."""
+        found = self.of_copy(volume, snapshot)
+        return {key: record for key, record in found.items() if record.lasting}
+
     def every(self) -> Mapping[str, LockRecord]:
         """All records by key."""
         return _decoded(self._state.items(_LOCKS))
 
     def holders(self, volume: str, snapshot: str) -> tuple[str, ...]:
         """Who holds a copy, as far as is known."""
-        found = _decoded(self._state.items(_LOCKS, _copy_key(volume, snapshot) + "#"))
-        return tuple(record.holder for record in found.values())
+        return tuple(record.holder for record in self.of_copy(volume, snapshot).values())
 
     def begun(self, volume: str, snapshot: str, moment_s: int) -> None:
         """Remember when a copy was begun, in seconds since 1970.

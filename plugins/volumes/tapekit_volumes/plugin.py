@@ -19,6 +19,7 @@ from tapekit_volumes.site import first_volume
 from tapekit_volumes.snapshots import SnapshotKeeper
 from tapekit_volumes.storage import VolumeStorage
 from tapekit_volumes.table import volume_table
+from tapekit_volumes.withheld import WithheldFiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,7 +66,9 @@ class VolumesPlugin:
         """Judge the volumes of the settings, before anything runs."""
         rows, methods = self._settings.volume, kernel.snapshot_methods
         self._storage.settle(
-            volume_table(rows, kernel.base_directory, methods), SnapshotKeeper(kernel)
+            volume_table(rows, kernel.base_directory, methods),
+            SnapshotKeeper(kernel),
+            WithheldFiles(kernel.state),
         )
 
     @hookimpl

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tapekit.marks import SecurityStyle, SnapLock
+
 __all__ = ["VolumeSettings", "VolumesSettings"]
 
 
@@ -29,6 +31,20 @@ class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     volume, with .snapshots at the end of its name."""
     read_only: bool = False
     """Refuse to restore to this volume."""
+    security_style: SecurityStyle = SecurityStyle.UNIX
+    """Whose permissions count: those of "unix", of "ntfs", or "mixed"."""
+    unix_permissions: str = "0755"
+    """What restored objects get that have none of their own for a volume of
+    the UNIX security style, in octal; files get no right to execute."""
+    snaplock: SnapLock = SnapLock.NONE
+    """Whether files can be made unchangeable until a time: "none", or on a
+    SnapLock volume "enterprise" or "compliance"."""
+    vm_align_sectors: int = 0
+    """By how many sectors of 512 bytes the content of VM-aligned files is
+    shifted; 0 if the volume does not align."""
+    junction_path: str | None = None
+    """Where in another volume of its virtual machine this one is mounted, as
+    /vserver/volume/path; backups of that one have a symbolic link there."""
 
 
 class VolumesSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -14,7 +14,10 @@ import functools
 import itertools
 import logging
 import math
+import time
 from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+import msgspec
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.events import Event
@@ -36,9 +39,11 @@ __all__ = ["CopyRow", "HeldCopy", "SnapshotKeeper"]
 _LOG: Final = logging.getLogger("tapekit.volumes")
 
 _FOR_BACKUP: Final = "snapshot_for_backup."
-_STAMP_DELAY_S: Final = 0.01
-"""File systems stamp with the time of the last timer tick, so a change that
-comes after a reading of the clock may bear a time this much before it."""
+_COARSE_CLOCK: Final = 5
+"""``CLOCK_REALTIME_COARSE`` of Linux, which :mod:`time` does not name: the
+time of the last timer tick, from which file systems take change times. A
+machine that is held up may tick late, so that a change that comes after a
+reading of a finer clock bears an earlier time."""
 
 
 class CopyRow(NamedTuple):
@@ -82,7 +87,7 @@ class SnapshotKeeper:
 
     def now_s(self) -> int:
         """A second that has ended for everything that changes from now on."""
-        return math.floor(self._clock() - _STAMP_DELAY_S)
+        return math.floor(min(self._clock(), time.clock_gettime(_COARSE_CLOCK)))
 
     def make_for_backup(
         self,
@@ -182,16 +187,58 @@ class SnapshotKeeper:
             for name in names
         ]
 
+    def lock(self, volume: Volume, name: str, holder: str) -> bool:
+        """Keep a copy that the caller holds, over restarts, until :meth:`unlock`.
+
+        :returns: whether the copy was made for a backup, and goes then.
+        :raises TapekitError: the state cannot be written.
+        """
+        known = self._records.of_copy(volume.path, name).values()
+        temporary = any(record.temporary for record in known)
+        record = _record(volume, _method_of(volume), name, holder, temporary=temporary)
+        self._records.add(msgspec.structs.replace(record, lasting=True))
+        return temporary
+
+    def unlock(self, volume: Volume, name: str, holder: str) -> None:
+        """Undo :meth:`lock`; a copy that was made for a backup is removed with
+        its last lock. Nothing happens if there is no such lock.
+
+        :raises TapekitError: somebody reads a copy that is to be removed, or
+            it cannot be removed; the lock stays.
+        """
+        lasting = self._records.lasting(volume.path, name)
+        ours = {key: record for key, record in lasting.items() if record.holder == holder}
+        is_last = len(ours) == len(lasting)
+        if ours and is_last and any(record.temporary for record in ours.values()):
+            self._remove_locked(volume, name, holder)
+        for key in ours:
+            self._records.remove(key)
+
+    def _remove_locked(self, volume: Volume, name: str, holder: str) -> None:
+        lock = _lock(volume, name)
+        if lock is None:
+            raise self._in_use(volume, name)
+        try:
+            _method_of(volume).delete(volume.snapshots, name)
+            self._records.forget_copy(volume.path, name)
+        finally:
+            lock.release()
+        self._tell("volumes.snapshot-deleted", volume.path, name, holder)
+
+    def _in_use(self, volume: Volume, name: str) -> TapekitError:
+        holders = ", ".join(self._records.holders(volume.path, name)) or "another command"
+        return CATALOGUE.error("copy-in-use", volume=volume.path, name=name, holders=holders)
+
     @contextlib.contextmanager
     def _alone(self, volume: Volume, name: str) -> Iterator[None]:
         """Hold the lock of a copy alone.
 
         :raises TapekitError: somebody else has it.
         """
-        lock = _lock(volume, name)
+        has_lasting = bool(self._records.lasting(volume.path, name))
+        lock = None if has_lasting else _lock(volume, name)
         if lock is None:
-            holders = ", ".join(self._records.holders(volume.path, name)) or "another command"
-            raise CATALOGUE.error("copy-in-use", volume=volume.path, name=name, holders=holders)
+            raise self._in_use(volume, name)
         try:
             self._records.remove_all(volume.path, name)
             yield
@@ -207,10 +254,14 @@ class SnapshotKeeper:
         lock: FileLock,
         holder: str,
     ) -> None:
-        """Remove the copy of a backup. What cannot be removed keeps its
-        record, so that the next start tries again; the backup is not to blame.
+        """Remove the copy of a backup, unless a lasting lock keeps it. What
+        cannot be removed keeps its record, so that the next start tries again;
+        the backup is not to blame.
         """
         try:
+            if self._records.lasting(volume.path, name):
+                self._records.remove(key)
+                return
             method.delete(volume.snapshots, name)
             self._records.forget_copy(volume.path, name)
             self._records.remove(key)

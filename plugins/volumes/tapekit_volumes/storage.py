@@ -14,18 +14,29 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
+import msgspec
+
 from tapekit.hookspecs.storage import Origin, for_ever
-from tapekit_volumes.descent import make_below, open_below
+from tapekit.marks import Marks, QtreeMark
+from tapekit_volumes.descent import make_below, open_below, shown
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.filesystems import filesystem_info, is_writable
 from tapekit_volumes.paths import SNAPSHOT_FOLDER, VolumePath, parse_path
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-    from tapekit.hookspecs.storage import BackupTree, FilesystemInfo, KeepGoing, RestoreTree
+    from tapekit.hookspecs.storage import (
+        BackupTree,
+        FilesystemInfo,
+        KeepGoing,
+        RestoreTree,
+        TreeTraits,
+    )
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
     from tapekit_volumes.table import Volume
+    from tapekit_volumes.withheld import WithheldFiles
 
 __all__ = ["VolumeBackupTree", "VolumeRestoreTree", "VolumeStorage"]
 
@@ -43,11 +54,18 @@ class VolumeStorage:
     def __init__(self) -> None:
         self._volumes: Mapping[str, Volume] = {}
         self._keeper: SnapshotKeeper | None = None
+        self._withheld: WithheldFiles | None = None
+        self.marks: Final = Marks()
 
-    def settle(self, volumes: Mapping[str, Volume], keeper: SnapshotKeeper) -> None:
-        """Take the stack's volumes and the keeper of their copies; once."""
+    def settle(
+        self, volumes: Mapping[str, Volume], keeper: SnapshotKeeper, withheld: WithheldFiles
+    ) -> None:
+        """Take the stack's volumes, the keeper of their copies, and what is
+        left out of backups; once.
+        """
         self._volumes = volumes
         self._keeper = keeper
+        self._withheld = withheld
 
     @property
     def volumes(self) -> Mapping[str, Volume]:
@@ -60,6 +78,24 @@ class VolumeStorage:
         assert self._keeper is not None, "the stack has not been assembled"
         return self._keeper
 
+    @property
+    def withheld(self) -> WithheldFiles:
+        """What is left out of backups."""
+        assert self._withheld is not None, "the stack has not been assembled"
+        return self._withheld
+
+    @contextlib.contextmanager
+    def top(self, volume: Volume) -> Iterator[int]:
+        """A volume's directory, open.
+
+        :raises TapekitError: it is not there.
+        """
+        top = _open_top(volume)
+        try:
+            yield top
+        finally:
+            os.close(top)
+
     def volume(self, path: str) -> Volume:
         """The volume of a name.
 
@@ -70,6 +106,27 @@ class VolumeStorage:
             known = ", ".join(self._volumes) or "none"
             raise CATALOGUE.error("no-such-volume", volume=path, known=known)
         return volume
+
+    def snapshot_names(self, volume: str) -> Sequence[str]:
+        """See :class:`tapekit.hookspecs.storage.LockingStorage`.
+
+        :raises TapekitError: there is no such volume.
+        """
+        return [row.name for row in self.keeper.rows(self.volume(volume))]
+
+    def lock_snapshot(self, volume: str, name: str, holder: str) -> bool:
+        """See :class:`tapekit.hookspecs.storage.LockingStorage`.
+
+        :raises TapekitError: the state cannot be written.
+        """
+        return self.keeper.lock(self.volume(volume), name, holder)
+
+    def unlock_snapshot(self, volume: str, name: str, holder: str) -> None:
+        """See :class:`tapekit.hookspecs.storage.LockingStorage`.
+
+        :raises TapekitError: the copy is to go, but is read or cannot be removed.
+        """
+        self.keeper.unlock(self.volume(volume), name, holder)
 
     def filesystems(self) -> Sequence[FilesystemInfo]:
         """All volumes, in the order of the stack file."""
@@ -99,14 +156,18 @@ class VolumeStorage:
         volume = self.volume(asked.volume)
         if asked.snapshot is not None:
             copy = self.keeper.hold(volume, asked.snapshot, holder)
-            return _tree_of_copy(asked, copy)
+            return self._tree_of_copy(volume, asked, copy)
         moment_s = self.keeper.now_s()
         descriptor = _open_live(volume, asked)
         if volume.method is None:
-            return VolumeBackupTree(asked, descriptor, moment_s, None)
+            with contextlib.ExitStack() as undo:
+                undo.callback(os.close, descriptor)
+                traits = self._traits(volume, asked, volume.directory)
+                undo.pop_all()
+            return VolumeBackupTree(asked, descriptor, moment_s, None, traits)
         os.close(descriptor)
         copy = self.keeper.make_for_backup(volume, volume.method, holder, keep_going)
-        return _tree_of_copy(asked, copy)
+        return self._tree_of_copy(volume, asked, copy)
 
     def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - a restore holds nothing
         """Open a directory for writing; see ``Storage.open_restore``.
@@ -122,6 +183,7 @@ class VolumeStorage:
             raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
         top = _open_top(volume)
         try:
+            self._require_writable_qtree(top, asked)
             descriptor = make_below(top, asked.parts, volume.path)
         except OSError as error:
             if error.errno != errno.EROFS:
@@ -129,7 +191,60 @@ class VolumeStorage:
             raise CATALOGUE.error("destination-volume-read-only", volume=volume.path) from error
         finally:
             os.close(top)
-        return VolumeRestoreTree(asked, descriptor)
+        return VolumeRestoreTree(asked, descriptor, volume.traits)
+
+    def _require_writable_qtree(self, top: int, asked: VolumePath) -> None:
+        """Refuse what leads into a qtree that is read-only.
+
+        :raises TapekitError: it does.
+        """
+        if asked.parts:
+            qtree = self.marks.read_below(top, asked.parts[0], QtreeMark)
+            if qtree is not None and qtree.is_read_only:
+                path = shown(asked.volume, asked.parts[:1])
+                raise CATALOGUE.error("destination-qtree-read-only", path=path)
+
+    def _traits(self, volume: Volume, asked: VolumePath, root: Path) -> TreeTraits:
+        """What the volume is, seen from the directory that was asked for.
+
+        :param root: the volume's directory, or that of a copy of it.
+        """
+        style = volume.traits.security_style
+        if asked.parts:
+            top = os.open(root, _TOP)
+            try:
+                qtree = self.marks.read_below(top, asked.parts[0], QtreeMark)
+            finally:
+                os.close(top)
+            style = style if qtree is None else qtree.security_style
+        depth = len(asked.parts)
+        return msgspec.structs.replace(
+            volume.traits,
+            security_style=style,
+            junctions={
+                b"/".join(parts[depth:]): os.fsencode(target)
+                for parts, target in volume.junctions.items()
+                if parts[:depth] == asked.parts and len(parts) > depth
+            },
+            left_out={
+                b"/".join(parts[depth:]): reason
+                for path, reason in self.withheld.of_volume(volume.path).items()
+                if (parts := tuple(path.split(b"/")))[:depth] == asked.parts
+            },
+        )
+
+    def _tree_of_copy(self, volume: Volume, asked: VolumePath, copy: HeldCopy) -> BackupTree:
+        """Open a directory in a Snapshot copy, which is let go if that fails."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(copy.let_go)
+            traits = self._traits(volume, asked, copy.tree.root)
+            top = os.open(copy.tree.root, _TOP)
+            try:
+                descriptor = open_below(top, asked.parts, asked.volume)
+            finally:
+                os.close(top)
+            undo.pop_all()
+        return VolumeBackupTree(asked, descriptor, copy.taken_at_s, copy, traits)
 
 
 @final
@@ -137,8 +252,15 @@ class VolumeBackupTree:
     """Implements ``tapekit.hookspecs.storage.BackupTree``."""
 
     def __init__(
-        self, asked: VolumePath, descriptor: int, taken_at_s: int, copy: HeldCopy | None
+        self,
+        asked: VolumePath,
+        descriptor: int,
+        taken_at_s: int,
+        copy: HeldCopy | None,
+        traits: TreeTraits,
     ) -> None:
+        self.traits: Final = traits
+        """What the volume is besides a directory."""
         self._asked: Final = asked
         self._descriptor: Final = descriptor
         self._taken_at_s: Final = taken_at_s
@@ -190,7 +312,9 @@ class VolumeBackupTree:
 class VolumeRestoreTree:
     """Implements ``tapekit.hookspecs.storage.RestoreTree``."""
 
-    def __init__(self, asked: VolumePath, descriptor: int) -> None:
+    def __init__(self, asked: VolumePath, descriptor: int, traits: TreeTraits) -> None:
+        self.traits: Final = traits
+        """What the volume is besides a directory."""
         self._asked: Final = asked
         self._descriptor: Final = descriptor
         self._undo: Final = contextlib.ExitStack()
@@ -253,16 +377,3 @@ def _is_file(volume: Volume, asked: VolumePath) -> bool:
         return False
     finally:
         os.close(directory)
-
-
-def _tree_of_copy(asked: VolumePath, copy: HeldCopy) -> VolumeBackupTree:
-    """Open a directory in a Snapshot copy, which is let go if that fails."""
-    with contextlib.ExitStack() as undo:
-        undo.callback(copy.let_go)
-        top = os.open(copy.tree.root, _TOP)
-        try:
-            descriptor = open_below(top, asked.parts, asked.volume)
-        finally:
-            os.close(top)
-        undo.pop_all()
-    return VolumeBackupTree(asked, descriptor, copy.taken_at_s, copy)

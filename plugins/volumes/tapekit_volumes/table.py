@@ -9,10 +9,14 @@ and copied again. The one rule: nothing is made here.
 from __future__ import annotations
 
 import itertools
+import re
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.storage import TreeTraits
 from tapekit_volumes.errors import CATALOGUE
-from tapekit_volumes.paths import is_volume_name
+from tapekit_volumes.paths import is_volume_name, parse_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +29,9 @@ __all__ = ["LIVE", "Volume", "volume_table"]
 
 LIVE: Final = "none"
 """The setting ``snapshots`` of a volume that is backed up without a copy."""
+
+_PERMISSIONS: Final = re.compile(r"0?[0-7]{3}")
+_MOST_SECTORS: Final = 2**31 - 1
 
 
 class Volume(NamedTuple):
@@ -41,6 +48,10 @@ class Volume(NamedTuple):
     read_only: bool
     is_mount_point: bool
     """Whether another file system than its parent's was here at the start."""
+    traits: TreeTraits = TreeTraits()
+    """What it is besides a directory, without what changes while it is used."""
+    junctions: Mapping[tuple[bytes, ...], str] = MappingProxyType({})
+    """Where other volumes are mounted in it, by paths below its top."""
 
 
 class _Place(NamedTuple):
@@ -67,7 +78,7 @@ def volume_table(
         table[row.path] = _volume(row, base, methods)
     _refuse_overlaps(_places(table.values()))
     _refuse_same_directories(table.values())
-    return table
+    return _with_junctions(table, rows)
 
 
 def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMethod]) -> Volume:
@@ -80,7 +91,66 @@ def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMetho
         snapshots=(base / snapshots).resolve(),
         read_only=row.read_only,
         is_mount_point=directory.is_mount(),
+        traits=_traits(row),
     )
+
+
+def _traits(row: VolumeSettings) -> TreeTraits:
+    if not _PERMISSIONS.fullmatch(row.unix_permissions):
+        raise CATALOGUE.error("bad-permissions", volume=row.path, permissions=row.unix_permissions)
+    if not 0 <= row.vm_align_sectors <= _MOST_SECTORS:
+        raise CATALOGUE.error(
+            "bad-alignment", volume=row.path, sectors=row.vm_align_sectors, most=_MOST_SECTORS
+        )
+    return TreeTraits(
+        security_style=row.security_style,
+        unix_permissions=int(row.unix_permissions, 8),
+        snaplock=row.snaplock,
+        vm_align_sectors=row.vm_align_sectors,
+    )
+
+
+def _with_junctions(
+    table: Mapping[str, Volume], rows: Sequence[VolumeSettings]
+) -> Mapping[str, Volume]:
+    """The table, with what is mounted in each volume."""
+    mounted: dict[str, dict[tuple[bytes, ...], str]] = {}
+    for row in rows:
+        if row.junction_path is not None:
+            above, parts = _junction(row, row.junction_path, table)
+            first = mounted.setdefault(above, {}).setdefault(parts, row.path)
+            if first != row.path:
+                raise CATALOGUE.error(
+                    "junction-twice", path=row.junction_path, first=first, second=row.path
+                )
+    return {
+        path: volume._replace(junctions=mounted.get(path, volume.junctions))
+        for path, volume in table.items()
+    }
+
+
+def _junction(
+    row: VolumeSettings, path: str, table: Mapping[str, Volume]
+) -> tuple[str, tuple[bytes, ...]]:
+    """The volume in which another is mounted, and where in it.
+
+    :raises TapekitError: it cannot be mounted there.
+    """
+    try:
+        at = parse_path(path)
+    except TapekitError as error:
+        raise CATALOGUE.error(
+            "bad-junction", volume=row.path, path=path, reason=str(error)
+        ) from error
+    if not at.parts or at.snapshot is not None:
+        reason = "it is no path below a volume"
+    elif at.volume not in table or at.volume == row.path:
+        reason = f"{at.volume} is no other volume"
+    elif at.volume.split("/")[1] != row.path.split("/")[1]:
+        reason = "the volume belongs to another storage virtual machine"
+    else:
+        return at.volume, at.parts
+    raise CATALOGUE.error("bad-junction", volume=row.path, path=path, reason=reason)
 
 
 def _directory(row: VolumeSettings, base: Path) -> Path:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import pytest
 
 from tapekit.hookspecs.data_engine import LogLevel
-from tapekit.hookspecs.storage import Origin
+from tapekit.hookspecs.storage import Origin, TreeTraits
 from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.directories import EntryType, decode_entries
 from tapekit_dump.headers import RECORD_BYTES, Header, HeaderType, unpack_header
@@ -39,6 +39,7 @@ class DirectoryTree:
         self.path = path
         self.snapshot_name = snapshot_name
         self.taken_at_s = now_s
+        self.traits = TreeTraits()
         self.is_closed = False
 
     def origin(self, status: os.stat_result) -> Origin:
@@ -185,10 +186,12 @@ class Site(NamedTuple):
         self,
         *variables: tuple[str, str],
         wants_history: bool = False,
+        wants_paths: bool = False,
         sink: MemorySink | None = None,
     ) -> Backup:
         """Back the volume up, or what FILESYSTEM says."""
-        sink, services = sink or MemorySink(), MemoryServices(wants_history=wants_history)
+        services = MemoryServices(wants_history=wants_history, wants_paths=wants_paths)
+        sink = sink or MemorySink()
         pairs: Pairs = (("FILESYSTEM", VOLUME), *variables)
         with closing(self.engine.prepare_backup(pairs, "a test")) as job:
             job.run(sink, services)

@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapekit_dump.attributes import BLOCK_MAGIC, SET_LIMIT, decode_set, encode_sets
+from tapekit_dump.attributes import (
+    BLOCK_MAGIC,
+    SET_LIMIT,
+    decode_set,
+    encode_sets,
+    is_large_set,
+    without_acls,
+)
+from tapekit_dump.large_attributes import encode_large
 
 ACL = "system.posix_acl_access"
 DEFAULT_ACL = "system.posix_acl_default"
@@ -66,26 +74,70 @@ def test_what_is_encoded_is_decoded(attributes: dict[str, bytes]) -> None:
 
 
 @given(st.dictionaries(names, st.binary(max_size=2000), max_size=20))
-def test_a_directory_gets_one_set_and_the_rest_is_named(attributes: dict[str, bytes]) -> None:
+def test_a_directory_gets_one_common_set_and_large_ones(attributes: dict[str, bytes]) -> None:
     blobs, unfit = encode_sets(attributes, directory=True)
-    assert len(blobs) <= 1
-    kept = decoded(blobs)
-    assert kept.keys() | set(unfit) == attributes.keys()
-    assert not kept.keys() & set(unfit)
+    assert unfit == []
+    assert decoded(blobs) == attributes
+    assert [is_large_set(blob) for blob in blobs] == [False] * bool(blobs) + [True] * (
+        len(blobs) - 1
+    )
 
 
-def test_acls_and_labels_win_over_other_attributes_of_a_directory() -> None:
+def test_acls_and_labels_come_first_into_the_set_of_a_directory() -> None:
     attributes = {"user.big": bytes(3900), "security.selinux": bytes(200), ACL: CALL_FORM}
-    blobs, unfit = encode_sets(attributes, directory=True)
-    assert unfit == ["user.big"]
-    assert decoded(blobs).keys() == {"security.selinux", ACL}
+    (common, large), unfit = encode_sets(attributes, directory=True)
+    assert unfit == []
+    assert decode_set(common)[0].keys() == {"security.selinux", ACL}
+    assert decode_set(large)[0].keys() == {"user.big"}
 
 
-@pytest.mark.parametrize(("size", "fits"), [(4036, True), (4040, True), (4041, False)])
-def test_one_value_may_fill_a_set(size: int, fits: bool) -> None:
-    blobs, unfit = encode_sets({"user.a": b"x" * size}, directory=False)
-    assert (unfit == []) is fits
-    assert decoded(blobs) == ({"user.a": b"x" * size} if fits else {})
+@pytest.mark.parametrize(("size", "is_large"), [(4036, False), (4040, False), (4041, True)])
+def test_one_value_may_fill_a_set(size: int, is_large: bool) -> None:
+    (blob,), unfit = encode_sets({"user.a": b"x" * size}, directory=False)
+    assert unfit == []
+    assert is_large_set(blob) is is_large
+    assert decoded([blob]) == {"user.a": b"x" * size}
+
+
+@pytest.mark.requirement("R232")
+@pytest.mark.parametrize("directory", [False, True])
+def test_acls_of_any_length_are_carried(directory: bool) -> None:
+    long = CALL_FORM[:4] + CALL_FORM[4:] * 300
+    attributes = {ACL: long, "security.NTACL": bytes(65536), "user.a": b"1"}
+    blobs, unfit = encode_sets(attributes, directory=directory)
+    assert unfit == []
+    assert decoded(blobs) == attributes
+
+
+def test_longer_values_than_linux_has_are_named() -> None:
+    assert encode_sets({"user.a": bytes(65537)}, directory=False) == ([], ["user.a"])
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(b"system.nfs4_acl", b""), (b"user.a\0b", b""), (ACL.encode(), b"junk")]
+)
+def test_a_large_set_has_no_other_names(name: bytes, value: bytes) -> None:
+    attributes, (problem,) = decode_set(encode_large(name, value))
+    assert attributes == {}
+    assert problem == f"no attribute has the name {name!r} and such a value"
+
+
+def test_damage_of_a_large_set_is_told() -> None:
+    blob = encode_large(b"user.a", b"1")
+    assert decode_set(blob[:-1] + b"2") == (
+        {},
+        ["the checksum of a set with 1 bytes is wrong"],
+    )
+
+
+@pytest.mark.requirement("R137")
+def test_without_acls_the_rights_of_the_group_remain() -> None:
+    sets, _ = encode_sets(
+        {ACL: CALL_FORM, DEFAULT_ACL: CALL_FORM, "security.NTACL": b"1", "user.a": b"2"},
+        directory=False,
+    )
+    minimal = bytes.fromhex("02000000 01000600ffffffff 04000400ffffffff 20000400ffffffff")
+    assert decoded(without_acls(sets)) == {ACL: minimal, "user.a": b"2"}
 
 
 @pytest.mark.parametrize(
@@ -151,3 +203,15 @@ def test_any_bytes_are_read_without_an_error(tail: bytes, in_inode: bool) -> Non
     attributes, problems = decode_set(head + tail)
     assert all(len(value) <= 2 * len(tail) for value in attributes.values())
     assert all(isinstance(problem, str) for problem in problems)
+
+
+def test_values_do_not_share_the_bytes_of_their_set() -> None:
+    """A small set of thousands of names would otherwise become hundreds of MiB."""
+    blob = bytearray(4096)
+    struct.pack_into("<IIII", blob, 0, BLOCK_MAGIC, 1, 1, 0)
+    for number in range(100):
+        at = 32 + 20 * number
+        struct.pack_into("<BBHIII4s", blob, at, 4, 1, 0, 0, 2048, 0, b"%04d" % number)
+    found, problems = decode_set(bytes(blob))
+    assert list(found) == ["user.0000", "user.0001"]
+    assert problems == ["the values of user.0002 and others before it overlap"]

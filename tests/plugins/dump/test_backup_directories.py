@@ -9,7 +9,7 @@ import pytest
 from tapekit.streams import StreamWriter
 from tapekit.testing import MemoryHistory, MemorySink
 from tapekit_dump.backup_directories import write_directories
-from tapekit_dump.backup_history import HistoryBatches
+from tapekit_dump.backup_history import NodeHistory
 from tapekit_dump.directories import EntryType
 from tapekit_dump.directory_record import DirectoryRecord
 from tapekit_dump.header_packing import HeaderPacker
@@ -41,7 +41,7 @@ def test_directories_arrive_with_their_place_and_history(base: int) -> None:
         original = bytes(spool.read(0, spool.length))
         writer = StreamWriter(sink)
         writer.write(bytes(base * RECORD_BYTES))
-        batches = HistoryBatches(history, 2)
+        batches = NodeHistory(history, 2)
         write_directories(spool, writer, batches)
         writer.finish()
     batches.flush()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tapekit.segments import BUFFER_BYTES
 from tapekit.streams import StreamWriter
 from tapekit.testing import MemoryHistory, MemorySink
-from tapekit_dump.backup_history import HistoryBatches
+from tapekit_dump.backup_history import NodeHistory
 from tapekit_dump.backup_stream import LOST, ObjectStream
 from tapekit_dump.header_packing import HeaderPacker
 from tapekit_dump.headers import RECORD_BYTES, RUNS, DumpLabel, HeaderType, Inode, unpack_header
@@ -16,7 +16,7 @@ INODE = Inode(mode=0o120777, links=1, uid=1, gid=2, atime_us=3, mtime_us=4, ctim
 
 def test_object_is_header_padded_data_and_sets() -> None:
     sink, history = MemorySink(), MemoryHistory()
-    batches = HistoryBatches(history, 2)
+    batches = NodeHistory(history, 2)
     stream = ObjectStream(StreamWriter(sink), PACKER, batches)
     stream.bare(PACKER.tape)
     stream.whole(7, INODE, b"t" * 1500, [b"s" * 1024, b"u" * 4096])

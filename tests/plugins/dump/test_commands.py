@@ -57,7 +57,7 @@ def test_dates_of_one_path_answer_with_json(dates: DumpDates) -> None:
 
 def test_plugin_offers_the_group_over_its_own_dates(assembled: Callable[..., Any]) -> None:
     kernel = assembled(DumpPlugin)
-    (group,) = kernel.command_groups({}).values()
+    group = kernel.command_groups({})["dump"]
     DumpDates(kernel.state).succeeded("/vs1/vol1", Dump(1000, 0, 1000, 0), ())
     result = CliRunner().invoke(group.app, ["dates"], catch_exceptions=False)
     assert group.name == "dump"

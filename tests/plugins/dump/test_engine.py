@@ -35,6 +35,7 @@ def test_abilities_are_those_that_work_today(site: Any) -> None:
         | Ability.RECOVER_DIRECT
         | Ability.BACKUP_UTF8
         | Ability.RECOVER_UTF8
+        | Ability.BACKUP_FH_FILE
         | Ability.BACKUP_FH_DIR
     )
 
@@ -58,10 +59,9 @@ def test_bad_values_are_refused(site: Any, name: str, value: str) -> None:
         site.engine.prepare_recover((*REQUEST, (name, value)), (), "a test")
 
 
-@pytest.mark.parametrize("name", ["NDMP_UNICODE_FH", "NON_QUOTA_TREE"])
-def test_what_a_backup_cannot_do_is_refused_before_a_tree_is_opened(site: Any, name: str) -> None:
-    with pytest.raises(TapekitError, match=name):
-        site.engine.prepare_backup((*REQUEST, (name, "Y")), "a test")
+def test_what_contradicts_itself_is_refused_before_a_tree_is_opened(site: Any) -> None:
+    with pytest.raises(TapekitError, match="NDMP_UNICODE_FH=Y needs HIST=Y"):
+        site.engine.prepare_backup((*REQUEST, ("NDMP_UNICODE_FH", "Y")), "a test")
     assert site.storage.trees == []
 
 

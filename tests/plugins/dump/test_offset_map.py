@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tapekit.hookspecs.data_engine import NodeEntry
+from tapekit.hookspecs.data_engine import NodeEntry, NodeTable
 from tapekit.streams import StreamReader, StreamWriter
 from tapekit.testing.memory_connection import MemorySink, MemorySource
 from tapekit_dump.backup_offsets import OffsetCollector
@@ -31,7 +31,7 @@ def node(number: int, position: int, mode: int = stat.S_IFREG) -> NodeEntry:
 def written(nodes: list[NodeEntry]) -> bytes:
     collector, sink = OffsetCollector(ROOM), MemorySink()
     writer = StreamWriter(sink)
-    collector.note(nodes)
+    collector.note(NodeTable.of(nodes))
     collector.write(writer, DATE)
     collector.close()
     writer.finish()
@@ -47,7 +47,7 @@ def read_back(data: bytes) -> OffsetMap:
 
 
 @given(
-    directories=st.dictionaries(st.integers(2, 2**32 - 1), st.integers(0, 2**63), max_size=200),
+    directories=st.dictionaries(st.integers(2, 2**32 - 1), st.integers(0, 2**63 - 1), max_size=200),
     steps=st.lists(st.integers(1024, 6 << 20), max_size=300),
 )
 def test_everything_is_found_again(directories: dict[int, int], steps: list[int]) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -107,6 +109,52 @@ def test_an_end_in_the_middle_waits_for_nobody(tmp_path: Path) -> None:
         ahead.close()
         ahead.close()
     assert descriptors() == before
+
+
+DEPTH = 60
+
+DEEP = f"""
+import os, resource, sys, time
+from tapekit_dump.plan import Step, StepKind
+from tapekit_dump.read_ahead import ReadAhead
+top = os.open(sys.argv[1], os.O_RDONLY)
+steps = [Step(StepKind.DIRECTORY, 2, 0, [b""])]
+for depth in range({DEPTH}):
+    steps.append(Step(StepKind.DIRECTORY, 3, depth + 1, [b"d"]))
+    steps.append(Step(StepKind.REGULAR, 4, 0, [b"file"] * 64))
+"""
+
+FEW_DESCRIPTORS = """
+resource.setrlimit(resource.RLIMIT_NOFILE, (40, 40))
+ahead = ReadAhead(top, 8, iter(range(0, 10**9, 1000)).__next__)
+for step in ahead.steps(iter(steps)):
+    end = time.monotonic() + 0.002
+    while time.monotonic() < end:
+        os.close(os.dup(top))
+ahead.close()
+"""
+
+NO_THREADS = """
+pages = int(open("/proc/self/statm").read().split()[0])
+resource.setrlimit(resource.RLIMIT_AS, (pages * os.sysconf("SC_PAGESIZE") + (4 << 20),) * 2)
+ahead = ReadAhead(top, 8, iter(range(0, 10**9, 1000)).__next__)
+assert list(ahead.steps(iter(steps))) == steps
+assert not ahead.is_reading
+ahead.close()
+"""
+
+
+@pytest.mark.parametrize("course", [FEW_DESCRIPTORS, NO_THREADS])
+def test_the_backup_keeps_the_descriptors_and_needs_no_threads(tmp_path: Path, course: str) -> None:
+    directory = tmp_path
+    for _ in range(DEPTH):
+        directory /= "d"
+        directory.mkdir()
+        (directory / "file").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", DEEP + course, tmp_path], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_reads_of_the_system_are_counted() -> None:

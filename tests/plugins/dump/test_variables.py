@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tapekit.errors import TapekitError
 from tapekit.hookspecs.environment import BadEnvironment, Direction, Environment, Kind
-from tapekit_dump.variables import NOT_AVAILABLE, VARIABLES, refuse_not_available
+from tapekit_dump.variables import VARIABLES, refuse_unicode_without_history
 
 NAMES_OF_THE_GUIDE = frozenset(
     [
@@ -83,13 +82,24 @@ def test_values_out_of_range_are_refused_by_name(name: str, value: str) -> None:
         environment((name, value)).check()
 
 
-@pytest.mark.parametrize("name", NOT_AVAILABLE)
-def test_backup_refuses_what_it_cannot_do(name: str) -> None:
-    with pytest.raises(TapekitError, match=f"{name}=Y") as refused:
-        refuse_not_available(environment((name, "Y")))
-    assert refused.value.id == "dump.variable-not-available"
+@pytest.mark.requirement("R122")
+@pytest.mark.parametrize("value", ["Y", "N", "T", "F", "D", "1", "0", "y", "t", "f", "true"])
+def test_hist_takes_what_switches_take_and_two_forms(value: str) -> None:
+    environment(("HIST", value)).check()
 
 
-def test_harmless_values_are_taken() -> None:
-    refuse_not_available(environment())
-    refuse_not_available(environment(*((name, "N") for name in NOT_AVAILABLE)))
+@pytest.mark.requirement("R146")
+@pytest.mark.parametrize("history", [(), (("HIST", "N"),), (("HIST", "false"),), (("HIST", "0"),)])
+def test_unicode_names_need_a_file_history(history: tuple[tuple[str, str], ...]) -> None:
+    asked = environment(("NDMP_UNICODE_FH", "Y"), *history)
+    with pytest.raises(BadEnvironment, match="NDMP_UNICODE_FH=Y needs HIST=Y") as refused:
+        refuse_unicode_without_history(asked)
+    assert refused.value.id == "dump.unicode-needs-history"
+
+
+@pytest.mark.requirement("R146")
+def test_unicode_names_go_with_any_file_history() -> None:
+    refuse_unicode_without_history(environment())
+    refuse_unicode_without_history(environment(("NDMP_UNICODE_FH", "N")))
+    for form in ("Y", "D", "F", "true"):
+        refuse_unicode_without_history(environment(("NDMP_UNICODE_FH", "Y"), ("HIST", form)))

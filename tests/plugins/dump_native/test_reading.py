@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+from array import array
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tapekit.hookspecs.data_engine import NodeTable
 from tapekit.segments import BUFFER_BYTES
 from tapekit.streams import StreamWriter
 from tapekit.testing import MemorySink
@@ -55,7 +57,7 @@ def read(begin: Begin, directory: Path, names: Sequence[bytes], *, history: bool
     sink = MemorySink()
     writer = StreamWriter(sink)
     writer.write(bytes(7 * 1024))
-    nodes: list[NodeEntry] = []
+    nodes = array("q")
     site = ReadingSite(
         writer=writer,
         template=HeaderPacker(LABEL).inode,
@@ -81,7 +83,7 @@ def read(begin: Begin, directory: Path, names: Sequence[bytes], *, history: bool
     finally:
         os.close(opened)
     writer.finish()
-    return Read(sink.data, nodes, stops)
+    return Read(sink.data, list(NodeTable(nodes)), stops)
 
 
 @contextmanager

@@ -95,6 +95,15 @@ def test_a_volume_with_subvolumes_in_it_is_refused(volume: Path, place: Path) ->
     METHOD.create(volume, place / "copies", "one")
 
 
+def test_a_subvolume_that_is_made_meanwhile_is_noticed(volume: Path, place: Path) -> None:
+    def make_one() -> None:
+        make_subvolume(volume / "late")
+
+    found = refusal(lambda: METHOD.create(volume, place / "copies", "one", make_one))
+    assert found == "snap_btrfs.has-subvolumes"
+    assert list((place / "copies").iterdir()) == []
+
+
 def test_copies_live_on_the_same_file_system(volume: Path, tmp_path: Path) -> None:
     found = refusal(lambda: METHOD.create(volume, tmp_path / "copies", "one"))
     assert found == "snap_btrfs.other-file-system"
@@ -103,6 +112,14 @@ def test_copies_live_on_the_same_file_system(volume: Path, tmp_path: Path) -> No
 def test_copies_do_not_live_in_the_volume(volume: Path) -> None:
     found = refusal(lambda: METHOD.create(volume, volume / "copies", "one"))
     assert found == "snap_btrfs.folder-in-the-volume"
+    assert not (volume / "copies").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_told(volume: Path, place: Path) -> None:
+    (place / "file").touch()
+    for folder in (place / "file", place / "nowhere" / "copies"):
+        found = refusal(lambda copies=folder: METHOD.create(volume, copies, "one"))
+        assert found == "snap_btrfs.not-made"
 
 
 def test_what_btrfs_refuses_is_told(volume: Path, place: Path) -> None:

@@ -14,6 +14,7 @@ from tapekit_volumes.settings import VolumeSettings
 from tapekit_volumes.snapshots import SnapshotKeeper
 from tapekit_volumes.storage import VolumeStorage
 from tapekit_volumes.table import volume_table
+from tapekit_volumes.withheld import WithheldFiles
 
 if TYPE_CHECKING:
     import os
@@ -143,8 +144,13 @@ class Site:
             self.row("/vs1/vol1", "vol1", snapshots="memory", **changes),
             self.row("/vs1/live", "live", **changes),
         )
+        self.settle_rows(*rows)
+
+    def settle_rows(self, *rows: VolumeSettings) -> None:
+        """Settle the storage with these volumes."""
         table = volume_table(rows, self.folder, self.kernel.snapshot_methods)
-        self.storage.settle(table, SnapshotKeeper(self.kernel))
+        withheld = WithheldFiles(self.kernel.state)
+        self.storage.settle(table, SnapshotKeeper(self.kernel), withheld)
 
     def row(self, path: str, directory: str, **more: object) -> VolumeSettings:
         return VolumeSettings(path=path, directory=self.folder / directory, **more)

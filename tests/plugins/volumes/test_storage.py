@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.storage import Origin
+from tapekit.hookspecs.storage import Origin, TreeTraits
+from tapekit.marks import QtreeMark, SecurityStyle, SnapLock
+from tapekit_volumes.withheld import RESTRICTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -225,3 +227,60 @@ def test_a_file_can_be_tried_where_it_may_be_one(site: Site) -> None:
         site.storage.check_backup("/vs1/live/missing", may_be_file=True)
     with pytest.raises(TapekitError, match="is not a directory"):
         site.storage.check_backup("/vs1/live/file/below", may_be_file=True)
+
+
+def mark_qtree(site: Site, path: str, **fields: object) -> None:
+    place = site.folder / path
+    place.mkdir()
+    fields.setdefault("id", 1)
+    os.setxattr(place, *site.storage.marks.attribute(QtreeMark(**fields)))
+
+
+@pytest.mark.requirement("R339")
+@pytest.mark.parametrize("path", ["/vs1/live/q", "/vs1/live/q/below", "/vs1/live//q/"])
+def test_a_read_only_qtree_is_refused_in_the_guides_words(site: Site, path: str) -> None:
+    mark_qtree(site, "live/q", is_read_only=True)
+    error = refused(site.storage.open_restore, path)
+    assert str(error) == "Destination qtree is read-only"
+    assert "/vs1/live/q writable" in error.explained
+    assert list((site.folder / "live/q").iterdir()) == []
+
+
+def test_other_qtrees_and_directories_can_be_written(site: Site) -> None:
+    mark_qtree(site, "live/q")
+    mark_qtree(site, "live/inner/no-qtree", is_read_only=True)
+    for path in ("/vs1/live/q/new", "/vs1/live/inner/no-qtree/new", "/vs1/live"):
+        site.storage.open_restore(path, "session 1").close()
+
+
+@pytest.mark.parametrize("volume", ["vol1", "live"])
+def test_a_tree_has_the_traits_of_its_volume_and_qtree(site: Site, volume: str) -> None:
+    site.settle(security_style=SecurityStyle.NTFS, snaplock=SnapLock.ENTERPRISE)
+    mark_qtree(site, f"{volume}/q", security_style=SecurityStyle.MIXED)
+    (site.folder / volume / "q/below").mkdir()
+    styles = {"": SecurityStyle.NTFS, "/inner": SecurityStyle.NTFS, "/q/below": SecurityStyle.MIXED}
+    for path, style in styles.items():
+        tree = site.storage.open_backup(f"/vs1/{volume}{path}", "session 1")
+        assert tree.traits.security_style is style
+        assert tree.traits.snaplock is SnapLock.ENTERPRISE
+        tree.close()
+
+
+def test_a_tree_knows_what_is_mounted_in_it_and_what_is_withheld(site: Site) -> None:
+    (site.folder / "third").mkdir()
+    rows = (
+        site.row("/vs1/live", "live"),
+        site.row("/vs1/third", "third", junction_path="/vs1/live/inner/third"),
+    )
+    site.settle_rows(*rows)
+    site.storage.withheld.withhold("/vs1/live", b"inner/file", RESTRICTED)
+    whole = site.storage.open_backup("/vs1/live", "session 1")
+    part = site.storage.open_backup("/vs1/live/inner", "session 1")
+    other = site.storage.open_backup("/vs1/third", "session 1")
+    assert whole.traits.junctions == {b"inner/third": b"/vs1/third"}
+    assert whole.traits.left_out == {b"inner/file": RESTRICTED}
+    assert part.traits.junctions == {b"third": b"/vs1/third"}
+    assert part.traits.left_out == {b"file": RESTRICTED}
+    assert other.traits == TreeTraits()
+    for tree in (whole, part, other):
+        tree.close()

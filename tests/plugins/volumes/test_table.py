@@ -8,6 +8,8 @@ import pytest
 from tests.plugins.volumes.conftest import MemoryMethod
 
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.storage import TreeTraits
+from tapekit.marks import SecurityStyle, SnapLock
 from tapekit_volumes.settings import VolumeSettings
 from tapekit_volumes.table import volume_table
 
@@ -127,3 +129,59 @@ def test_mounts_are_seen_and_one_directory_in_two_places_is_refused(base: Path) 
         subprocess.run(["umount", base / "b", base / "c"], check=True)
     assert error.id == "volumes.directory-twice"
     assert volume.is_mount_point
+
+
+def test_a_volume_is_more_than_a_directory(base: Path) -> None:
+    told = row(
+        "/vs1/a",
+        "a",
+        security_style=SecurityStyle.NTFS,
+        unix_permissions="0750",
+        snaplock=SnapLock.ENTERPRISE,
+        vm_align_sectors=8,
+    )
+    traits = volume_table((told,), base, {})["/vs1/a"].traits
+    assert traits == TreeTraits(
+        security_style=SecurityStyle.NTFS,
+        unix_permissions=0o750,
+        snaplock=SnapLock.ENTERPRISE,
+        vm_align_sectors=8,
+    )
+
+
+@pytest.mark.parametrize("permissions", ["", "rwxr-xr-x", "0o755", "1755", "758"])
+def test_permissions_are_three_octal_digits(base: Path, permissions: str) -> None:
+    error = refused(base, row("/vs1/a", "a", unix_permissions=permissions))
+    assert error.id == "volumes.bad-permissions"
+
+
+def test_a_shift_is_not_negative(base: Path) -> None:
+    assert refused(base, row("/vs1/a", "a", vm_align_sectors=-1)).id == "volumes.bad-alignment"
+
+
+def test_junctions_are_known_to_the_volume_above(base: Path) -> None:
+    rows = (row("/vs1/a", "a"), row("/vs1/b", "b", junction_path="/vs1/a/inner/b"))
+    table = volume_table(rows, base, {})
+    assert dict(table["/vs1/a"].junctions) == {(b"inner", b"b"): "/vs1/b"}
+    assert dict(table["/vs1/b"].junctions) == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/vs1/a", "/vs1/b/in-itself", "/vs1/none/b", "/vs2/c/b", "relative", "/vs1/a/../b"]
+)
+def test_a_junction_is_below_another_volume_of_the_same_machine(base: Path, path: str) -> None:
+    rows = (
+        row("/vs1/a", "a"),
+        row("/vs1/b", "b", junction_path=path),
+        row("/vs2/c", "c"),
+    )
+    assert refused(base, *rows).id == "volumes.bad-junction"
+
+
+def test_a_junction_has_one_volume(base: Path) -> None:
+    rows = (
+        row("/vs1/a", "a"),
+        row("/vs1/b", "b", junction_path="/vs1/a/x"),
+        row("/vs1/c", "c", junction_path="/vs1/a/x"),
+    )
+    assert refused(base, *rows).id == "volumes.junction-twice"

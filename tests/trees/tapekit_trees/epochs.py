@@ -14,7 +14,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.hookspecs.storage import Origin
+from tapekit.hookspecs.storage import Origin, TreeTraits
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +42,7 @@ class EpochTree:
         self.subpath = path.removeprefix(VOLUME).strip("/")
         self.path = path
         self.snapshot_name = "epochs"
+        self.traits = TreeTraits()
         self._moments: Final = moments
         self._by_content: Final = by_content
         self.taken_at_s = _FIRST_S + EPOCH_S * len(moments)
@@ -98,9 +99,11 @@ class EpochStorage:
 
 def _next_tick_ns() -> int:
     """A time that is later than all changes before the call, and not later
-    than any after it: file systems take times from a clock that ticks.
+    than any after it: file systems take times from a clock that ticks, or a
+    finer one where somebody looked at the last one.
     """
-    before = now = time.clock_gettime_ns(_COARSE_CLOCK)
-    while now == before:
+    begun = time.time_ns()
+    now = time.clock_gettime_ns(_COARSE_CLOCK)
+    while now <= begun:
         now = time.clock_gettime_ns(_COARSE_CLOCK)
     return now

@@ -13,6 +13,7 @@ import pytest
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, LogLevel, Selection
 from tapekit.hookspecs.environment import Environment
+from tapekit.hookspecs.storage import TreeTraits
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.testing.memory_connection import MemoryRanges, MemorySource
 from tapekit.testing.memory_services import MemoryServices
@@ -208,9 +209,10 @@ class DumpStream:
 
 
 class FolderTree:
-    def __init__(self, path: str, descriptor: int) -> None:
+    def __init__(self, path: str, descriptor: int, traits: TreeTraits) -> None:
         self.path = path
         self.descriptor = descriptor
+        self.traits = traits
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -221,6 +223,7 @@ class FolderStorage:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.traits = TreeTraits()
         self.opened: list[str] = []
 
     def open_restore(self, path: str, holder: str) -> FolderTree:
@@ -230,7 +233,8 @@ class FolderStorage:
         self.opened.append(path)
         place = self.folder.joinpath(*parts[2:])
         place.mkdir(0o755, parents=True, exist_ok=True)
-        return FolderTree(path, os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        return FolderTree(path, descriptor, self.traits)
 
 
 class MemoryKernel:

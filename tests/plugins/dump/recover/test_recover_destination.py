@@ -9,6 +9,7 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import PathNotPermitted, permit_every_path
+from tapekit.hookspecs.storage import TreeTraits
 from tapekit.testing.errors import CATALOGUE
 from tapekit_dump.recover_destination import Destination
 from tapekit_dump.recover_selection import plan_views
@@ -22,6 +23,7 @@ class MemoryTree:
     def __init__(self, path: str, folder: Path) -> None:
         self.path = path
         self.descriptor = os.open(folder, os.O_RDONLY)
+        self.traits = TreeTraits()
         self.is_closed = False
 
     def close(self) -> None:

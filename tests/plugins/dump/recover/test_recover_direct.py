@@ -235,6 +235,7 @@ def test_acls_are_left_out_of_direct_restores_unless_asked_for(
 
 
 @pytest.mark.requirement("R134")
+@pytest.mark.requirement("R342")
 def test_a_directory_is_refused_without_enhanced_direct_access(direct: DirectSite) -> None:
     outcome = direct.restore([direct.select("dir")])
     assert outcome.error is not None

@@ -76,7 +76,7 @@ def test_a_list_needs_no_volume_to_restore_to(dump: Any, restore: Restore, selec
 def test_a_list_of_qtrees_is_empty_and_says_so(dump: Any, restore: Restore, folder: Path) -> None:
     outcome = restore(sample(dump).end(), environment=[HERE, ("LIST_QTREES", "Y")])
     assert outcome.error is None
-    assert outcome.told(LogLevel.NORMAL) == ["The dump has no qtrees"]
+    assert outcome.told(LogLevel.NORMAL) == ["0 qtrees; nothing has been restored"]
     assert not any(folder.iterdir())
 
 

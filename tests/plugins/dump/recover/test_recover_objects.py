@@ -14,6 +14,7 @@ import pytest
 from tapekit.hookspecs.data_engine import FileResult, LogLevel
 from tapekit.testing.memory_connection import MemorySource
 from tapekit_dump.attributes import encode_sets
+from tapekit_dump.recover_files import FileMaker
 from tapekit_dump.recover_job import RecoverOptions
 
 if TYPE_CHECKING:
@@ -191,6 +192,28 @@ def test_a_size_beyond_the_file_system_loses_that_file_alone(
     assert outcome.told()[0].startswith("Truncation failed for src inode 3. Error ")
     assert "/twin is missing: it is another name of /huge" in outcome.told()[1]
     assert (folder / "ok").read_bytes() == b"fine"
+
+
+@pytest.mark.requirement("R344")
+def test_a_file_that_is_deleted_meanwhile_is_skipped(
+    dump: Any, restore: Restore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill = FileMaker._fill
+
+    def filling(maker: FileMaker, content: Any, copies: Any) -> int:
+        end = fill(maker, content, copies)
+        (folder / "gone").unlink()
+        return end
+
+    monkeypatch.setattr(FileMaker, "_fill", filling)
+    stream = dump().begin().directory(2, [(b"gone", 3), (b"ok", 4), (b"twin", 3)])
+    outcome = restore(stream.file(3, b"x" * 300_000).file(4, b"fine").end())
+    assert outcome.error.id == "dump.restore-incomplete"
+    assert outcome.told()[0].startswith(
+        "Truncation failed for src inode 3. Error 2. Skipping inode."
+    )
+    assert "/twin is missing: it is another name of /gone" in outcome.told()[1]
+    assert outcome.names() == {"ok"}
 
 
 # What is in the way

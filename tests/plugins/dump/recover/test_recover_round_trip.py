@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tapekit.hookspecs.data_engine import LogLevel
-from tapekit.hookspecs.storage import Origin
+from tapekit.hookspecs.storage import Origin, TreeTraits
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.testing.memory_connection import MemorySink, MemorySource
 from tapekit.testing.memory_services import MemoryServices
@@ -35,6 +35,7 @@ class FolderTree:
     subpath = ""
     snapshot_name = None
     taken_at_s = DATE
+    traits = TreeTraits()
 
     def __init__(self, folder: Path) -> None:
         self.descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)

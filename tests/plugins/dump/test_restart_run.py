@@ -1,0 +1,240 @@
+"""Backups that stop anywhere in phase IV, and the streams that join them."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.data_engine import PathNotPermitted
+from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.restart_contexts import ContextState
+from tapekit_snapext.variables import RESTART_ROWS
+from tapekit_trees.comparing import compare_trees
+from tapekit_trees.making import make_tree
+from tapekit_trees.restarts import VOLUME, RestartSite
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RESTARTABLE = ("RESTARTABLE", "Y")
+
+
+def fill(volume: Path, files: int) -> None:
+    """More than twelve MiB: small files, and some that leave as extents."""
+    make_tree(volume, files=files, seed=7, wide=40, deep=6, far=1 << 20)
+    chance = random.Random(11)
+    for index in range(60):
+        (volume / f"small-{index}").write_bytes(chance.randbytes(180_000 + index * 999))
+    for index in range(3):
+        (volume / f"large-{index}").write_bytes(chance.randbytes(300_000 + index * 77_777))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> RestartSite:
+    site = RestartSite(tmp_path)
+    fill(site.volume, 900)
+    return site
+
+
+def restarted(site: RestartSite, context: str, offset: int | None) -> tuple[bytes, int]:
+    """What a restart writes, and where in the stream that begins."""
+    more = () if offset is None else (("RESTART_OFFSET", str(offset)),)
+    rest = site.back_up(("RESTART_CONTEXT", context), *more)
+    assert rest.is_complete
+    return rest.data, rest.position
+
+
+@pytest.mark.requirement("R191")
+@pytest.mark.requirement("R243")
+@pytest.mark.requirement("R245")
+def test_a_backup_cut_at_95_random_places_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    site = RestartSite(tmp_path)
+    fill(site.volume, 100)
+    site.keep_copy()
+    whole = site.back_up(RESTARTABLE)
+    assert whole.is_complete
+    start = 5 << 20
+    chance = random.Random(3)
+    for _ in range(95):
+        cut = chance.randrange(start, len(whole.data))
+        first = site.back_up(RESTARTABLE, breaks_after=cut)
+        assert not first.is_complete
+        assert first.data == whole.data[:cut]
+        site.start()
+        assert [view.is_restartable for view in site.contexts().views()] == [True]
+        rest, position = restarted(site, first.context, cut)
+        assert position == cut
+        joined = first.data[:position] + rest
+        assert joined == whole.data
+        assert site.contexts().views() == []
+
+
+@pytest.mark.requirement("R191")
+def test_the_joined_stream_has_the_bytes_of_one_that_was_never_cut(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    again = site.back_up(("RESTART_CONTEXT", first.context), breaks_after=3 << 20)
+    assert 0 < again.position < 9 << 20
+    joined = first.data[: again.position] + again.data
+    site.start()
+    rest, position = restarted(site, first.context, len(joined))
+    assert position > again.position
+    joined = joined[:position] + rest
+    target = site.restore(joined, again.environment, "back")
+    target.rename(site.folder / "back")
+    assert site.copies() == []
+    found = compare_trees(site.volume, site.folder / "back")
+    assert [str(each) for each in found if each.path != "."] == []
+
+
+@pytest.mark.requirement("R243")
+def test_a_backup_cut_before_its_client_has_anything_of_phase_iv_leaves_nothing(
+    site: RestartSite,
+) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=1000)
+    assert site.contexts().views() == []
+    assert site.copies() == []
+    with pytest.raises(TapekitError, match="There is no restartable context"):
+        site.back_up(("RESTART_CONTEXT", first.context))
+
+
+def test_file_history_goes_on_where_the_checkpoint_is(site: RestartSite) -> None:
+    site.keep_copy()
+    whole = site.back_up(RESTARTABLE)
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    rest = site.back_up(("RESTART_CONTEXT", first.context))
+    assert rest.services.collected.directories == []
+    before = [node for node in first.nodes if node.position < rest.position]
+    after = [node for node in rest.nodes if node.position >= rest.position]
+    assert after == rest.nodes
+    assert {node.node: node for node in before + after} == {n.node: n for n in whole.nodes}
+    assert rest.environment["ACL_START"] == whole.environment["ACL_START"]
+    assert rest.environment["OFFSET_MAP_START"] == whole.environment["OFFSET_MAP_START"]
+
+
+@pytest.mark.requirement("R346")
+def test_a_copy_that_is_not_what_it_was_is_not_gone_on_with(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    (site.folder / "volume.snapshots" / site.copies()[0] / "another").touch()
+    with pytest.raises(TapekitError) as caught:
+        site.back_up(("RESTART_CONTEXT", first.context))
+    assert str(caught.value) == "Unable to locate bitmap files"
+    assert [view.is_busy for view in site.contexts().views()] == [False]
+
+
+@pytest.mark.requirement("R346")
+def test_an_increment_whose_base_is_forgotten_is_not_gone_on_with(site: RestartSite) -> None:
+    assert site.back_up().is_complete
+    change(site)
+    first = site.back_up(RESTARTABLE, ("LEVEL", "1"), breaks_after=9 << 20, forget=False)
+    site.kernel.state.change("dump.numbers", dict.fromkeys(site.kernel.state.items("dump.numbers")))
+    with pytest.raises(TapekitError) as caught:
+        site.back_up(("RESTART_CONTEXT", first.context))
+    assert str(caught.value) == "Unable to locate bitmap files"
+
+
+def change(site: RestartSite) -> None:
+    """Give all small files a new content, in the future of the fixed clock."""
+    for index, path in enumerate(sorted(site.volume.glob("small-*"))):
+        path.write_bytes(random.Random(index).randbytes(200_000))
+
+
+@pytest.mark.requirement("R191")
+def test_an_increment_goes_on_and_is_a_base_like_any_other(site: RestartSite) -> None:
+    zero = site.back_up()
+    change(site)
+    first = site.back_up(RESTARTABLE, ("LEVEL", "1"), breaks_after=9 << 20, forget=False)
+    site.start()
+    rest = site.back_up(("RESTART_CONTEXT", first.context), ("RESTART_OFFSET", str(8 << 20)))
+    assert rest.is_complete
+    joined = first.data[: 8 << 20] + rest.data
+    (site.volume / "small-0").write_bytes(b"third")
+    two = site.back_up(("LEVEL", "2"), forget=False)
+    assert not any("full backup of level 0" in text for _, text in two.services.messages)
+    for data, environment in (
+        (zero.data, zero.environment),
+        (joined, rest.environment),
+        (two.data, two.environment),
+    ):
+        site.restore(data, environment, "back")
+    (site.volume / "back").rename(site.folder / "back")
+    found = compare_trees(site.volume, site.folder / "back")
+    assert [str(each) for each in found if each.path != "."] == []
+
+
+def test_what_a_restart_cannot_be_asked_for(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    context = ("RESTART_CONTEXT", first.context)
+    for variables, words in (
+        ([RESTARTABLE, ("HIST", "N")], "only with file history by directory and node; HIST is N"),
+        ([RESTARTABLE, ("HIST", "F")], "HIST is F"),
+        ([context, ("FILESYSTEM", "/vs1/vol1/links")], "FILESYSTEM=/vs1/vol1, not"),
+        ([context, ("RESTART_OFFSET", "4096")], "its first checkpoint is at byte"),
+        ([("RESTART_CONTEXT", "none")], "There is no restartable context none"),
+    ):
+        with pytest.raises(TapekitError, match=words):
+            site.back_up(*variables)
+    with pytest.raises(TapekitError, match="RESTART_OFFSET is 99999999, but the stream ends"):
+        site.back_up(context, ("RESTART_OFFSET", "99999999"))
+    engine = site.kernel.engines["dump"]
+    pairs = (("FILESYSTEM", VOLUME), ("HIST", "Y"), context)
+    job = engine.prepare_backup(pairs, "a test")
+    with pytest.raises(TapekitError, match="is in use by a running backup"):
+        engine.prepare_backup(pairs, "another")
+    job.close()
+    assert site.back_up(context).is_complete
+
+
+def test_a_context_of_another_path_is_neither_used_nor_told_of(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    pairs = (("FILESYSTEM", "/vs2/vol"), ("HIST", "Y"), ("RESTART_CONTEXT", first.context))
+
+    def permit(path: str) -> None:
+        raise CATALOGUE.raised_as(PathNotPermitted, "no-restart-context", context="yours")
+
+    with pytest.raises(PathNotPermitted):
+        site.kernel.engines["dump"].prepare_backup(pairs, "a test", permit)
+    assert [view.is_busy for view in site.contexts().views()] == [False]
+
+
+def test_a_volume_that_is_read_live_is_backed_up_with_a_warning(tmp_path: Path) -> None:
+    site = RestartSite(tmp_path, snapshots="none")
+    (site.volume / "file").write_bytes(b"x" * 5000)
+    done = site.back_up(RESTARTABLE)
+    assert done.is_complete
+    assert "RESTART_CONTEXT" not in done.environment
+    assert any("is not restartable" in text for _, text in done.services.messages)
+
+
+def test_a_finished_backup_whose_copy_cannot_go_is_cleaned_up_later(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    (copy,) = site.copies()
+    reader = site.kernel.storage.open_backup(f"{VOLUME}/.snapshot/{copy}", "a reader")
+    assert site.back_up(("RESTART_CONTEXT", first.context)).is_complete
+    (view,) = site.contexts().views()
+    assert view.context.is_cleanup_pending
+    assert view.state is ContextState.TO_BE_CLEANED_UP
+    assert [str(error) for error in site.contexts().clean_up()] != []
+    with pytest.raises(TapekitError, match="cannot be restarted"):
+        site.back_up(("RESTART_CONTEXT", first.context))
+    reader.close()
+    assert site.contexts().clean_up() == []
+    assert site.contexts().views() == []
+    assert site.copies() == []
+
+
+def test_a_storage_without_locks_cannot_restart(make_site: Any, plugin: Any, volume: Path) -> None:
+    rows = plugin("rows", tapekit_register_environment_variables=lambda self: RESTART_ROWS)
+    stack = make_site("", rows)
+    with pytest.raises(TapekitError, match="cannot lock Snapshot copies"):
+        stack.back_up(RESTARTABLE, ("HIST", "Y"), wants_history=True)
+
+
+def test_nothing_is_restartable_in_a_stack_that_has_no_variables_for_it(make_site: Any) -> None:
+    stack = make_site()
+    assert stack.back_up(("RESTARTABLE", "N")).data
+    for variable in (RESTARTABLE, ("RESTART_CONTEXT", "some")):
+        with pytest.raises(TapekitError, match=f"{variable[0]}={variable[1]}"):
+            stack.back_up(variable)

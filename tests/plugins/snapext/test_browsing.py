@@ -1,0 +1,66 @@
+"""Paths into Snapshot copies, and batches of what is there."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tapekit.errors import TapekitError
+from tapekit_snapext.browsing import Browser, snapshot_path
+
+
+class MemoryStorage:
+    """The Snapshot copies of one volume, by name."""
+
+    def __init__(self, names: list[str]) -> None:
+        self._names = names
+
+    def snapshot_names(self, volume: str) -> list[str]:
+        assert volume == "/vs1/vol1"
+        return self._names
+
+
+@pytest.mark.parametrize(
+    ("path", "parts"),
+    [
+        ("/vs1/vol1", ("/vs1/vol1", None, "")),
+        ("/vs1/vol1/.snapshot/", ("/vs1/vol1", None, "")),
+        ("/vs1/vol1/.snapshot/monday", ("/vs1/vol1", "monday", "")),
+        ("//vs1/vol1/./.snapshot/monday/a/b/", ("/vs1/vol1", "monday", "a/b")),
+    ],
+)
+def test_a_path_is_taken_apart(path: str, parts: tuple[str, str | None, str]) -> None:
+    assert snapshot_path(path) == parts
+
+
+@pytest.mark.parametrize(
+    "path", ["", "/", "/vs1", "vs1/vol1", "/vs1/vol1/a", "/vs1/vol1/a/b", "/v/w/.snapshot/x/../y"]
+)
+def test_a_path_elsewhere_is_refused(path: str) -> None:
+    with pytest.raises(TapekitError, match="does not lead to a Snapshot copy"):
+        snapshot_path(path)
+
+
+@pytest.mark.requirement("R190")
+@given(st.integers(0, 40), st.integers(1, 9), st.integers(0, 12))
+def test_batches_give_every_entry_once(count: int, at_once: int, most: int) -> None:
+    names = [f"copy{number}" for number in range(count)]
+    browser = Browser(MemoryStorage(names), 7, at_once)
+    found: list[str] = []
+    cookie = 0
+    while True:
+        cookie, entries = browser.entries("/vs1/vol1", cookie, most, "a test")
+        assert len(entries) <= min(at_once, most or at_once)
+        found += [entry.name for entry in entries]
+        if not cookie:
+            break
+    assert found == names
+
+
+@pytest.mark.requirement("R190")
+def test_a_cookie_of_another_run_begins_anew() -> None:
+    storage = MemoryStorage(["one", "two"])
+    cookie, _ = Browser(storage, 7, 1).entries("/vs1/vol1", 0, 0, "a test")
+    with pytest.raises(TapekitError, match="has to be browsed from its beginning"):
+        Browser(storage, 8, 1).entries("/vs1/vol1", cookie, 0, "a test")
