@@ -20,6 +20,7 @@ from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_admin.client import SocketManagement
 from tapekit_admin.commands import command_app
 from tapekit_admin.operations import STATUS, StackStatus
+from tapekit_admin.option_commands import options_app
 from tapekit_admin.server import ManagementServer
 from tapekit_admin.settings import AdminSettings
 from tapekit_admin.socket_place import ListeningPlace
@@ -67,8 +68,11 @@ class AdminPlugin:
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
-        """Offer ``tapekit admin``."""
-        return (CommandGroup("admin", "The running stack", command_app(self._settled)),)
+        """Offer ``tapekit admin`` and ``tapekit options``."""
+        return (
+            CommandGroup("admin", "The running stack", command_app(self._settled)),
+            CommandGroup("options", "Options of the running stack", options_app(self._settled)),
+        )
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:

@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from tapekit.hookspecs.operations import NoReply, Operation
+from tapekit.hookspecs.operations import NoReply, Operation, option
 
-__all__ = ["SWITCH", "SwitchRequest"]
+__all__ = ["ENABLE", "SWITCH", "SwitchRequest"]
 
 
 class SwitchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -23,3 +23,6 @@ SWITCH: Final = Operation(
     request=SwitchRequest,
     reply=NoReply,
 )
+
+ENABLE: Final = option("backup.log.enable", "turn event logging on or off, or ask")
+"""The same in the words of the guide: ``on`` or ``off``."""

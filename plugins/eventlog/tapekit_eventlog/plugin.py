@@ -14,13 +14,13 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
-from tapekit.hookspecs.operations import NoReply
+from tapekit.hookspecs.operations import NoReply, OptionState
 from tapekit_eventlog.commands import Commands
 from tapekit_eventlog.errors import CATALOGUE
 from tapekit_eventlog.lines import Lines
 from tapekit_eventlog.log_file import LogFile
-from tapekit_eventlog.operations import SWITCH, SwitchRequest
-from tapekit_eventlog.recorder import Recorder, next_dump
+from tapekit_eventlog.operations import ENABLE, SWITCH, SwitchRequest
+from tapekit_eventlog.recorder import Recorder, is_on, next_dump
 from tapekit_eventlog.settings import EventlogSettings
 
 if TYPE_CHECKING:
@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.events import Event
     from tapekit.hookspecs.lifecycle import InitSite, Kernel
-    from tapekit.hookspecs.operations import OfferedOperation
+    from tapekit.hookspecs.operations import OfferedOperation, OptionRequest
 
 __all__ = ["EventlogPlugin"]
 
 _LOOK_EVERY_S: Final = 0.25
+
+_VALUES: Final = ("on", "off")
+"""What the option backup.log.enable can be."""
 
 
 @final
@@ -79,7 +82,7 @@ class EventlogPlugin:
     @hookimpl
     def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
         """Offer to turn logging on and off."""
-        return (SWITCH.performed_by(self._switch),)
+        return (SWITCH.performed_by(self._switch), ENABLE.performed_by(self._enable))
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
@@ -108,6 +111,15 @@ class EventlogPlugin:
                 await trio.sleep_forever()
             finally:
                 recorder.stop()
+
+    async def _enable(self, request: OptionRequest) -> OptionState:
+        if request.value is not None:
+            if request.value not in _VALUES:
+                raise CATALOGUE.error("not-on-or-off", value=request.value)
+            await self._switch(SwitchRequest(request.value == "on"))
+        assert self._kernel is not None
+        value = await trio.to_thread.run_sync(is_on, self._kernel.state)
+        return OptionState(name="backup.log.enable", value="on" if value else "off", values=_VALUES)
 
     async def _switch(self, request: SwitchRequest) -> NoReply:
         assert self._recorder is not None

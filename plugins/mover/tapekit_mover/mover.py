@@ -17,18 +17,19 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.mover import MoverHalt, MoverPause, MoverProgress, Window
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.segments import ConnectionBroken
 from tapekit_mover.backlog import Backlog
 from tapekit_mover.errors import CATALOGUE, read_failure, write_failure
+from tapekit_mover.record_sizes import RecordSizes
 from tapekit_mover.sending import RecordSender
 from tapekit_mover.window import TapeCount, cut
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tapekit.errors import TapekitError
     from tapekit.hookspecs.mover import MoverObserver
     from tapekit.hookspecs.tape_driver import OpenTape
     from tapekit.segments import DataSink, DataSource
@@ -53,9 +54,20 @@ class TapeMover:
     """A :class:`tapekit.hookspecs.mover.Mover`."""
 
     def __init__(
-        self, tape: OpenTape, record_size: int, run_bytes: int, observer: MoverObserver
+        self,
+        tape: OpenTape,
+        record_size: int,
+        run_bytes: int,
+        observer: MoverObserver,
+        least_bytes: int = 0,
     ) -> None:
-        """:param run_bytes: what is written or read in one call, at most."""
+        """:param run_bytes: what is written or read in one call, at most.
+        :param least_bytes: capacity that a tape must have if another one is
+        to follow it.
+        """
+        self._least_bytes: Final = least_bytes
+        self._record_sizes: Final = RecordSizes(record_size)
+        self._cause: TapeError | None = None
         self._record_size: Final = record_size
         self._run_records: Final = max(1, run_bytes // record_size)
         self._observer: Final = observer
@@ -87,6 +99,7 @@ class TapeMover:
         """See :meth:`Mover.set_window`."""
         with self._changed:
             self._count = TapeCount(window, self._record_size)
+        self._record_sizes.forget()
 
     def read(self, offset: int, length: int) -> None:
         """See :meth:`Mover.read`."""
@@ -150,6 +163,7 @@ class TapeMover:
             except TapeError as error:
                 if not self._is_tape_end(error.condition):
                     raise
+                self._need_capacity()
                 self._pause(MoverPause.EOM, self._count.position)
                 self._is_new_tape = True
                 continue
@@ -164,6 +178,17 @@ class TapeMover:
         if condition is Condition.END_OF_MEDIUM:
             return not self._is_new_tape
         return condition is Condition.EARLY_WARNING
+
+    def _need_capacity(self) -> None:
+        """Refuse to go on to another tape after one that is too small.
+
+        :raises TapekitError: with the text of the guide.
+        """
+        if not self._least_bytes:
+            return
+        total = self._tape.drive.status().total_bytes
+        if total is not None and total < self._least_bytes:
+            raise CATALOGUE.error("tape-too-small", size=self._least_bytes >> 20)
 
     def _writing_failed(self, condition: Condition) -> TapekitError:
         return write_failure(condition, is_new_tape=self._is_new_tape)
@@ -208,7 +233,12 @@ class TapeMover:
         except TapeError as error:
             if error.condition not in _FILE_ENDS:
                 raise
+            if error.condition is Condition.END_OF_DATA and count.position == count.window.offset:
+                self._observer.explained(str(CATALOGUE.error("already-at-end-of-tape")))
             return MoverPause.EOF
+        mismatch = self._record_sizes.of_run(run)
+        if mismatch is not None:
+            self._observer.explained(str(mismatch))
         sent = max(0, min(run.length - drop, need))
         # Counted first: whoever has received a range may ask for the next.
         with self._changed:
@@ -229,6 +259,7 @@ class TapeMover:
         seek = self._count.seek(wanted)
         if not seek.records:
             return seek.drop
+        self._record_sizes.forget()
         passed = self._tape.drive.space_records(seek.records)
         with self._changed:
             self._count.sought(passed if seek.records > 0 else -passed)
@@ -269,6 +300,8 @@ class TapeMover:
         reason, error = self._outcome(transfer, failure, broken)
         if self._stop is MoverHalt.ABORTED:
             reason, error = MoverHalt.ABORTED, None
+        elif self._cause is not None:
+            self._observer.explained(str(self._cause))
         self._observer.halted(reason, None if error is None else str(error))
 
     def _outcome(
@@ -288,7 +321,10 @@ class TapeMover:
             return broken, CATALOGUE.error("connection-broken") if told else None
         except TapeError as error:
             _LOG.error("the tape stopped a transfer: %s", error)
+            self._cause = error
             return MoverHalt.MEDIA_ERROR, failure(error.condition)
+        except TapekitError as error:
+            return MoverHalt.MEDIA_ERROR, error
         except OSError as error:
             _LOG.exception("a file of the stream cannot be read")
             reason = error.strerror or str(error)

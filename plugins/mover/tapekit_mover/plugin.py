@@ -48,7 +48,8 @@ class _Factory:
         self.default_record_size: Final = settings.record_bytes
         self.largest_record_size: Final = settings.largest_record_bytes
         self._run_bytes: Final = settings.run_bytes
+        self._least_bytes: Final = settings.least_tape_mib << 20
 
     def create(self, tape: OpenTape, record_size: int, observer: MoverObserver) -> Mover:
         """See :meth:`MoverFactory.create`."""
-        return TapeMover(tape, record_size, self._run_bytes, observer)
+        return TapeMover(tape, record_size, self._run_bytes, observer, self._least_bytes)

@@ -27,6 +27,10 @@ class MoverSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     run_bytes: Annotated[int, msgspec.Meta(ge=BUFFER_BYTES, le=1 << 30)] = 8 << 20
     """How many bytes of whole records go to or come from a drive in one call."""
 
+    least_tape_mib: Annotated[int, msgspec.Meta(ge=0, le=1 << 30)] = 0
+    """Capacity in MiB that a tape must have if a backup is to go on to another
+    one; a smaller tape ends the backup where it is full. 0 takes any."""
+
     def __post_init__(self) -> None:
         """Refuse a default that could not be set."""
         if self.record_bytes > self.largest_record_bytes:

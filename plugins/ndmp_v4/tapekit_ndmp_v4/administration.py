@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 import msgspec
 import trio
 
+from tapekit.hookspecs.authentication import AuthMethod
 from tapekit.hookspecs.operations import NoReply
 from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.errors import CATALOGUE
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.operations import NoRequest, OfferedOperation, Tell
-    from tapekit_ndmp_v4.hookspecs import Extension
+    from tapekit.hookspecs.tape_driver import DriveRow
+    from tapekit_ndmp_v4.hookspecs import Extension, SecureControl
+    from tapekit_ndmp_v4.host import HostFacts
     from tapekit_ndmp_v4.server import NdmpServer
     from tapekit_ndmp_v4.service import ServiceSwitch
     from tapekit_ndmp_v4.session import Session
@@ -50,6 +53,14 @@ class Serving(NamedTuple):
     logs: SessionLogs
     extensions: Sequence[Extension]
     addresses: tuple[str, ...]
+    """Where the standard service listens."""
+    secure: SecureControl | None
+    memory_bytes: int
+
+    @property
+    def host(self) -> HostFacts:
+        """What the server says of its machine and itself."""
+        return self.server.host
 
 
 @final
@@ -79,6 +90,7 @@ class Administration:
             ops.SERVICE.performed_by(self.service),
             ops.MODIFY_SERVICE.performed_by(self.modify_service),
             ops.RUN_SERVICE.performed_by(self.run_service),
+            ops.SYSCONFIG.performed_by(self.sysconfig),
             ops.SVMS.performed_by(self.svms),
             ops.MODIFY_SVM.performed_by(self.modify_svm),
             ops.EXTENSIONS.performed_by(self.extensions),
@@ -141,12 +153,17 @@ class Administration:
             sessions_open=len(serving.server.sessions),
             sessions_limit=limits.ndmp,
             dump_sessions_limit=limits.dump,
-            addresses=serving.addresses,
+            smtape_sessions_limit=limits.smtape,
+            memory_bytes=serving.memory_bytes,
+            takes_clear_text=serving.service.takes_clear_text,
+            addresses=(*serving.addresses, *(serving.secure.addresses if serving.secure else ())),
         )
 
     async def modify_service(self, request: ops.ServiceChange) -> NoReply:
-        """Switch the node on or off, or limit its sessions."""
+        """Switch the node or plaintext logins on or off, or limit sessions."""
         service = self._now().service
+        if request.takes_clear_text is not None:
+            await service.take_clear_text(is_on=request.takes_clear_text)
         if request.is_enabled is not None:
             await service.enable(is_on=request.is_enabled)
         if request.sessions_limit is not None:
@@ -158,27 +175,58 @@ class Administration:
         self._now().service.is_running = request.is_running
         return NoReply()
 
+    async def sysconfig(self, _request: NoRequest) -> ops.SystemFacts:
+        """Show the machine, what it permits, and its tape drives."""
+        serving = self._now()
+        inventory, limits, host = serving.kernel.tape_inventory, serving.server.limits, serving.host
+        drives = () if inventory is None else await trio.to_thread.run_sync(inventory.drives)
+        return ops.SystemFacts(
+            node=serving.kernel.node_name,
+            product=host.product,
+            revision=host.revision,
+            os_type=host.os_type,
+            os_version=host.os_version,
+            memory_bytes=serving.memory_bytes,
+            sessions_limit=limits.ndmp,
+            dump_sessions_limit=limits.dump,
+            smtape_sessions_limit=limits.smtape,
+            local_tape_jobs_limit=serving.server.local_tape_jobs,
+            drives=tuple(map(_drive, drives)),
+        )
+
     async def svms(self, _request: NoRequest) -> ops.Svms:
         """Show the storage virtual machines."""
         serving = self._now()
         return ops.Svms(
             tuple(
                 ops.SvmRow(
-                    vserver=svm, is_enabled=serving.service.serves(svm), version=NDMP_VERSION
+                    vserver=svm,
+                    is_enabled=serving.service.serves(svm),
+                    version=NDMP_VERSION,
+                    auth_methods=_words(serving, svm),
+                    is_secure=None if serving.secure is None else serving.secure.is_on(svm),
                 )
                 for svm in await _svms(serving.kernel)
             )
         )
 
     async def modify_svm(self, request: ops.SvmChange) -> NoReply:
-        """Switch a storage virtual machine on or off."""
+        """Change what was said of a storage virtual machine."""
         serving = self._now()
         known = await _svms(serving.kernel)
         if request.vserver not in known:
             raise CATALOGUE.error(
                 "no-such-svm", svm=request.vserver, known=", ".join(known) or "none"
             )
-        await serving.service.enable_svm(request.vserver, is_on=request.is_enabled)
+        if request.is_secure is not None:
+            if serving.secure is None:
+                raise CATALOGUE.error("no-secure-connections")
+            await serving.secure.switch(request.vserver, is_on=request.is_secure)
+        if request.auth_methods is not None:
+            methods = tuple(map(AuthMethod, request.auth_methods))
+            await serving.service.limit_methods(request.vserver, methods)
+        if request.is_enabled is not None:
+            await serving.service.enable_svm(request.vserver, is_on=request.is_enabled)
         return NoReply()
 
     async def extensions(self, _request: NoRequest) -> ops.Extensions:
@@ -248,6 +296,35 @@ async def _ended(serving: Serving, sessions: Sequence[Session], reason: str) -> 
             patience_s=_KILL_PATIENCE_S,
         )
     return ops.Killed(tuple(numbers))
+
+
+def _drive(row: DriveRow) -> ops.SystemDrive:
+    found = row.description
+    return ops.SystemDrive(
+        physical_path=found.physical_path,
+        vendor=found.vendor,
+        product=found.product,
+        devices=tuple(
+            ops.SystemDevice(
+                name=device.name,
+                rewinds=device.rewinds,
+                unloads=device.unloads,
+                format=found.formats.get(device.compression, ""),
+            )
+            for device in row.devices
+        ),
+    )
+
+
+def _words(serving: Serving, svm: str) -> tuple[str, ...]:
+    """How those who use a storage virtual machine may have logged in, as far
+    as the stack offers it.
+    """
+    authenticator = serving.kernel.authenticator
+    offered = frozenset({AuthMethod.NONE}) if authenticator is None else authenticator.methods
+    if not serving.service.takes_clear_text:
+        offered -= {AuthMethod.PLAINTEXT}
+    return tuple(sorted(one.value for one in offered & serving.service.methods(svm)))
 
 
 async def _svms(kernel: Kernel) -> list[str]:

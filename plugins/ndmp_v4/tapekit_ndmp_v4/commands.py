@@ -5,6 +5,7 @@ The groups of the guide stand beside it, see :mod:`tapekit_ndmp_v4.guide_command
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path  # noqa: TC003 - typer reads annotations when a command is made
 from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
@@ -15,14 +16,18 @@ from tapekit.console import say, say_json
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit_ndmp_v4.client import NDMP_PORT
 from tapekit_ndmp_v4.errors import CATALOGUE
+from tapekit_ndmp_v4.extensions import joined
 from tapekit_ndmp_v4.guide_commands import node_app, svm_app
-from tapekit_ndmp_v4.replay import Login, Target, read_trace, replay
+from tapekit_ndmp_v4.replay import Part, Target, read_trace, replay
+from tapekit_ndmp_v4.replay_session import Login
 from tapekit_ndmp_v4.session_commands import SessionCommands
+from tapekit_ndmp_v4.sysconfig_commands import sysconfig_app
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit_ndmp_v4.replay import ReplayResult
 
 __all__ = ["command_groups"]
 
@@ -39,6 +44,7 @@ def command_groups(kernel: Callable[[], Kernel]) -> tuple[CommandGroup, ...]:
     """All groups of the plugin; ``kernel`` is asked when a command runs."""
     return (
         CommandGroup("ndmp", "NDMP sessions, traces and replays", _app(kernel)),
+        CommandGroup("sysconfig", "The running system and its limits", sysconfig_app(kernel)),
         CommandGroup("system services ndmp", "NDMP on this node", node_app(kernel)),
         CommandGroup("vserver services ndmp", "NDMP on storage virtual machines", svm_app(kernel)),
     )
@@ -124,26 +130,55 @@ class _Commands:
         timeout: Annotated[
             float, typer.Option(min=0.1, help="Seconds that each reply or post may take.")
         ] = 60.0,
+        peer: Annotated[
+            Path | None,
+            typer.Option(help="Trace of the other side of a three-way session, played with it."),
+        ] = None,
+        peer_session: Annotated[
+            int | None, typer.Option(help="Its session, where the trace has several.")
+        ] = None,
+        peer_host: Annotated[
+            str | None, typer.Option(help="The server of the other side. [default: the same]")
+        ] = None,
+        peer_port: Annotated[
+            int | None, typer.Option(min=1, max=65535, help="Its TCP port. [default: the same]")
+        ] = None,
+        stream: Annotated[
+            Path | None,
+            typer.Option(help="What is sent in place of another side that is not played."),
+        ] = None,
         as_json: _Json = False,
     ) -> None:
         """Play a recorded client against a server, and compare what it answers.
 
         The exit status is 1 if something differs; times, ports and what else
-        depends on the machine or the moment is not compared.
+        depends on the machine or the moment is not compared. A data connection
+        to a server whose session is not played ends here: what comes is taken,
+        and what is wanted is read from --stream.
         """
-        rows = read_trace(file, session)
+        parts = [Part(file, read_trace(file, session), Target(host, port, timeout))]
+        if peer is not None:
+            other = Target(peer_host or host, peer_port or port, timeout)
+            parts.append(Part(peer, read_trace(peer, peer_session), other))
         login = Login(user, None if password_file is None else _password(password_file))
-        target = Target(host, port, timeout)
-        result = trio.run(replay, file, rows, target, login, self._kernel().clock)
-        if as_json:
-            say_json(result)
-        elif result.difference is None:
-            say(f"{result.requests} requests, {result.compared} answers as recorded")
-        else:
-            say(f"{result.requests} requests, {result.compared} answers compared")
-            say(str(result.difference))
+        kernel = self._kernel()
+        offered = joined(kernel.call_hook("tapekit_register_ndmp_extensions"))
+        play = functools.partial(replay, extensions=offered, stream=stream)
+        result = trio.run(play, parts, login, kernel.clock)
+        _say_result(result, several=peer is not None, as_json=as_json)
         if result.difference is not None:
             raise typer.Exit(1)
+
+
+def _say_result(result: ReplayResult, *, several: bool, as_json: bool) -> None:
+    counts = f"{result.requests} requests, {result.compared} answers"
+    if as_json:
+        say_json(result)
+    elif result.difference is None:
+        say(f"{counts} as recorded")
+    else:
+        say(f"{counts} compared")
+        say(f"{result.file}: {result.difference}" if several else str(result.difference))
 
 
 def _password(file: Path) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
-from tapekit_ndmp_v4 import xdr
+from tapekit_ndmp_v4 import history_decoding, xdr
 from tapekit_ndmp_v4.errors import CATALOGUE, LocalProtocolError, RemoteProtocolError
 from tapekit_ndmp_v4.events import (
     BadRequest,
@@ -174,7 +174,7 @@ class NdmpConnection:
         if exchange.request in self.unwanted and self.watch is None:
             return Ignored(header, "an unwanted post")
         try:
-            body = xdr.decode(exchange.request, record, HEADER_BYTES)
+            body = history_decoding.decode(exchange.request, record, HEADER_BYTES)
         except xdr.XdrError as error:
             return self._undecodable(header, exchange, error)
         self._seen(header, exchange, body)

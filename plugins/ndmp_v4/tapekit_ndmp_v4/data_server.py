@@ -21,7 +21,7 @@ from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.accepting import accept_peer
 from tapekit_ndmp_v4.data_state import TRANSITIONS, DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
-from tapekit_ndmp_v4.job_services import SessionServices
+from tapekit_ndmp_v4.job_services import SessionServices, wanted_history, wants_unicode
 from tapekit_ndmp_v4.messages import LocalAddr, NotifyDataHaltedPost, NotifyDataReadPost
 from tapekit_ndmp_v4.numbers import DataHaltReason, DataOperation, DataState
 from tapekit_ndmp_v4.ranges import AskedRanges
@@ -89,6 +89,8 @@ class DataServer:
         """What the operation reads or writes, as the client named it."""
         self._connection: DataConnection | None = None
         self._has_accepted = False
+        self._met_end = False
+        """Whether a restore failed at the end of a remote tape's stream."""
         self._job: Job | None = None
         self._backup: BackupJob | None = None
 
@@ -188,11 +190,14 @@ class DataServer:
         """
         name = self._link.name
         job = await self._prepared(engine, lambda: engine.prepare_backup(environment, name, permit))
-        wants_history = any(key == "HIST" and _is_yes(value) for key, value in environment)
         self._activate(DataOperation.BACKUP, job)
         self._describe(engine, environment)
         self._backup = job
-        services = SessionServices(self._link, history=wants_history)
+        services = SessionServices(
+            self._link,
+            wanted_history(environment, engine.abilities),
+            with_unicode=wants_unicode(environment),
+        )
         return lambda: self._begin(lambda: self._run_backup(job, services))
 
     async def start_recover(
@@ -209,7 +214,7 @@ class DataServer:
         )
         self._activate(DataOperation.RECOVER, job)
         self._describe(engine, environment)
-        services = SessionServices(self._link, history=False)
+        services = SessionServices(self._link)
         return lambda: self._begin(lambda: self._run_recover(job, services))
 
     async def _prepared(self, engine: DataEngine, prepare: Callable[[], T]) -> T:
@@ -248,6 +253,8 @@ class DataServer:
             self._explain(broken)
             self._end(DataHaltReason.CONNECT_ERROR, CATALOGUE.error("network-communication-error"))
         except TapekitError as error:
+            if self._met_end and self.machine.allows(DataEvent.HALT):
+                self._link.log_error(CATALOGUE.error("read-socket-received-eof"))
             self._end(DataHaltReason.INTERNAL_ERROR, error)
         except Exception:  # noqa: BLE001  # a defect ends one job, not the server
             _LOG.exception("%s: the data engine failed", self._link.name)
@@ -295,7 +302,11 @@ class DataServer:
 
     def _run_recover(self, job: RecoverJob, services: SessionServices) -> None:
         with contextlib.closing(self._ranges()) as ranges:
-            job.run(ranges, services)
+            try:
+                job.run(ranges, services)
+            except TapekitError:
+                self._met_end = ranges.has_ended and not self.is_local
+                raise
 
     def _ranges(self) -> AskedRanges:
         assert self._connection is not None
@@ -377,8 +388,3 @@ def _pass_over(source: DataSource) -> None:
             batch.release()
     except ConnectionBroken:
         _LOG.debug("the end of the stream was cut off")
-
-
-def _is_yes(value: str) -> bool:
-    """Whether a DMA wants file history; F and D choose a style of it."""
-    return value[:1].lower() in {"y", "t", "f", "d", "1"}

@@ -16,7 +16,7 @@ from tapekit_ndmp_v4.numbers import NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from tapekit.hookspecs.transport import DataTransport
     from tapekit_ndmp_v4.exchanges import Exchange
@@ -73,8 +73,10 @@ def _fault(extension: Extension) -> str | None:
 class SessionExtensions:
     """The classes of one session. Until :meth:`choose` it has none."""
 
-    def __init__(self, offered: Sequence[Extension]) -> None:
+    def __init__(self, offered: Sequence[Extension], demanding: Sequence[Extension] = ()) -> None:
+        """:param demanding: those that may demand to be chosen, on offer or not."""
         self._offered: Final = offered
+        self._demanding: Final = demanding
         self._chosen: list[ChosenExtension] = []
         self._names: tuple[str, ...] = ()
         self._handlers: dict[type[Message], ExtensionHandler] = {}
@@ -158,11 +160,42 @@ class SessionExtensions:
     def permit_connection(self, kind: AddrType) -> None:
         """Hear of a data connection to come; from now on nothing can be chosen.
 
-        :raises Refused: a chosen class does not permit it.
+        :raises Refused: a chosen class does not permit it, or one that was
+            not chosen is demanded.
         """
         self._may_choose = False
+        for extension in self._demanding:
+            if extension.demands(kind) and extension.name not in self._names:
+                raise Refused(
+                    NdmpError.PERMISSION_ERR,
+                    CATALOGUE.error(
+                        "extension-demanded",
+                        name=extension.name,
+                        class_id=extension.class_id,
+                        kind=kind.name,
+                    ),
+                )
         for one in self._chosen:
             one.permit_connection(kind)
+
+    def permit_variables(self, names: Iterable[str]) -> None:
+        """Judge the environment of a backup.
+
+        :raises Refused: one of them belongs to a class that was not chosen.
+        """
+        wanted = frozenset(names)
+        for extension in (*self._offered, *self._demanding):
+            foreign = extension.variables & wanted
+            if foreign and extension.name not in self._names:
+                raise Refused(
+                    NdmpError.ILLEGAL_ARGS_ERR,
+                    CATALOGUE.error(
+                        "variable-of-extension",
+                        name=min(foreign),
+                        extension=extension.name,
+                        class_id=extension.class_id,
+                    ),
+                )
 
     def close(self) -> None:
         """Let go of what the classes hold for the session."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import enum
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, final
 
+import msgspec
 import typer
 
 from tapekit.console import say, say_json, say_table
@@ -54,6 +55,9 @@ _AnySvm: TypeAlias = Annotated[
 ]
 _Enable: TypeAlias = Annotated[
     Switch, typer.Option("--enable", "-enable", help="Whether it is on.")
+]
+_MayEnable: TypeAlias = Annotated[
+    Switch | None, typer.Option("--enable", "-enable", help="Whether it is on.")
 ]
 
 
@@ -159,19 +163,32 @@ class _NodeCommands:
                 ("Enabled", str(status.is_enabled).lower()),
                 ("Running", str(status.is_running).lower()),
                 ("Version", str(status.version)),
+                ("Clear Text", str(status.takes_clear_text).lower()),
                 ("Addresses", ", ".join(status.addresses)),
                 ("Common Sessions", str(status.sessions_limit)),
                 ("Open Sessions", str(status.sessions_open)),
                 ("Dump Sessions", str(status.dump_sessions_limit)),
+                ("SMTape Sessions", str(status.smtape_sessions_limit)),
             )
         )
 
-    def modify(self, enable: _Enable) -> None:
-        """Switch NDMP on or off."""
-        if enable is Switch.TRUE:
-            self.on()
-        else:
-            self.off()
+    def modify(
+        self,
+        enable: _MayEnable = None,
+        clear_text: Annotated[
+            Switch | None,
+            typer.Option(
+                "--clear-text",
+                "-clear-text",
+                help="Whether logins by plaintext password are taken.",
+            ),
+        ] = None,
+    ) -> None:
+        """Change NDMP on this node, for sessions to come."""
+        _require_one(enable, clear_text)
+        request = ops.ServiceChange(is_enabled=_is(enable), takes_clear_text=_is(clear_text))
+        self._management.call(ops.MODIFY_SERVICE, request)
+        self.show()
 
     def service_modify(
         self,
@@ -252,20 +269,46 @@ class _SvmCommands:
 
     def on(self, vserver: _Svm) -> None:
         """Switch NDMP on for a storage virtual machine."""
-        self._switch(vserver, is_enabled=True)
+        self._management.call(ops.MODIFY_SVM, ops.SvmChange(vserver=vserver, is_enabled=True))
+        say(f"NDMP is on for {vserver}.")
 
     def off(self, vserver: _Svm) -> None:
         """Switch NDMP off for a storage virtual machine; running jobs go on."""
-        self._switch(vserver, is_enabled=False)
+        self._management.call(ops.MODIFY_SVM, ops.SvmChange(vserver=vserver, is_enabled=False))
+        say(f"NDMP is off for {vserver}.")
 
-    def modify(self, vserver: _Svm, enable: _Enable) -> None:
-        """Switch NDMP on or off for a storage virtual machine."""
-        self._switch(vserver, is_enabled=enable is Switch.TRUE)
-
-    def _switch(self, vserver: str, *, is_enabled: bool) -> None:
-        request = ops.SvmChange(vserver=vserver, is_enabled=is_enabled)
+    def modify(
+        self,
+        vserver: _Svm,
+        enable: _MayEnable = None,
+        authtype: Annotated[
+            str | None,
+            typer.Option(
+                "--authtype",
+                "-authtype",
+                metavar="plaintext,challenge",
+                help="How those who use it must have logged in.",
+            ),
+        ] = None,
+        secure: Annotated[
+            Switch | None,
+            typer.Option(
+                "--is-secure-control-connection-enabled",
+                "-is-secure-control-connection-enabled",
+                help="Whether it has secure control connections.",
+            ),
+        ] = None,
+    ) -> None:
+        """Change NDMP for a storage virtual machine."""
+        _require_one(enable, authtype, secure)
+        request = ops.SvmChange(
+            vserver=vserver,
+            is_enabled=_is(enable),
+            auth_methods=None if authtype is None else _methods(authtype),
+            is_secure=_is(secure),
+        )
         self._management.call(ops.MODIFY_SVM, request)
-        say(f"NDMP is {'on' if is_enabled else 'off'} for {vserver}.")
+        self.show(vserver)
 
     def show(self, vserver: _AnySvm = None, as_json: _Json = False) -> None:
         """Show for which storage virtual machines NDMP is on."""
@@ -274,8 +317,17 @@ class _SvmCommands:
             say_json(rows)
             return
         say_table(
-            ("Vserver", "Version", "Enabled"),
-            [(row.vserver, str(row.version), str(row.is_enabled).lower()) for row in rows],
+            ("Vserver", "Version", "Enabled", "Authtype", "Secure"),
+            [
+                (
+                    row.vserver,
+                    str(row.version),
+                    str(row.is_enabled).lower(),
+                    ",".join(row.auth_methods),
+                    "-" if row.is_secure is None else str(row.is_secure).lower(),
+                )
+                for row in rows
+            ],
         )
 
     def version(self, vserver: _AnySvm = None) -> None:
@@ -349,6 +401,25 @@ class _SvmCommands:
     ) -> None:
         """End the log of a session."""
         self._sessions.log_stop(session, vserver, advanced=advanced)
+
+
+def _is(switch: Switch | None) -> bool | None:
+    return None if switch is None else switch is Switch.TRUE
+
+
+def _require_one(*given: object) -> None:
+    if all(one is None for one in given):
+        raise typer.BadParameter("give one of the options that say what is to change")
+
+
+def _methods(text: str) -> tuple[ops.ServedMethod, ...]:
+    """The words of ``-authtype``."""
+    try:
+        return msgspec.convert(text.split(","), tuple[ops.ServedMethod, ...])
+    except msgspec.ValidationError:
+        raise typer.BadParameter(
+            f"{text} is none of plaintext, challenge and plaintext,challenge"
+        ) from None
 
 
 def _class_id(text: str) -> int:

@@ -16,6 +16,7 @@ import msgspec
 
 from tapekit.hookspecs import hookspec
 from tapekit_ndmp_v4.exchanges import Exchange
+from tapekit_ndmp_v4.numbers import AddrType
 from tapekit_ndmp_v4.wire import Message
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.transport import DataTransport, Endpoint
     from tapekit_ndmp_v4.link import SessionLink
-    from tapekit_ndmp_v4.numbers import AddrType
     from tapekit_ndmp_v4.wire import Pair
 
 __all__ = [
@@ -33,6 +33,8 @@ __all__ = [
     "ExtendedSession",
     "Extension",
     "ExtensionHandler",
+    "SecureControl",
+    "tapekit_provide_secure_control",
     "tapekit_register_ndmp_extensions",
 ]
 
@@ -150,10 +152,47 @@ class Extension(msgspec.Struct, frozen=True, kw_only=True):
     exchanges: tuple[Exchange, ...] = ()
     """Its messages: codes, shapes, whether they need a login, and the states
     in which they are legal; posts are rows too."""
+    variables: frozenset[str] = frozenset()
+    """Environment variables that only sessions may use that have chosen it."""
     begin: Callable[[ExtendedSession, int], ChosenExtension] = ChosenExtension
     """Called with a session and the version that it has chosen."""
     is_offered: Callable[[ExtendedSession], bool] = lambda _session: True
     """Whether a session may choose it; asked at each listing and choice."""
+    demands: Callable[[AddrType], bool] = lambda _kind: False
+    """Whether data connections of a kind are for sessions that have chosen
+    the class alone."""
+
+
+class SecureControl(Protocol):
+    """Secure control connections, for each storage virtual machine."""
+
+    def is_on(self, svm: str) -> bool:
+        """Whether they are on for a storage virtual machine."""
+        ...
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where they are accepted now, as ``HOST:PORT``."""
+        ...
+
+    async def switch(self, svm: str, *, is_on: bool) -> None:
+        """Switch them on or off, for connections to come; it is remembered
+        over restarts.
+
+        :raises TapekitError: it cannot be done; nothing changed.
+        """
+        ...
+
+
+@hookspec
+def tapekit_provide_secure_control() -> SecureControl | None:
+    """Offer the switch of secure control connections.
+
+    Called once, when the stack is assembled. At most one plugin may answer;
+    a second one stops the start with ``core.duplicate-provider``. Without one
+    there are none to switch.
+    """
+    ...
 
 
 @hookspec

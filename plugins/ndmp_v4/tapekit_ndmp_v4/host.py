@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import platform
+import uuid
 from importlib import metadata
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-__all__ = ["HostFacts", "memory_bytes", "read_host_facts"]
+if TYPE_CHECKING:
+    from tapekit.hookspecs.state import StateStore
 
-_MACHINE_ID: Final = Path("/etc/machine-id")
+__all__ = ["HostFacts", "memory_bytes", "own_host_id", "read_host_facts"]
+
+_NAMESPACE: Final = "ndmp_v4.host"
+_HOST_ID: Final = "id"
 
 
 class HostFacts(NamedTuple):
@@ -24,10 +28,28 @@ class HostFacts(NamedTuple):
     revision: str
 
 
-def read_host_facts(vendor: str, product: str) -> HostFacts:
-    """Ask the machine once."""
+def own_host_id(state: StateStore) -> str:
+    """The identity of this stack, made at its first start; blocks.
+
+    Clients tell by it whether two addresses lead to one server, which the
+    machine's own identity would not: a machine may run several stacks.
+
+    :raises TapekitError: the state cannot be read or written.
+    """
+    kept = state.get(_NAMESPACE, _HOST_ID)
+    if kept is not None:
+        return kept.decode("ascii")
+    made = uuid.uuid4().hex
+    state.change(_NAMESPACE, {_HOST_ID: made.encode("ascii")})
+    return made
+
+
+def read_host_facts(vendor: str, product: str, host_id: str) -> HostFacts:
+    """Ask the machine once.
+
+    :param host_id: see :func:`own_host_id`.
+    """
     system = platform.uname()
-    host_id = _MACHINE_ID.read_text("ascii").strip() if _MACHINE_ID.is_file() else system.node
     return HostFacts(
         os_type=system.system,
         os_version=system.release,

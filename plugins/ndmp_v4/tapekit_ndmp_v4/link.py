@@ -44,17 +44,20 @@ class SessionLink:
         nursery: trio.Nursery,
         threads: trio.CapacityLimiter,
         range_multiple: int,
+        least_record_bytes: int,
         announce: Callable[[str, Mapping[str, str]], None],
         task_has_ended: Callable[[], None],
     ) -> None:
         """:param range_multiple: what the ranges that are asked of a mover
         elsewhere are multiples of, in bytes.
+        :param least_record_bytes: the smallest record in which dumps may be written.
         :param announce: tells all plugins of an event, by name and facts.
         :param task_has_ended: called after each of the session's tasks.
         """
         self.name: Final = name
         self.local_host: Final = local_host
         self.range_multiple: Final = range_multiple
+        self.least_record_bytes: Final = least_record_bytes
         self._announce: Final = announce
         self._task_has_ended: Final = task_has_ended
         self._wire: Final = wire
@@ -62,6 +65,8 @@ class SessionLink:
         self._nursery: Final = nursery
         self._threads: Final = threads
         self._log_id = 0
+        self.history_entries = 0
+        """Entries of file history that jobs have posted."""
 
     def start(self, task: Callable[[], Awaitable[object]], name: str) -> None:
         """Run a task until it ends or the session does."""
@@ -84,12 +89,17 @@ class SessionLink:
 
     def post(self, message: Message) -> None:
         """Queue a notification now; for the session's own tasks."""
+        self._outbox.settle()
         self._outbox.put(self._wire.send_post(message))
 
-    def post_encoded_from_thread(self, kind: type[Message], body: bytes) -> None:
-        """Queue an encoded post from a worker thread, waiting for room."""
+    def post_history_from_thread(self, kind: type[Message], body: bytes, entries: int) -> None:
+        """Queue an encoded post of file history from the thread of the job,
+        which waits only if there is no room.
+        """
         encode = functools.partial(self._wire.send_encoded_post, kind, body)
-        trio.from_thread.run(self._outbox.put_when_room, encode)
+        if not self._outbox.hand_over(encode, len(body)):
+            trio.from_thread.run(self._outbox.put_when_room, encode)
+        self.history_entries += entries
 
     def post_from_thread(self, message: Message) -> None:
         """Queue a post from a worker thread, waiting for room."""

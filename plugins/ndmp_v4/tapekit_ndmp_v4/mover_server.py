@@ -49,6 +49,8 @@ _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 
 _NO_PROGRESS: Final = MoverProgress(0, 0, 0, 0)
 
+_ENGAGED: Final = frozenset({MoverState.LISTEN, MoverState.ACTIVE, MoverState.PAUSED})
+
 _CLOSE_PATIENCE_S: Final = 2.0
 """How long MOVER_CLOSE waits for the data server to take what was sent."""
 
@@ -94,6 +96,11 @@ class MoverServer:
     def state(self) -> MoverState:
         """Where the mover is (NDMP v4, mover states)."""
         return self.machine.state
+
+    @property
+    def is_engaged(self) -> bool:
+        """Whether it moves data, is about to, or waits to go on."""
+        return self.state in _ENGAGED
 
     @property
     def progress(self) -> MoverProgress:
@@ -285,6 +292,11 @@ class MoverServer:
             NotifyMoverPausedPost(reason=self.pause_reason, seek_position=seek_position)
         )
 
+    def on_explained(self, text: str) -> None:
+        """The mover has something for the operator."""
+        if self.machine.allows(MoverEvent.HALT):
+            self._link.log(LogLevel.ERROR, text)
+
     def on_halted(self, reason: MoverHalt, explanation: str | None) -> None:
         """The mover is done."""
         if explanation is not None:
@@ -317,6 +329,9 @@ class _Observer:
 
     def paused(self, reason: MoverPause, seek_position: int) -> None:
         trio.from_thread.run_sync(self._server.on_paused, reason, seek_position)
+
+    def explained(self, text: str) -> None:
+        trio.from_thread.run_sync(self._server.on_explained, text)
 
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
         trio.from_thread.run_sync(self._server.on_halted, reason, explanation)

@@ -7,7 +7,7 @@ that could hold a secret.
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -26,6 +26,7 @@ __all__ = [
     "SERVICE",
     "SESSIONS",
     "SVMS",
+    "SYSCONFIG",
     "TERMINATE",
     "TRACE",
     "DataRow",
@@ -36,6 +37,7 @@ __all__ = [
     "LogFile",
     "LogRequest",
     "MoverRow",
+    "ServedMethod",
     "ServiceChange",
     "ServiceRun",
     "ServiceStatus",
@@ -45,9 +47,16 @@ __all__ = [
     "SvmChange",
     "SvmRow",
     "Svms",
+    "SystemDevice",
+    "SystemDrive",
+    "SystemFacts",
     "TraceLines",
     "TraceRequest",
 ]
+
+
+ServedMethod: TypeAlias = Literal["plaintext", "challenge"]
+"""How somebody may log in, in the words of ``-authtype``."""
 
 
 class _Request(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -122,6 +131,8 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     tape_device: str
     """Empty while none is open."""
     tape_mode: str
+    history_entries: int
+    """Entries of file history that the session has sent."""
     client_wait_s: float
     """How long file history and job messages have waited for the client."""
     queued_bytes: int
@@ -181,6 +192,9 @@ class ServiceStatus(msgspec.Struct, frozen=True, kw_only=True):
     sessions_open: int
     sessions_limit: int
     dump_sessions_limit: int
+    smtape_sessions_limit: int
+    memory_bytes: int
+    takes_clear_text: bool
     addresses: tuple[str, ...]
 
 
@@ -190,6 +204,7 @@ class ServiceChange(_Request, frozen=True, kw_only=True):
     is_enabled: bool | None = None
     sessions_limit: Annotated[int, Meta(ge=0, le=1000)] | None = None
     """0 for what the stack file says."""
+    takes_clear_text: bool | None = None
 
 
 class ServiceRun(_Request, frozen=True, kw_only=True):
@@ -204,6 +219,46 @@ class SvmRow(msgspec.Struct, frozen=True, kw_only=True):
     vserver: str
     is_enabled: bool
     version: int
+    auth_methods: tuple[str, ...]
+    """How those who use it may have logged in."""
+    is_secure: bool | None
+    """Whether it has secure control connections; ``None`` where the stack has
+    none to switch."""
+
+
+class SystemDevice(msgspec.Struct, frozen=True, kw_only=True):
+    """A device name of a drive."""
+
+    name: str
+    rewinds: bool
+    unloads: bool
+    format: str
+    """What its compression letter stands for."""
+
+
+class SystemDrive(msgspec.Struct, frozen=True, kw_only=True):
+    """A tape drive."""
+
+    physical_path: str
+    vendor: str
+    product: str
+    devices: tuple[SystemDevice, ...]
+
+
+class SystemFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """The machine, what it permits, and its tape drives."""
+
+    node: str
+    product: str
+    revision: str
+    os_type: str
+    os_version: str
+    memory_bytes: int
+    sessions_limit: int
+    dump_sessions_limit: int
+    smtape_sessions_limit: int
+    local_tape_jobs_limit: int
+    drives: tuple[SystemDrive, ...]
 
 
 class Svms(msgspec.Struct, frozen=True):
@@ -213,10 +268,14 @@ class Svms(msgspec.Struct, frozen=True):
 
 
 class SvmChange(_Request, frozen=True, kw_only=True):
-    """A storage virtual machine to switch on or off."""
+    """A storage virtual machine, and what of it is to change; ``None`` leaves
+    it as it is.
+    """
 
     vserver: str
-    is_enabled: bool
+    is_enabled: bool | None = None
+    auth_methods: Annotated[tuple[ServedMethod, ...], Meta(min_length=1)] | None = None
+    is_secure: bool | None = None
 
 
 class ExtensionRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,7 +347,7 @@ SERVICE: Final = Operation(
 )
 MODIFY_SERVICE: Final = Operation(
     name="ndmp_v4.modify-service",
-    summary="Switch NDMP on or off, or limit its sessions",
+    summary="Switch NDMP or plaintext logins on or off, or limit sessions",
     request=ServiceChange,
     reply=NoReply,
 )
@@ -299,6 +358,12 @@ RUN_SERVICE: Final = Operation(
     reply=NoReply,
     privilege=Privilege.ADVANCED,
 )
+SYSCONFIG: Final = Operation(
+    name="ndmp_v4.sysconfig",
+    summary="Show the machine, what it permits, and its tape drives",
+    request=NoRequest,
+    reply=SystemFacts,
+)
 SVMS: Final = Operation(
     name="ndmp_v4.vservers",
     summary="Show for which storage virtual machines NDMP is on",
@@ -307,7 +372,7 @@ SVMS: Final = Operation(
 )
 MODIFY_SVM: Final = Operation(
     name="ndmp_v4.modify-vserver",
-    summary="Switch NDMP on or off for a storage virtual machine",
+    summary="Change NDMP for a storage virtual machine",
     request=SvmChange,
     reply=NoReply,
 )

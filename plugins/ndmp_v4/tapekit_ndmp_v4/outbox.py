@@ -2,14 +2,17 @@
 
 Replies and notifications are queued at once, since a state machine must
 never wait for a slow client; file history and job messages wait for room,
-which is the back pressure that an engine feels. A client that takes no
-replies is not asked for more requests. A record gets its sequence
-number when it is queued, so the order of queueing is the order on the wire.
+which is the back pressure that an engine feels. While there is room an
+engine's thread hands file history over without a word with this one. A client
+that takes no replies is not asked for more requests. A record gets its
+sequence number when it is queued, so the order of queueing is the order on
+the wire.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, final
+from collections import deque
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import trio
 
@@ -21,9 +24,18 @@ if TYPE_CHECKING:
 __all__ = ["Outbox"]
 
 
+class _HandedOver(NamedTuple):
+    """A record that a thread has left to be queued."""
+
+    encode: Callable[[], bytes]
+    size: int
+
+
 @final
 class Outbox:
-    """Records on their way out; for one trio task tree."""
+    """Records on their way out; for one trio task tree, but for
+    :meth:`hand_over`.
+    """
 
     def __init__(self, limit_bytes: int) -> None:
         """:param limit_bytes: how much may wait before posts with
@@ -33,6 +45,12 @@ class Outbox:
         self._waiting_since: float | None = None
         self._limit: Final = limit_bytes
         self._queue = bytearray()
+        self._token: Final = trio.lowlevel.current_trio_token()
+        self._handed: Final[deque[_HandedOver]] = deque()
+        self._handed_bytes = 0
+        """All that has been handed over; only the thread changes it."""
+        self._taken_bytes = 0
+        """What of it has been queued; only trio's thread changes it."""
         self._filled = trio.Event()
         self._drained = trio.Event()
         self._is_open = True
@@ -40,7 +58,34 @@ class Outbox:
     @property
     def waiting_bytes(self) -> int:
         """Bytes queued and not yet given to the transport."""
-        return len(self._queue)
+        return len(self._queue) + self._handed_bytes - self._taken_bytes
+
+    def hand_over(self, encode: Callable[[], bytes], size: int) -> bool:
+        """Leave a record to be queued as soon as trio comes to it, if there
+        is room; for one worker thread at a time, which goes on at once.
+
+        :param size: how long the record will be, more or less, in bytes.
+        :returns: whether there was room; if not, nothing has happened.
+        """
+        if self.waiting_bytes >= self._limit:
+            return False
+        self._handed_bytes += size
+        self._handed.append(_HandedOver(encode, size))
+        self._token.run_sync_soon(self._wake, idempotent=True)
+        return True
+
+    def _wake(self) -> None:
+        self._filled.set()
+
+    def settle(self) -> None:
+        """Queue what has been handed over, before a record gets its number
+        that has to come after it.
+        """
+        while self._handed:
+            encode, size = self._handed.popleft()
+            if self._is_open:
+                self._queue += encode()
+            self._taken_bytes += size
 
     def put(self, record: bytes) -> None:
         """Queue a record now, whatever is waiting."""
@@ -50,6 +95,7 @@ class Outbox:
 
     async def put_when_room(self, encode: Callable[[], bytes]) -> None:
         """Wait until little enough is queued, then encode and queue."""
+        self.settle()
         while self._is_open and len(self._queue) >= self._limit:
             await self._wait_for_room()
         self.put(encode())
@@ -86,6 +132,7 @@ class Outbox:
         while self._is_open or self._queue:
             await self._filled.wait()
             self._filled = trio.Event()
+            self.settle()
             records, self._queue = bytes(self._queue), bytearray()
             if records:
                 await stream.send_all(records)
@@ -94,6 +141,7 @@ class Outbox:
 
     def close(self) -> None:
         """Take nothing more; :meth:`run` sends the rest and returns."""
+        self.settle()
         self._is_open = False
         self._filled.set()
         self._drained.set()

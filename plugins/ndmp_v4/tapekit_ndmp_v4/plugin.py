@@ -14,7 +14,8 @@ from tapekit_ndmp_v4 import hookspecs
 from tapekit_ndmp_v4.administration import Administration, Serving
 from tapekit_ndmp_v4.commands import command_groups
 from tapekit_ndmp_v4.extensions import joined
-from tapekit_ndmp_v4.host import memory_bytes
+from tapekit_ndmp_v4.host import memory_bytes, own_host_id
+from tapekit_ndmp_v4.secure_control import the_one
 from tapekit_ndmp_v4.server import NdmpServer
 from tapekit_ndmp_v4.service import ServiceSwitch
 from tapekit_ndmp_v4.session_logs import SessionLogs
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.commands import CommandGroup
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.operations import OfferedOperation
-    from tapekit_ndmp_v4.hookspecs import Extension
+    from tapekit_ndmp_v4.hookspecs import Extension, SecureControl
 
 __all__ = ["NdmpV4Plugin"]
 
@@ -46,6 +47,7 @@ class NdmpV4Plugin:
         self._extensions: Sequence[Extension] = ()
         self._administration = Administration()
         self._kernel: Kernel | None = None
+        self._secure: SecureControl | None = None
 
     @classmethod
     def init_part(cls, _site: InitSite) -> InitPart:
@@ -54,9 +56,12 @@ class NdmpV4Plugin:
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
-        """Join the extensions that plugins offer."""
+        """Join the extensions that plugins offer, and find the switch of
+        secure control connections.
+        """
         self._kernel = kernel
         self._extensions = joined(kernel.call_hook("tapekit_register_ndmp_extensions"))
+        self._secure = the_one(kernel.call_hook("tapekit_provide_secure_control"))
 
     @hookimpl
     def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
@@ -81,13 +86,15 @@ class NdmpV4Plugin:
     async def _serve(self, kernel: Kernel) -> AsyncIterator[None]:
         service = ServiceSwitch(kernel.state)
         await trio.to_thread.run_sync(service.load)
-        limits = self._settings.limits(memory_bytes())
+        memory = memory_bytes()
+        limits = self._settings.limits(memory)
         server = NdmpServer(
             kernel,
             self._settings,
             limits=limits,
             clock=time.time,  # noqa: TID251
             service=service,
+            host_id=await trio.to_thread.run_sync(own_host_id, kernel.state),
             extensions=self._extensions,
         )
         async with trio.open_nursery() as nursery:
@@ -96,10 +103,21 @@ class NdmpV4Plugin:
                 for endpoint in await nursery.start(transport.serve, server.serve_connection):
                     kernel.listening(str(endpoint))
                     addresses.append(str(endpoint))
+            secure = self._secure.addresses if self._secure is not None else ()
+            standard = tuple(one for one in addresses if one not in secure)
             folder = kernel.base_directory / self._settings.log_directory
             logs = SessionLogs(folder, server.traces, nursery, kernel.clock)
             self._administration.begin(
-                Serving(kernel, server, service, logs, self._extensions, tuple(addresses))
+                Serving(
+                    kernel=kernel,
+                    server=server,
+                    service=service,
+                    logs=logs,
+                    extensions=self._extensions,
+                    addresses=standard,
+                    secure=self._secure,
+                    memory_bytes=memory,
+                )
             )
             yield
             await server.drain()

@@ -71,6 +71,11 @@ class AskedRanges:
         self._ask_up_to(stop)
         return self._next(stop)
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the other end has closed the stream, and nothing of it is left."""
+        return self._has_ended and self._rest is None
+
     def close(self) -> None:
         """Let go of what nobody has asked for."""
         rest, self._rest = self._rest, None

@@ -15,10 +15,11 @@ class Refused(Exception):
     """A request cannot be done; nothing has changed.
 
     The protocol has few codes, so ``error`` tells the operator what the code
-    cannot: it goes out as a LOG_MESSAGE.
+    cannot: it goes out as a LOG_MESSAGE. Extensions have codes of their own
+    besides.
     """
 
-    def __init__(self, code: NdmpError, error: TapekitError | None = None) -> None:
+    def __init__(self, code: NdmpError | int, error: TapekitError | None = None) -> None:
         super().__init__(code, error)
         self.code: Final = code
         self.error: Final = error

@@ -1,41 +1,43 @@
-"""Plays the client's side of a recorded session against a server.
+"""Plays the client's side of recorded sessions against servers.
 
 Requests are sent in their order, each after the reply to the one before and
-after the posts that had come by then. The one rule: the first difference
-ends the replay, because everything after it may be its consequence.
+after the posts that had come by then. Of a three-way session both sides are
+played, or a stand-in takes the place of the one that was not recorded. The
+one rule: the first difference ends the replay, because everything after it
+may be its consequence.
 """
 
 from __future__ import annotations
 
+import heapq
+import os
+from contextlib import AsyncExitStack, contextmanager
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
 import trio
 
-from tapekit_ndmp_v4 import messages as m
+from tapekit.errors import TapekitError
 from tapekit_ndmp_v4.client import NdmpClient
-from tapekit_ndmp_v4.digest import challenge_digest
-from tapekit_ndmp_v4.errors import CATALOGUE, ConnectionLost, NdmpReplyError, RemoteProtocolError
-from tapekit_ndmp_v4.exchanges import EXCHANGES
-from tapekit_ndmp_v4.replay_rules import Judge
-from tapekit_ndmp_v4.trace import trace_line
-from tapekit_ndmp_v4.trace_reading import CutField, TraceRow, message_of, rows_of
-from tapekit_ndmp_v4.wire import Message
+from tapekit_ndmp_v4.errors import CATALOGUE
+from tapekit_ndmp_v4.replay_joins import Joins
+from tapekit_ndmp_v4.replay_session import PlayedSession, Shared
+from tapekit_ndmp_v4.replay_stand_in import StandIn
+from tapekit_ndmp_v4.trace_reading import TraceRow, rows_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from tapekit_ndmp_v4.connection import Direction
-    from tapekit_ndmp_v4.exchanges import Exchange
-    from tapekit_ndmp_v4.messages import Header
+    from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.replay_rules import Difference
+    from tapekit_ndmp_v4.replay_session import Login
 
-__all__ = ["Login", "ReplayResult", "Target", "read_trace", "replay"]
+__all__ = ["Part", "ReplayResult", "Target", "read_trace", "replay"]
 
 
 class Target(NamedTuple):
-    """The server to play against."""
+    """A server to play against."""
 
     host: str
     port: int
@@ -43,12 +45,13 @@ class Target(NamedTuple):
     """How long each reply or post may take."""
 
 
-class Login(NamedTuple):
-    """What the trace does not have."""
+class Part(NamedTuple):
+    """One session to play, and its server."""
 
-    user: str | None
-    """Another user than the recorded one."""
-    password: bytes | None
+    file: Path
+    """Where the rows are from, for messages."""
+    rows: Sequence[TraceRow]
+    target: Target
 
 
 class ReplayResult(NamedTuple):
@@ -58,6 +61,8 @@ class ReplayResult(NamedTuple):
     compared: int
     """Replies and posts that were as recorded, or the first that was not."""
     difference: Difference | None
+    file: str | None = None
+    """The trace in which the difference is."""
 
 
 def read_trace(file: Path, session: int | None) -> list[TraceRow]:
@@ -98,138 +103,123 @@ def _of_session(file: Path, rows: list[TraceRow], session: int | None) -> list[T
 
 
 async def replay(
-    file: Path,
-    rows: Sequence[TraceRow],
-    target: Target,
+    parts: Sequence[Part],
     login: Login,
     clock: Callable[[], float],
+    *,
+    extensions: Sequence[Extension] = (),
+    stream: Path | None = None,
 ) -> ReplayResult:
-    """Play a session.
+    """Play one session, or the two of a three-way one.
 
-    :param file: where the rows are from, for messages.
-    :raises TapekitError: it cannot be played, or the server does not answer.
+    :param extensions: the classes whose messages can be said.
+    :param stream: what a stand-in sends in place of a server whose session
+        is not played.
+    :raises TapekitError: it cannot be played, or a server does not answer.
     """
-    judge = Judge(rows)
-    player = _Player(file, judge, login)
-    async with NdmpClient.connect(
-        target.host, target.port, clock=clock, timeout_s=target.timeout_s, watch=player.watch
-    ) as client:
-        for row in rows:
-            if row.kind == "request":
-                await _await_posts(client, judge, row.line, target.timeout_s)
-                if not judge.differs():
-                    await player.play(client, row, target.timeout_s)
-        await _await_posts(client, judge, rows[-1].line + 1 if rows else 0, target.timeout_s)
-        # What the server says to our own goodbye was never recorded.
-        return ReplayResult(player.played, judge.compared, judge.difference)
+    shared = Shared(login, extensions, Joins([part.rows for part in parts]))
+    with _opened(stream) as file:
+        return await _played(parts, shared, file, clock)
 
 
-async def _await_posts(client: NdmpClient, judge: Judge, line: int, timeout_s: float) -> None:
-    """Wait for the posts that were recorded before a line."""
-    while not judge.differs() and (missing := judge.missing(line)) is not None:
+@contextmanager
+def _opened(stream: Path | None) -> Iterator[int | None]:
+    """The descriptor of the file that a stand-in sends."""
+    if stream is None:
+        yield None
+        return
+    try:
+        file = os.open(stream, os.O_RDONLY)
+    except OSError as error:
+        raise CATALOGUE.error("stream-unreadable", file=stream, reason=error.strerror) from error
+    try:
+        yield file
+    finally:
+        os.close(file)
+
+
+async def _played(
+    parts: Sequence[Part], shared: Shared, stream: int | None, clock: Callable[[], float]
+) -> ReplayResult:
+    """Play inside a nursery, out of which errors come as they are."""
+    async with trio.open_nursery() as nursery:
+        stand_in = StandIn(nursery, stream)
+        sessions = [PlayedSession(part.file, part.rows, shared, stand_in) for part in parts]
         try:
-            with trio.fail_after(timeout_s):
-                await client.wait_for(Message)
-        except ConnectionLost:
-            if not judge.differs():
-                raise
-        except trio.TooSlowError as error:
-            raise CATALOGUE.error(
-                "replay-timed-out", line=missing.line, message=missing.message, timeout_s=timeout_s
-            ) from error
+            result = await _with_clients(parts, sessions, nursery, clock)
+        except TapekitError as error:
+            result = error
+        nursery.cancel_scope.cancel()
+    if isinstance(result, TapekitError):
+        raise result
+    return result
+
+
+async def _with_clients(
+    parts: Sequence[Part],
+    sessions: Sequence[PlayedSession],
+    nursery: trio.Nursery,
+    clock: Callable[[], float],
+) -> ReplayResult | TapekitError:
+    async with AsyncExitStack() as clients:
+        for part, session in zip(parts, sessions, strict=True):
+            client = await clients.enter_async_context(
+                NdmpClient.connect(
+                    part.target.host,
+                    part.target.port,
+                    clock=clock,
+                    timeout_s=part.target.timeout_s,
+                    watch=session.watch,
+                )
+            )
+            session.begin(client, part.target, nursery)
+        return await _Replay(sessions).run(list(_in_order(parts)))
+
+
+def _in_order(parts: Sequence[Part]) -> Iterator[tuple[int, TraceRow]]:
+    """All rows with the numbers of their parts: those of one file in its
+    order, those of several by the time at which they were written.
+    """
+    is_one_file = len({part.file for part in parts}) == 1
+    numbered = [[(number, row) for row in part.rows] for number, part in enumerate(parts)]
+    return heapq.merge(*numbered, key=lambda turn: turn[1].line if is_one_file else turn[1].time)
 
 
 @final
-class _Player:
-    """Sends recorded requests, and puts into them what differs each time."""
+class _Replay:
+    """All sessions, in step."""
 
-    def __init__(self, file: Path, judge: Judge, login: Login) -> None:
-        self._file: Final = file
-        self._judge: Final = judge
-        self._login: Final = login
-        self._challenge = b""
-        self._addresses: Final[dict[bytes, m.Addr]] = {}
-        self.played = 0
+    def __init__(self, sessions: Sequence[PlayedSession]) -> None:
+        self._sessions: Final = sessions
 
-    async def play(self, client: NdmpClient, row: TraceRow, timeout_s: float) -> None:
-        """Send one request, and wait for its reply."""
-        request = self._request(row)
-        self.played += 1
-        if isinstance(request, m.ConnectCloseRequest):
-            await client.close(timeout_s)
-            return
-        try:
-            with trio.fail_after(timeout_s):
-                await client.call(request)  # type: ignore[arg-type]  # any request of the table
-        except (NdmpReplyError, RemoteProtocolError):
-            # What came has been judged as it came.
-            return
-        except ConnectionLost:
-            if not self._judge.differs():
-                raise
-        except trio.TooSlowError as error:
-            raise CATALOGUE.error(
-                "replay-timed-out",
-                line=row.line,
-                message=f"the reply to {row.message}",
-                timeout_s=timeout_s,
-            ) from error
+    async def run(self, turns: Sequence[tuple[int, TraceRow]]) -> ReplayResult:
+        for number, row in turns:
+            session = self._sessions[number]
+            await session.join(row.line)
+            if row.kind == "request":
+                await self._settle()
+                if self._differing() is not None:
+                    break
+                await session.play(row)
+            session.reached = row.line + 1
+        await self._settle()
+        # What servers say to our own goodbye was never recorded.
+        return self._result()
 
-    def watch(
-        self, direction: Direction, header: Header, exchange: Exchange | None, body: Message | None
-    ) -> None:
-        """See a message go or come."""
-        if isinstance(body, m.ConfigGetAuthAttrReply):
-            attr = body.server_attr
-            self._challenge = attr.challenge if isinstance(attr, m.AuthAttrMd5) else b""
-        line = trace_line(direction, header, exchange, body, time_s=0.0)
-        (row,) = rows_of([line])
-        recorded = self._judge.see(row)
-        if (
-            recorded is not None
-            and recorded.body is not None
-            and isinstance(body, m.DataListenReply | m.MoverListenReply)
-        ):
-            listened = recorded.body.get("connect_addr")
-            self._addresses[msgspec.json.encode(listened)] = body.connect_addr
+    async def _settle(self) -> None:
+        """Wait until all posts that were recorded up to here have come."""
+        for session in self._sessions:
+            while self._differing() is None and not await session.has_settled():
+                pass
 
-    def _request(self, row: TraceRow) -> Message:
-        if row.message is None or row.body is None:
-            raise self._not_replayable(row, "it could not be read when it came")
-        exchange = next((one for one in EXCHANGES if one.name == row.message), None)
-        if exchange is None:
-            raise self._not_replayable(row, "it is a message of an extension, which no replay has")
-        try:
-            request = message_of(exchange.request, self._unmasked(row, row.body))
-        except CutField:
-            raise self._not_replayable(row, "a field was cut") from None
-        except (KeyError, TypeError, ValueError) as error:
-            raise self._not_replayable(row, f"{type(error).__name__}: {error}") from None
-        if isinstance(request, m.DataConnectRequest | m.MoverConnectRequest):
-            given = self._addresses.get(msgspec.json.encode(row.body["addr"]))
-            return request if given is None else msgspec.structs.replace(request, addr=given)
-        return request
+    def _differing(self) -> PlayedSession | None:
+        return next((one for one in self._sessions if one.judge.differs()), None)
 
-    def _unmasked(self, row: TraceRow, body: dict[str, object]) -> dict[str, object]:
-        """The fields with what is in no trace."""
-        auth = body.get("auth_data")
-        if row.message != "CONNECT_CLIENT_AUTH" or not isinstance(auth, dict) or len(auth) == 1:
-            return body
-        recorded = str(auth["auth_id"])
-        password = self._login.password
-        if password is None:
-            raise CATALOGUE.error("replay-needs-password", user=recorded)
-        user = self._login.user or recorded
-        digest = challenge_digest(self._challenge, password) if self._challenge else bytes(16)
-        text = password.decode("utf-8", "surrogateescape")
-        proof = {"auth_password": text, "auth_digest": digest.hex()}
-        return {"auth_data": {**auth, **proof, "auth_id": user}}
-
-    def _not_replayable(self, row: TraceRow, reason: str) -> Exception:
-        return CATALOGUE.error(
-            "trace-not-replayable",
-            file=self._file,
-            line=row.line,
-            message=row.message or "a message without name",
-            reason=reason,
+    def _result(self) -> ReplayResult:
+        differing = self._differing()
+        return ReplayResult(
+            requests=sum(session.played for session in self._sessions),
+            compared=sum(session.judge.compared for session in self._sessions),
+            difference=None if differing is None else differing.judge.difference,
+            file=None if differing is None else str(differing.file),
         )

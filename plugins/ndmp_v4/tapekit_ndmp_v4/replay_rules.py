@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from tapekit_ndmp_v4.trace_reading import TraceRow
 
@@ -21,8 +21,10 @@ __all__ = ["Difference", "Judge"]
 _EVERYWHERE: Final = (
     "*addr.*.ip",
     "*addr.*.port",
+    "*addr.*.addr_env.*.1",
 )
-"""Ports are given out as they are free, addresses are those of the machine."""
+"""Ports are given out as they are free, addresses are those of the machine, and
+so is what a peer must bring with it; of their variables the names are compared."""
 
 _UNCOMPARED: Final[Mapping[str, tuple[str, ...]]] = {
     "CONFIG_GET_HOST_INFO": ("hostname", "os_type", "os_vers", "hostid"),
@@ -89,10 +91,14 @@ class Difference(NamedTuple):
 class Judge:
     """Compares what comes with what was recorded."""
 
-    def __init__(self, recorded: Iterable[TraceRow]) -> None:
+    def __init__(
+        self, recorded: Iterable[TraceRow], more_lanes: Collection[str] = frozenset()
+    ) -> None:
+        """:param more_lanes: posts of extensions; each kind is compared in its order."""
+        self._lane_of: Final = {**_LANES, **{name: name for name in more_lanes}}
         self._lanes: Final[dict[str, deque[TraceRow]]] = {}
         for row in recorded:
-            lane = _lane(row)
+            lane = self._lane(row)
             if lane is not None:
                 self._lanes.setdefault(lane, deque()).append(row)
         self.compared = 0
@@ -104,7 +110,7 @@ class Judge:
 
         :returns: the recorded message with which it was compared.
         """
-        lane = _lane(row)
+        lane = self._lane(row)
         if lane is None or self.difference is not None:
             return None
         waiting = self._lanes.get(lane)
@@ -131,16 +137,16 @@ class Judge:
         ]
         return min(late, key=lambda row: row.line, default=None)
 
-
-def _lane(row: TraceRow) -> str | None:
-    if row.kind == "reply":
-        return _REPLIES
-    if row.kind != "post" or row.message is None:
-        return None
-    is_log = row.message == "LOG_MESSAGE"
-    if is_log and (row.body or {}).get("log_type") not in _TOLD_LOGS:
-        return None
-    return _LANES.get(row.message)
+    def _lane(self, row: TraceRow) -> str | None:
+        """What a message keeps its order with; ``None`` if it is not compared."""
+        if row.kind == "reply":
+            return _REPLIES
+        if row.kind != "post" or row.message is None:
+            return None
+        is_log = row.message == "LOG_MESSAGE"
+        if is_log and (row.body or {}).get("log_type") not in _TOLD_LOGS:
+            return None
+        return self._lane_of.get(row.message)
 
 
 def _difference(recorded: TraceRow, replayed: TraceRow) -> Difference | None:

@@ -62,6 +62,7 @@ class NdmpServer:
         limits: SessionLimits,
         clock: Callable[[], float],
         service: ServiceSwitch,
+        host_id: str,
         extensions: Sequence[Extension] = (),
     ) -> None:
         self.traces: Final = TraceHub()
@@ -71,7 +72,7 @@ class NdmpServer:
         self._settings: Final = settings
         self._clock: Final = clock
         self._limits: Final = limits
-        self._host: Final = read_host_facts(settings.vendor, settings.product)
+        self.host: Final = read_host_facts(settings.vendor, settings.product, host_id)
         # No session waits for a thread of another: those that may be open
         # bound their number.
         self._threads: Final = trio.CapacityLimiter(math.inf)
@@ -88,6 +89,11 @@ class NdmpServer:
     def limits(self) -> SessionLimits:
         """How many sessions there may be, as things are set now."""
         return self._limits._replace(ndmp=self._service.sessions or self._limits.ndmp)
+
+    @property
+    def local_tape_jobs(self) -> int:
+        """How many tape drives of this server may move data at one time."""
+        return self._settings.local_tape_jobs
 
     async def serve_connection(self, stream: ControlStream) -> None:
         """Serve one control connection to its end."""
@@ -145,19 +151,22 @@ class NdmpServer:
             nursery=nursery,
             threads=self._threads,
             range_multiple=self._settings.range_multiple_bytes,
+            least_record_bytes=self._settings.least_record_bytes,
             announce=self._announce,
             task_has_ended=self._wake,
         )
         return Session(
             number=number,
             kernel=self._kernel,
-            host=self._host,
+            host=self.host,
             peer=stream.peer,
             link=link,
             opened_s=self._clock(),
             need_room=self._need_room,
+            need_tape_thread=self._need_tape_thread,
             service=self._service,
             extensions=[one for one in self._extensions if self._service.offers(one.class_id)],
+            demanding=self._extensions,
             svms=stream.svms,
         )
 
@@ -212,6 +221,17 @@ class NdmpServer:
         )
         _LOG.warning("%s: %s", session.link.name, error)
         session.link.post(_status(ConnectionStatusReason.SHUTDOWN, str(error)))
+
+    def _need_tape_thread(self) -> None:
+        """Refuse to use one more tape drive than may move data at one time.
+
+        :raises Refused: DEVICE_BUSY; the end of another's transfer makes room.
+        """
+        movers = [session.mover for session in self.sessions]
+        if sum(one is not None and one.is_engaged for one in movers) >= (
+            self._settings.local_tape_jobs
+        ):
+            raise Refused(NdmpError.DEVICE_BUSY_ERR, CATALOGUE.error("no-available-thread"))
 
     def _need_room(self, butype: str) -> None:
         """Refuse a job more than an engine may have in progress.

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from tapekit.hookspecs.authentication import AuthMethod
 from tapekit_ndmp_v4.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
     from tapekit.errors import TapekitError
     from tapekit.hookspecs.state import StateStore
@@ -27,6 +28,8 @@ _NODE: Final = "node"
 _SESSIONS: Final = "sessions"
 _SVM: Final = "svm/"
 _EXTENSION: Final = "extension/"
+_CLEAR_TEXT: Final = "clear-text"
+_AUTHTYPE: Final = "authtype/"
 _OFF: Final = b"off"
 
 
@@ -63,6 +66,18 @@ class ServiceSwitch:
         """Whether an extension may be offered."""
         return f"{_EXTENSION}{class_id:#x}" not in self._changed
 
+    @property
+    def takes_clear_text(self) -> bool:
+        """Whether the node takes logins by plaintext password."""
+        return _CLEAR_TEXT not in self._changed
+
+    def methods(self, svm: str) -> frozenset[AuthMethod]:
+        """How those who use a storage virtual machine may have logged in."""
+        value = self._changed.get(_AUTHTYPE + svm)
+        if value is None:
+            return frozenset(AuthMethod)
+        return frozenset(map(AuthMethod, value.decode().split(","))) | {AuthMethod.NONE}
+
     def refusal(self) -> TapekitError | None:
         """Why no session can be opened now, if so."""
         if not self.is_enabled:
@@ -82,6 +97,18 @@ class ServiceSwitch:
     async def enable_extension(self, class_id: int, *, is_on: bool) -> None:
         """Offer an extension or not, to sessions to come."""
         await self._remember(f"{_EXTENSION}{class_id:#x}", None if is_on else _OFF)
+
+    async def take_clear_text(self, *, is_on: bool) -> None:
+        """Take logins by plaintext password or not, in sessions to come."""
+        await self._remember(_CLEAR_TEXT, None if is_on else _OFF)
+
+    async def limit_methods(self, svm: str, methods: Collection[AuthMethod]) -> None:
+        """Say how those who use a storage virtual machine must have logged
+        in; all methods lift the limit.
+        """
+        words = ",".join(sorted(method.value for method in methods))
+        is_limit = {AuthMethod.PLAINTEXT, AuthMethod.CHALLENGE} - {*methods}
+        await self._remember(_AUTHTYPE + svm, words.encode() if is_limit else None)
 
     async def limit_sessions(self, sessions: int | None) -> None:
         """Set the limit of sessions; ``None`` is that of the stack file."""

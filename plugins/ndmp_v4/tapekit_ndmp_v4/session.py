@@ -83,19 +83,25 @@ class Session:
         link: SessionLink,
         opened_s: float,
         need_room: Callable[[str], None],
+        need_tape_thread: Callable[[], None],
         service: ServiceSwitch,
         extensions: Sequence[Extension] = (),
+        demanding: Sequence[Extension] = (),
         svms: frozenset[str] = frozenset(),
     ) -> None:
         """:param opened_s: seconds since 1970.
         :param service: which storage virtual machines are served.
         :param need_room: raises :class:`Refused` if the engine of a butype
         has as many jobs in progress as it may.
+        :param need_tape_thread: raises :class:`Refused` if as many tape drives
+        move data as may.
         :param extensions: the classes of extensions on offer.
+        :param demanding: those that data connections may need, on offer or not.
         :param svms: the storage virtual machines to which the control
         connection leads; empty means all.
         """
         self.need_room: Final = need_room
+        self.need_tape_thread: Final = need_tape_thread
         self.opened_s: Final = opened_s
         self._service: Final = service
         self.number: Final = number
@@ -103,11 +109,15 @@ class Session:
         self.host: Final = host
         self.peer: Final = peer
         self.link: Final = link
-        self.auth_methods: Final = offered_methods(kernel, peer)
+        offered = offered_methods(kernel, peer)
+        self.auth_methods: Final = (
+            offered if service.takes_clear_text else offered - {AuthMethod.PLAINTEXT}
+        )
         self.machine: Final = Machine("session", TRANSITIONS, SessionState.GREETED)
         self.principal: Principal | None = None
         """Who is logged in; nobody but in the state AUTHENTICATED."""
-        self.extensions: Final = SessionExtensions(extensions)
+        self._method = AuthMethod.NONE
+        self.extensions: Final = SessionExtensions(extensions, demanding)
         self._svms: Final = svms
         self.tapes: Final = TapeServer(kernel.tape_inventory, link)
         self.scsi: Final = ScsiServer(kernel.tape_inventory, link)
@@ -154,10 +164,17 @@ class Session:
         challenge, self._challenge = self._challenge, None
         return challenge
 
-    def log_in(self, principal: Principal) -> None:
+    def log_in(self, principal: Principal, method: AuthMethod) -> None:
         """Somebody has proved who they are."""
         self.machine.fire(SessionEvent.LOGGED_IN)
-        self.principal = principal
+        self.principal, self._method = principal, method
+
+    def is_closed_to(self, principal: Principal, method: AuthMethod) -> bool:
+        """Whether no storage virtual machine of an account takes those who
+        logged in so; an account of all of them always finds one.
+        """
+        svms = principal.svms
+        return bool(svms) and all(method not in self._service.methods(svm) for svm in svms)
 
     def log_out(self) -> None:
         """Nobody is logged in any more, since a login is not granted yet."""
@@ -177,7 +194,10 @@ class Session:
         svms = self.principal.svms if self.principal is not None else frozenset[str]()
         svm = svm_of(path)
         permitted = all(not limit or svm in limit for limit in (svms, self._svms))
-        return permitted and self._service.serves(svm)
+        return permitted and self._service.serves(svm) and self._takes_method(svm)
+
+    def _takes_method(self, svm: str) -> bool:
+        return self._method in self._service.methods(svm)
 
     def permit(self, path: str) -> None:
         """Refuse a path of another storage virtual machine, or of none if
@@ -188,6 +208,10 @@ class Session:
         svm = svm_of(path)
         if not self._service.serves(svm):
             raise CATALOGUE.raised_as(PathNotPermitted, "service-off-for-svm", svm=svm)
+        if not self._takes_method(svm):
+            raise CATALOGUE.raised_as(
+                PathNotPermitted, "auth-type-off-for-svm", svm=svm, method=self._method.value
+            )
         if not self.may_use(path):
             user = self.principal.name if self.principal is not None else ""
             raise CATALOGUE.raised_as(PathNotPermitted, "path-not-permitted", path=path, user=user)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionCommands", "privilege"]
 
 _COLUMNS: Final = (
-    "Session", "Client", "User", "Data", "Operation", "Mover", "Bytes", "Waited", "Device", "Path",
+    "Session", "Client", "User", "Data", "Operation", "Mover", "Bytes", "History", "Waited",
+    "Device", "Path",
 )  # fmt: skip
 
 
@@ -130,6 +131,7 @@ def _cells(row: ops.SessionRow) -> tuple[str, ...]:
         row.data.operation,
         row.mover.state,
         str(moved),
+        str(row.history_entries),
         f"{row.client_wait_s:.1f} s",
         row.tape_device or "-",
         row.data.path or "-",
@@ -176,6 +178,7 @@ def _fields(row: ops.SessionRow) -> list[tuple[str, str]]:
         ("Mover Connect Address", mover.connect_address),
         ("Tape Device", row.tape_device or "not open"),
         ("Tape Mode", row.tape_mode),
+        ("File History Entries Sent", str(row.history_entries)),
         ("Waited for Client", f"{row.client_wait_s:.3f} s"),
         ("Bytes Queued for Client", str(row.queued_bytes)),
     ]

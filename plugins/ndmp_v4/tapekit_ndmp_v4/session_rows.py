@@ -45,6 +45,7 @@ def session_row(session: Session) -> SessionRow:
         mover=_mover(session.mover) if session.mover is not None else MoverRow(),
         tape_device=tape.device.name if tape is not None else "",
         tape_mode="" if tape is None else "Read/Write" if tape.is_writable else "Read only",
+        history_entries=session.link.history_entries,
         client_wait_s=round(session.link.client_wait_s, 3),
         queued_bytes=session.link.queued_bytes,
     )

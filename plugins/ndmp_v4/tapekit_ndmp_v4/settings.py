@@ -65,6 +65,8 @@ class NdmpV4Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     smtape_sessions: _Sessions | None = None
     """SMTape backups and restores in progress at one time; without it 6, 16
     or 32 by the machine's memory."""
+    local_tape_jobs: _Sessions = 16
+    """Backups and restores that use tape drives of this server at one time."""
     login_timeout_s: Annotated[float, Meta(gt=0, le=86400)] = 120.0
     """Seconds within which a client must log in; after that its connection
     is closed, so that nobody without a password can use up the sessions."""
@@ -79,6 +81,10 @@ class NdmpV4Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """What offset and length of the ranges are multiples of that a restore
     asks of movers elsewhere: their record size, if they send whole records
     only."""
+
+    least_record_bytes: Annotated[int, Meta(ge=1, le=4096)] = 4096
+    """Record size that backups of dump and smtape to a drive of this server
+    must have at least, unless a backup application cannot do it."""
 
     log_directory: Annotated[str, Meta(min_length=1)] = "logs"
     """Folder of the logs that "log start" makes, relative to the stack file's

@@ -35,6 +35,10 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
 
     line: int = 0
     """Its number in the file, from 1."""
+    time: float = 0.0
+    """Seconds since 1970."""
+    code: str = ""
+    """The message's number, hexadecimal."""
     session: int | None = None
     kind: str = ""
     """``request``, ``reply`` or ``post``; empty for a notice."""

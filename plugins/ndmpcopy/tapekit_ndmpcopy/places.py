@@ -20,7 +20,13 @@ from tapekit_ndmpcopy.errors import CATALOGUE
 if TYPE_CHECKING:
     from tapekit.errors import TapekitError
 
-__all__ = ["Family", "Place", "read_place", "require_two_places"]
+__all__ = [
+    "Family",
+    "Place",
+    "read_place",
+    "require_two_places",
+    "require_two_places_of_one_server",
+]
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -80,12 +86,21 @@ def require_two_places(source: Place, destination: Place) -> None:
     """Refuse to copy something onto itself or into itself, however its
     server's address is written and its connection secured.
 
-    Two addresses of one server cannot be told from two servers here.
+    Two addresses of one server cannot be told from two servers here; that is
+    seen when both have been asked (:func:`require_two_places_of_one_server`).
 
     :raises TapekitError: the destination is the source, or a place below it.
     """
-    if _server_of(source) != _server_of(destination):
-        return
+    if _server_of(source) == _server_of(destination):
+        require_two_places_of_one_server(source, destination)
+
+
+def require_two_places_of_one_server(source: Place, destination: Place) -> None:
+    """Refuse to copy something onto itself or into itself, on a server that
+    may have been reached by two addresses.
+
+    :raises TapekitError: as :func:`require_two_places`.
+    """
     if source.path == destination.path:
         raise CATALOGUE.error("same-place", place=source)
     if destination.path.startswith(f"{source.path}/"):

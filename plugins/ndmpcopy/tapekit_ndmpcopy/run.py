@@ -16,12 +16,12 @@ import trio
 from tapekit.errors import TapekitError
 from tapekit_ndmp_v4.client import NdmpClient, Side, connection_types, copy_across
 from tapekit_ndmp_v4.errors import NdmpReplyError, OperationFailed
-from tapekit_ndmp_v4.messages import LogFilePost
+from tapekit_ndmp_v4.messages import ConfigGetHostInfoRequest, LogFilePost
 from tapekit_ndmp_v4.numbers import RecoveryStatus
 from tapekit_ndmpcopy.address_modes import common_kinds, wanted_families
 from tapekit_ndmpcopy.errors import CATALOGUE
 from tapekit_ndmpcopy.order import plan_copy, plan_file_copy
-from tapekit_ndmpcopy.places import Family
+from tapekit_ndmpcopy.places import Family, require_two_places_of_one_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -115,6 +115,8 @@ async def _copy(order: CopyOrder, around: Surroundings) -> CopyResult:
             offers[side] = await connection_types(client, ipv6=Family.INET6 in families)
         kinds = common_kinds(families, offers)
         between = _Between(clients[Side.SOURCE], clients[Side.DESTINATION], around.on_state)
+        if await _are_one_server(between):
+            require_two_places_of_one_server(order.source, order.destination)
         return await _directory_or_file(order, kinds, between)
 
 
@@ -124,6 +126,23 @@ class _Between(NamedTuple):
     source: NdmpClient
     destination: NdmpClient
     on_state: CopyState
+
+
+async def _are_one_server(between: _Between) -> bool:
+    """Whether both sessions are with one server, as far as it tells."""
+    hosts = [await _host_of(client) for client in (between.source, between.destination)]
+    return hosts[0] is not None and hosts[0] == hosts[1]
+
+
+async def _host_of(client: NdmpClient) -> tuple[str, str] | None:
+    """A server's identity and name; ``None`` from one that has none or does
+    not say. Cloned machines may share either, hardly both.
+    """
+    try:
+        host = await client.call(ConfigGetHostInfoRequest())
+    except NdmpReplyError:
+        return None
+    return (host.hostid, host.hostname) if host.hostid else None
 
 
 async def _directory_or_file(

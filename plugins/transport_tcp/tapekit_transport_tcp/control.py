@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.transport import ControlStream
     from tapekit_transport_tcp.settings import TransportTcpSettings
 
-__all__ = ["TcpControlStream", "TcpControlTransport"]
+__all__ = ["TcpControlStream", "TcpControlTransport", "endpoints_of"]
 
 _LOG: Final = logging.getLogger("tapekit.transport_tcp")
 
@@ -106,16 +106,28 @@ class TcpControlTransport:
         task_status: trio.TaskStatus[Sequence[Endpoint]] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """See :meth:`ControlTransport.serve`."""
-        listeners = await self._open_listeners()
+        listeners = await self.open_listeners()
         async with trio.open_nursery() as nursery:
-            await nursery.start(
-                trio.serve_listeners, functools.partial(self._handle, handler), listeners
-            )
-            task_status.started(
-                [_endpoint(listener.socket.getsockname()) for listener in listeners]
-            )
+            nursery.start_soon(self.accept, handler, listeners, nursery)
+            task_status.started(endpoints_of(listeners))
 
-    async def _open_listeners(self) -> list[trio.SocketListener]:
+    async def accept(
+        self,
+        handler: Callable[[ControlStream], Awaitable[None]],
+        listeners: list[trio.SocketListener],
+        sessions: trio.Nursery,
+    ) -> None:
+        """Accept connections until cancelled, then close the listeners; those
+        that have been accepted live on in ``sessions``.
+        """
+        handle = functools.partial(self._handle, handler)
+        await trio.serve_listeners(handle, listeners, handler_nursery=sessions)
+
+    async def open_listeners(self) -> list[trio.SocketListener]:
+        """Listen on all addresses.
+
+        :raises TapekitError: one of them cannot be bound; none is then.
+        """
         listeners: list[trio.SocketListener] = []
         try:
             for endpoint in listen_endpoints(self._settings.listen):
@@ -163,6 +175,11 @@ def _bind_error(endpoint: Endpoint, error: OSError, owner: str) -> TapekitError:
             return CATALOGUE.error("address-not-here", address=endpoint, owner=owner)
         case _:
             return CATALOGUE.error("cannot-listen", address=endpoint, reason=reason, owner=owner)
+
+
+def endpoints_of(listeners: Sequence[trio.SocketListener]) -> list[Endpoint]:
+    """Where listeners listen."""
+    return [_endpoint(listener.socket.getsockname()) for listener in listeners]
 
 
 def _endpoint(address: tuple[str, int]) -> Endpoint:

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
-from tapekit_transport_tcp.control import TcpControlStream, TcpControlTransport
+from tapekit_transport_tcp.control import TcpControlStream, TcpControlTransport, endpoints_of
 from tapekit_transport_tcp.settings import TransportTcpSettings
-from tapekit_transport_tls.settings import ALL_SVMS
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Awaitable, Callable, Sequence
 
     from tapekit.hookspecs.transport import ControlStream, Endpoint
+    from tapekit_transport_tls.secure_service import SecureService
     from tapekit_transport_tls.settings import TransportTlsSettings
 
 __all__ = ["TlsControlStream", "TlsControlTransport"]
@@ -83,20 +83,27 @@ class TlsControlStream:
 
 @final
 class TlsControlTransport:
-    """Listens on the addresses of the setting ``listen``.
+    """Listens on the addresses of the setting ``listen``, while secure
+    connections are on for any storage virtual machine.
 
     :param context: gives what a handshake needs; asked when listening
         begins, and for each connection.
+    :param service: says where secure connections are on.
     """
 
     def __init__(
-        self, settings: TransportTlsSettings, context: Callable[[], ssl.SSLContext]
+        self,
+        settings: TransportTlsSettings,
+        context: Callable[[], ssl.SSLContext],
+        service: SecureService,
     ) -> None:
         self._settings: Final = settings
         self._context: Final = context
-        self._svms: Final = (
-            frozenset[str]() if ALL_SVMS in settings.svms else frozenset(settings.svms)
-        )
+        self._service: Final = service
+        self._sessions: trio.Nursery | None = None
+        self._handler: Callable[[ControlStream], Awaitable[None]]
+        self._listening: trio.CancelScope | None = None
+        self._addresses: Sequence[Endpoint] = ()
         self._shaking_hands = 0
         self._below: Final = TcpControlTransport(
             TransportTcpSettings(listen=settings.listen, keepalive_s=settings.keepalive_s),
@@ -115,10 +122,68 @@ class TlsControlTransport:
     ) -> None:
         """See :meth:`ControlTransport.serve`.
 
+        Connections outlast the listeners, which come and go as the service is
+        switched.
+
         :raises TapekitError: also if certificate or key cannot be used.
         """
+        await trio.to_thread.run_sync(self._service.load)
+        listeners = await self._opened() if self._service.is_anywhere_on else []
+        self._handler = functools.partial(self._serve_one, handler)
+        async with trio.open_nursery() as sessions:
+            self._sessions = sessions
+            self._listen(listeners)
+            task_status.started(self._addresses)
+            await trio.sleep_forever()
+
+    # Switching.
+
+    def is_on(self, svm: str) -> bool:
+        """Whether secure connections are on for a storage virtual machine."""
+        return self._service.is_on(svm)
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """Where secure connections are accepted now."""
+        return [str(endpoint) for endpoint in self._addresses]
+
+    async def switch(self, svm: str, *, is_on: bool) -> None:
+        """Switch secure connections on or off, for connections to come.
+
+        :raises TapekitError: it cannot be remembered, or nobody can listen;
+            nothing changed.
+        """
+        is_needed = is_on and self._listening is None
+        listeners = await self._opened() if is_needed else []
+        try:
+            await self._service.switch(svm, is_on=is_on)
+        except BaseException:
+            for listener in listeners:
+                listener.socket.close()
+            raise
+        self._listen(listeners)
+        if not self._service.is_anywhere_on and self._listening is not None:
+            self._listening.cancel()
+            self._listening, self._addresses = None, ()
+
+    async def _opened(self) -> list[trio.SocketListener]:
         self._context()
-        await self._below.serve(functools.partial(self._serve_one, handler), task_status)
+        return await self._below.open_listeners()
+
+    def _listen(self, listeners: list[trio.SocketListener]) -> None:
+        if not listeners:
+            return
+        assert self._sessions is not None, "it serves"
+        scope = self._listening = trio.CancelScope()
+        self._addresses = endpoints_of(listeners)
+        self._sessions.start_soon(self._accept, listeners, scope)
+
+    async def _accept(self, listeners: list[trio.SocketListener], scope: trio.CancelScope) -> None:
+        assert self._sessions is not None
+        with scope:
+            await self._below.accept(self._handler, listeners, self._sessions)
+
+    # Connections.
 
     async def _serve_one(
         self,
@@ -132,9 +197,13 @@ class TlsControlTransport:
         )
         if not await self._has_shaken_hands(stream, below.peer):
             return
-        secure = TlsControlStream(stream, below, self._svms)
+        svms = self._service.svms
+        secure = TlsControlStream(stream, below, frozenset() if svms is None else svms)
         try:
-            await handler(secure)
+            # Switched off since this connection was accepted, it leads nowhere:
+            # without names it would lead everywhere.
+            if svms is None or svms:
+                await handler(secure)
         finally:
             await secure.aclose()
 

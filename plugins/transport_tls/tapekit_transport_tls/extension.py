@@ -72,6 +72,7 @@ def private_data_extension(
         versions=(_VERSION,),
         begin=begin,
         is_offered=_is_possible,
+        demands=lambda kind: settings.require_private_data and kind in _OVER_NETWORKS,
     )
 
 

@@ -1,7 +1,7 @@
 """The TLS transport as a plugin: manifest, settings and hooks.
 
-Without a storage virtual machine in the settings nobody listens. Certificate
-and key are read when listening begins, so that ``tapekit tls renew`` can
+While secure connections are on for no storage virtual machine, nobody listens.
+Certificate and key are read when listening begins, so that ``tapekit tls renew`` can
 replace what is missing or damaged.
 """
 
@@ -22,6 +22,7 @@ from tapekit_transport_tls.contexts import ServerContexts
 from tapekit_transport_tls.control import TlsControlTransport
 from tapekit_transport_tls.extension import private_data_extension
 from tapekit_transport_tls.key_files import write_new_file
+from tapekit_transport_tls.secure_service import SecureService
 from tapekit_transport_tls.settings import TransportTlsSettings
 from tapekit_transport_tls.site import names_for, site_of
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.lifecycle import InitSite, Kernel
     from tapekit.hookspecs.transport import ControlTransport
-    from tapekit_ndmp_v4.hookspecs import Extension
+    from tapekit_ndmp_v4.hookspecs import Extension, SecureControl
     from tapekit_transport_tls.site import TlsSite
 
 __all__ = ["TransportTlsPlugin"]
@@ -57,6 +58,8 @@ class TransportTlsPlugin:
         self._settings: Final = settings
         self._site: TlsSite | None = None
         self._contexts: ServerContexts | None = None
+        self._service: Final = SecureService(settings.svms)
+        self._transport: Final = TlsControlTransport(settings, self._current_context, self._service)
 
     @classmethod
     def init_part(cls, site: InitSite) -> InitPart:
@@ -83,14 +86,20 @@ class TransportTlsPlugin:
         hosts = [endpoint.host for endpoint in listen_endpoints(self._settings.listen)]
         site = site_of(self._settings, kernel.base_directory, kernel.node_name, hosts)
         self._site = site
+        self._service.use(kernel)
         self._contexts = ServerContexts(site.certificate, site.key, _now)
 
     @hookimpl
     def tapekit_register_control_transports(self) -> Sequence[ControlTransport]:
-        """Offer the listeners of the setting ``listen``, if the service is on."""
-        if not self._settings.svms:
-            return ()
-        return (TlsControlTransport(self._settings, self._current_context),)
+        """Offer the listeners of the setting ``listen``, which listen while
+        the service is on.
+        """
+        return (self._transport,)
+
+    @hookimpl
+    def tapekit_provide_secure_control(self) -> SecureControl:
+        """Offer the switch of secure connections."""
+        return self._transport
 
     @hookimpl
     def tapekit_register_ndmp_extensions(self) -> Sequence[Extension]:

@@ -16,9 +16,10 @@ class TransportTlsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """The table ``[transport_tls]`` of a stack file."""
 
     svms: tuple[str, ...] = ()
-    """Storage virtual machines for which secure control connections are on;
-    "*" means all. A session on a secure connection may use these alone.
-    Empty means that nobody listens."""
+    """Storage virtual machines for which secure control connections are on at
+    first; "*" means all. A session on a secure connection may use these alone.
+    What vserver services ndmp modify switches is remembered and counts
+    more. While they are on for none, nobody listens."""
     listen: tuple[str, ...] = ("127.0.0.1:30000",)
     """Addresses for secure control connections, as HOST:PORT or [IPV6]:PORT;
     30000 is the port of the service ndmps."""
@@ -37,6 +38,15 @@ class TransportTlsSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_o
     private_data: bool = True
     """Whether sessions may choose that their data connections to other
     servers are inside TLS too, whatever their control connection is."""
+    require_private_data: bool = False
+    """Whether sessions that have not chosen so are refused data connections
+    to other servers; data between volumes and drives of this server stays
+    possible for all."""
     keepalive_s: Annotated[int, Meta(ge=0, le=32767)] = 60
     """Seconds of silence after which the other side is probed; 0 switches
     probing off."""
+
+    def __post_init__(self) -> None:
+        """Refuse to demand what is not offered."""
+        if self.require_private_data and not self.private_data:
+            raise ValueError("require_private_data needs private_data = true")

@@ -70,6 +70,8 @@ class Rig:
 
     def __init__(self) -> None:
         self._told: queue.Queue[tuple[object, ...]] = queue.Queue()
+        self.texts: list[str] = []
+        """What the operator has been told apart from a halt's own text."""
         self._thread: threading.Thread | None = None
         self._lengths: queue.Queue[int] = queue.Queue()
         self.sink = MemorySink(watch=self._lengths.put)
@@ -89,6 +91,9 @@ class Rig:
 
     def paused(self, reason: MoverPause, seek_position: int) -> None:
         self._told.put((reason, seek_position))
+
+    def explained(self, text: str) -> None:
+        self.texts.append(text)
 
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
         self._told.put((reason, explanation))

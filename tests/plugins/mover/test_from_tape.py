@@ -207,6 +207,9 @@ def test_everything_sent_has_been_used_before_a_pause_is_told(rig: Any) -> None:
             seen.append(rig.sink.data)
             mover.close()
 
+        def explained(self, text: str) -> None:
+            raise AssertionError(text)
+
         def halted(self, reason: MoverHalt, explanation: str | None) -> None:
             seen.append(b"halted")
 
@@ -242,6 +245,9 @@ def test_any_ranges_over_two_tapes_are_slices_of_the_stream(
         def paused(self, reason: MoverPause, seek_position: int) -> None:
             assert reason in {MoverPause.SEEK, MoverPause.EOF}
             load(0 if seek_position < border else border)
+
+        def explained(self, text: str) -> None:
+            raise AssertionError(text)
 
         def halted(self, reason: MoverHalt, explanation: str | None) -> None:
             assert (reason, explanation) == (MoverHalt.CONNECT_CLOSED, None)

@@ -233,6 +233,9 @@ class TapeChanger:
         self.mover.set_window(Window(seek_position))
         self.mover.resume(self.next_tape())
 
+    def explained(self, text: str) -> None:
+        raise AssertionError(text)
+
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
         self.halted_with = (reason, explanation)
 

@@ -37,7 +37,7 @@ async def test_the_end_of_a_session_is_not_waited_for_without_end(
     administration = Administration()
     server: Any = FailingServer()
     anything: Any = None
-    administration.begin(Serving(anything, server, anything, anything, (), ()))
+    administration.begin(Serving(anything, server, anything, anything, (), (), None, 0))
     with pytest.raises(TapekitError, match="5: still not ended after 10 seconds"):
         await administration.terminate(NoRequest())
     administration.end()
@@ -47,5 +47,5 @@ async def test_the_end_of_a_session_is_not_waited_for_without_end(
 
 def test_every_operation_is_offered_once_under_the_plugins_name() -> None:
     names = [one.name for one in Administration().offered()]
-    assert len(set(names)) == len(names) == 13
+    assert len(set(names)) == len(names) == 14
     assert all(name.startswith("ndmp_v4.") for name in names)

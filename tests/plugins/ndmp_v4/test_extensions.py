@@ -5,6 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 
 from tapekit.errors import TapekitError
@@ -214,3 +215,15 @@ async def test_an_extension_that_adds_nothing_is_a_whole_one() -> None:
     chosen.permit_connection(AddrType.TCP)
     assert chosen.transport(AddrType.TCP) is None
     chosen.close()
+
+
+def test_variables_of_a_class_are_for_sessions_that_chose_it() -> None:
+    lending = msgspec.structs.replace(PLAIN, variables=frozenset({"LENT"}))
+    extensions = SessionExtensions([lending])
+    extensions.permit_variables(["FILESYSTEM", "HIST"])
+    with pytest.raises(Refused) as caught:
+        extensions.permit_variables(["FILESYSTEM", "LENT"])
+    assert caught.value.code == NdmpError.ILLEGAL_ARGS_ERR
+    assert str(caught.value.error).startswith("LENT belongs to the extension plain")
+    extensions.choose(idle_session(), choice((0x2051, 1)))
+    extensions.permit_variables(["FILESYSTEM", "LENT"])

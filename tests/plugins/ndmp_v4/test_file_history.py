@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tapekit.hookspecs.data_engine import NodeEntry
+from tapekit.hookspecs.data_engine import NodeEntry, NodeTable
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4 import xdr
 from tapekit_ndmp_v4.file_history import (
@@ -18,6 +18,7 @@ from tapekit_ndmp_v4.file_history import (
     encode_directories,
     encode_files,
     encode_nodes,
+    entry_count,
 )
 from tapekit_ndmp_v4.numbers import FileType, FsType
 
@@ -95,6 +96,36 @@ def test_directories_are_what_the_codec_makes(entries: list[tuple[bytes, int, in
     assert encode_directories(entries) == [xdr.encode(post)]
 
 
+def two_names_of(raw: bytes) -> tuple[m.FileName, ...]:
+    """UNIX and, where it is text, Windows; without a short name."""
+    try:
+        return (*names_of(raw), m.NtFileName(nt_path=raw.decode(), dos_path=""))
+    except UnicodeDecodeError:
+        return names_of(raw)
+
+
+@pytest.mark.requirement("R146")
+@given(st.lists(st.tuples(names, node_entries), min_size=1, max_size=30))
+def test_unicode_names_are_what_the_codec_makes(entries: list[tuple[bytes, NodeEntry]]) -> None:
+    directories = m.FhAddDirPost(
+        dirs=tuple(m.FhDir(names=two_names_of(name), node=5, parent=6) for name, _ in entries)
+    )
+    rows = [(name, 5, 6) for name, _ in entries]
+    assert encode_directories(rows, with_unicode=True) == [xdr.encode(directories)]
+    files = m.FhAddFilePost(
+        files=tuple(
+            m.FhFile(
+                names=two_names_of(path),
+                stats=(stat_of(entry),),
+                node=entry.node,
+                fh_info=entry.position,
+            )
+            for path, entry in entries
+        )
+    )
+    assert encode_files(entries, with_unicode=True) == [xdr.encode(files)]
+
+
 @given(st.lists(node_entries, min_size=1, max_size=30))
 def test_nodes_are_what_the_codec_makes(entries: list[NodeEntry]) -> None:
     post = m.FhAddNodePost(
@@ -122,6 +153,29 @@ def test_files_are_what_the_codec_makes(entries: list[tuple[bytes, NodeEntry]]) 
         )
     )
     assert encode_files(entries) == [xdr.encode(post)]
+
+
+numbers = st.integers(0, 2**63 - 1)
+
+
+@given(
+    st.lists(
+        node_entries.flatmap(
+            lambda entry: st.builds(entry._replace, node=numbers, size=numbers, position=numbers)
+        ),
+        max_size=30,
+    )
+)
+def test_a_table_gives_the_same_bodies(entries: list[NodeEntry]) -> None:
+    assert encode_nodes(NodeTable.of(entries)) == encode_nodes(entries)
+
+
+@pytest.mark.parametrize("count", [0, 962, 963, 964, 3000])
+def test_a_table_of_any_length_gives_the_same_bodies(count: int) -> None:
+    entries = [node(number) for number in range(count)]
+    bodies = encode_nodes(NodeTable.of(entries))
+    assert bodies == encode_nodes(entries)
+    assert sum(map(entry_count, bodies)) == count
 
 
 def node(number: int) -> NodeEntry:

@@ -98,3 +98,50 @@ async def test_nobody_waits_for_room_in_a_closed_outbox() -> None:
     outbox.close()
     with trio.fail_after(1):
         await outbox.room_for_reply()
+
+
+async def test_a_thread_hands_over_without_waiting_while_there_is_room() -> None:
+    outbox, stream = Outbox(8), MemoryStream()
+    stream.may_go_on.set()
+
+    def job() -> list[bool]:
+        return [outbox.hand_over(lambda: b"fourfour"[:4], 4) for _ in range(3)]
+
+    assert await trio.to_thread.run_sync(job) == [True, True, False]
+    assert outbox.waiting_bytes == 8
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, stream)
+        await trio.testing.wait_all_tasks_blocked()
+        assert stream.sent == b"fourfour"
+        assert outbox.waiting_bytes == 0
+        assert await trio.to_thread.run_sync(job) == [True, True, False]
+        outbox.close()
+    assert stream.sent == b"fourfour" * 2
+
+
+async def test_what_was_handed_over_is_numbered_before_what_comes_later() -> None:
+    outbox, stream = Outbox(100), MemoryStream()
+    stream.may_go_on.set()
+    numbers = iter(range(10))
+
+    def encode() -> bytes:
+        return b"%d" % next(numbers)
+
+    await trio.to_thread.run_sync(lambda: [outbox.hand_over(encode, 1) for _ in range(3)])
+    await outbox.put_when_room(encode)
+    await trio.to_thread.run_sync(lambda: outbox.hand_over(encode, 1))
+    outbox.settle()
+    outbox.put(encode())
+    outbox.close()
+    await outbox.run(stream)
+    assert stream.sent == b"012345"
+
+
+async def test_a_closed_outbox_sends_what_was_handed_over_before() -> None:
+    outbox, stream = Outbox(100), MemoryStream()
+    stream.may_go_on.set()
+    outbox.hand_over(lambda: b"before", 6)
+    outbox.close()
+    outbox.hand_over(lambda: b"after", 5)
+    await outbox.run(stream)
+    assert stream.sent == b"before"

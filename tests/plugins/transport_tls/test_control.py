@@ -14,6 +14,7 @@ import trio.testing
 from tapekit.errors import TapekitError
 from tapekit_transport_tls.control import TlsControlTransport
 from tapekit_transport_tls.key_files import server_context
+from tapekit_transport_tls.secure_service import SecureService
 from tapekit_transport_tls.settings import TransportTlsSettings
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ async def serving(
     options = TransportTlsSettings(
         **{"listen": ("127.0.0.1:0",), "svms": ("*",)} | settings  # type: ignore[arg-type]  # as TOML gives them
     )
-    transport = TlsControlTransport(options, lambda: server_context(certificate, None))
+    service = SecureService(options.svms)
+    transport = TlsControlTransport(options, lambda: server_context(certificate, None), service)
     assert transport.name == "tls"
     async with trio.open_nursery() as nursery:
         (endpoint,) = await nursery.start(transport.serve, handler)
@@ -236,6 +238,7 @@ async def test_nobody_listens_without_a_certificate_or_on_a_port_in_use(
             transport = TlsControlTransport(
                 TransportTlsSettings(listen=(listen,), svms=("*",)),
                 lambda file=file: server_context(file, None),  # type: ignore[misc]  # a default binds the loop's value
+                SecureService(("*",)),
             )
             with pytest.raises(TapekitError) as refused:
                 await transport.serve(echo)

@@ -13,6 +13,7 @@ import trio
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.lifecycle import InitSite
+from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_transport_tls.certificates import facts_of
 from tapekit_transport_tls.plugin import TransportTlsPlugin
 from tapekit_transport_tls.settings import TransportTlsSettings
@@ -22,18 +23,25 @@ if TYPE_CHECKING:
 
 
 def kernel(folder: Path) -> Any:
-    return SimpleNamespace(base_directory=folder, node_name="node1")
+    return SimpleNamespace(
+        base_directory=folder, node_name="node1", state=MemoryStateStore(), storage=None
+    )
 
 
 @pytest.mark.requirement("R184")
-def test_secure_connections_are_off_until_an_svm_is_named() -> None:
-    assert (
-        tuple(TransportTlsPlugin(TransportTlsSettings()).tapekit_register_control_transports())
-        == ()
-    )
-    plugin = TransportTlsPlugin(TransportTlsSettings(svms=("vs1",)))
+async def test_secure_connections_are_off_until_an_svm_is_named(tmp_path: Path) -> None:
+    plugin = TransportTlsPlugin(TransportTlsSettings())
+    plugin.tapekit_on_assembled(kernel(tmp_path))
     (transport,) = plugin.tapekit_register_control_transports()
     assert transport.name == "tls"
+    async with trio.open_nursery() as nursery:
+        # There is no certificate, and nobody misses it.
+        assert await nursery.start(transport.serve, trio.sleep) == ()
+        assert plugin.tapekit_provide_secure_control().addresses == []
+        nursery.cancel_scope.cancel()
+    plugin = TransportTlsPlugin(TransportTlsSettings(svms=("vs1",)))
+    assert plugin.tapekit_provide_secure_control().is_on("vs1")
+    assert not plugin.tapekit_provide_secure_control().is_on("vs2")
 
 
 @pytest.mark.requirement("R183")
@@ -80,6 +88,7 @@ async def test_a_missing_certificate_stops_the_start_and_not_the_assembly(tmp_pa
         {"handshake_timeout_s": 0},
         {"handshakes": 0},
         {"keepalive_s": -1},
+        {"private_data": False, "require_private_data": True},
     ],
 )
 def test_values_out_of_range_are_refused(table: dict[str, object]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
 from tapekit_ndmp_v4.digest import digest_matches
@@ -21,9 +21,19 @@ from tapekit_ndmp_v4.numbers import NDMP_VERSION, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekit_ndmp_v4.messages import AuthData
     from tapekit_ndmp_v4.session import Session
 
 __all__ = ["client_auth", "open_version"]
+
+
+_METHODS: Final[Mapping[type[AuthData], AuthMethod]] = {
+    AuthNone: AuthMethod.NONE,
+    AuthText: AuthMethod.PLAINTEXT,
+    AuthMd5: AuthMethod.CHALLENGE,
+}
 
 
 async def open_version(session: Session, request: ConnectOpenRequest) -> ConnectOpenReply:
@@ -49,7 +59,11 @@ async def client_auth(
             "no-svm-in-common", user=principal.name, address=session.link.local_host
         )
         raise Refused(NdmpError.NOT_AUTHORIZED_ERR, nowhere)
-    session.log_in(principal)
+    method = _METHODS[type(request.auth_data)]
+    if session.is_closed_to(principal, method):
+        closed = CATALOGUE.error("auth-type-off-for-user", user=principal.name, method=method.value)
+        raise Refused(NdmpError.NOT_AUTHORIZED_ERR, closed)
+    session.log_in(principal, method)
     return ConnectClientAuthReply(error=NdmpError.NO_ERR)
 
 

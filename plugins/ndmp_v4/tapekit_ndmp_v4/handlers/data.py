@@ -6,7 +6,7 @@ and what a local connection asks of the mover.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import PathNotPermitted, Selection
@@ -60,6 +60,10 @@ __all__ = [
     "start_recover",
     "stop",
 ]
+
+
+_BLOCKED: Final = frozenset({"dump", "smtape"})
+"""Butypes whose blocking factors are bounded."""
 
 
 async def get_state(session: Session, _request: DataGetStateRequest) -> DataGetStateReply:
@@ -134,7 +138,9 @@ async def start_backup(session: Session, request: DataStartBackupRequest) -> Dat
     """DATA_START_BACKUP: check the job, then let it run after the reply."""
     engine = _engine(session, request.butype_name)
     _need_mover_mode(session, MoverMode.READ)
+    _need_record_size(session, engine)
     session.need_room(engine.name)
+    session.extensions.permit_variables(pair.name for pair in request.env)
     session.permit_paths(request.env)
     try:
         begin = await session.data.start_backup(engine, _plain(request.env), session.permit)
@@ -214,6 +220,18 @@ def _engine(session: Session, butype: str) -> DataEngine:
 def _need_idle_mover(session: Session) -> None:
     if session.mover is not None and session.mover.state is not MoverState.IDLE:
         raise Refused(NdmpError.ILLEGAL_STATE_ERR)
+
+
+def _need_record_size(session: Session, engine: DataEngine) -> None:
+    """Refuse to write a dump in smaller records than its blocking factor may
+    be; a restore takes whatever is on the tape.
+    """
+    mover = session.mover
+    if mover is None or not session.data.is_local or engine.name not in _BLOCKED:
+        return
+    if mover.record_size < session.link.least_record_bytes:
+        error = CATALOGUE.error("record-size-out-of-range")
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
 
 
 def _need_mover_mode(session: Session, mode: MoverMode) -> None:

@@ -88,6 +88,7 @@ async def listen(session: Session, request: MoverListenRequest) -> MoverListenRe
     kind = session.address_kind(request.addr_type)
     _need_idle_data(session)
     _need_tape(session, mode)
+    session.need_tape_thread()
     if kind is AddrType.LOCAL:
         mover.listen_local(mode)
     else:
@@ -108,6 +109,7 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
             if not session.data.awaits_local:
                 raise Refused(NdmpError.ILLEGAL_STATE_ERR)
             _need_tape(session, mode)
+            session.need_tape_thread()
             mover.connect_local(mode)
             session.join_locally()
         case TcpAddrs() | TcpIpv6Addrs():
@@ -117,6 +119,7 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
                 raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
             _need_idle_data(session)
             _need_tape(session, mode)
+            session.need_tape_thread()
             try:
                 credentials = addresses.credentials_of(request.addr)
                 await mover.connect_to(session.transport(kind), mode, endpoint, credentials)

@@ -51,6 +51,8 @@ _LARGEST_READ: Final = 1 << 20
 _UNKNOWN: Final = 0xFFFF_FFFF
 _UNKNOWN_LONG: Final = 0xFFFF_FFFF_FFFF_FFFF
 
+_DEFECTS: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
+
 _MODES: Final = {
     TapeOpenMode.READ: OpenMode.READ,
     TapeOpenMode.RDWR: OpenMode.READ_WRITE,
@@ -72,6 +74,8 @@ async def open_device(session: Session, request: TapeOpenRequest) -> TapeOpenRep
     try:
         await session.tapes.open(request.device, _MODES[request.mode])
     except TapeError as error:
+        if error.condition in _DEFECTS:
+            session.link.log_error(CATALOGUE.error("could-not-initialize-media"))
         raise _refused(error) from error
     return TapeOpenReply(error=NdmpError.NO_ERR)
 
@@ -98,6 +102,9 @@ async def get_state(session: Session, _request: TapeGetStateRequest) -> TapeGetS
 
 def _state_reply(tape: OpenTape, status: DriveStatus, record: int | None) -> TapeGetStateReply:
     unsupported = TapeUnsupported(0)
+    file = status.position.file
+    if file is None:
+        unsupported |= TapeUnsupported.FILE_NUM
     if record is None:
         unsupported |= TapeUnsupported.BLOCKNO
     if status.total_bytes is None:
@@ -115,7 +122,7 @@ def _state_reply(tape: OpenTape, status: DriveStatus, record: int | None) -> Tap
         unsupported=unsupported,
         error=NdmpError.NO_ERR,
         flags=flags,
-        file_num=status.position.file,
+        file_num=_UNKNOWN if file is None else file,
         soft_errors=status.soft_errors,
         block_size=status.block_size,
         blockno=_UNKNOWN if record is None else record,

@@ -2,7 +2,9 @@
 
 A backup uses one of two styles: full paths (FH_ADD_FILE), or names in their
 directories and attributes by node (FH_ADD_DIR, FH_ADD_NODE). Servers send
-thousands of entries; :mod:`tapekit_ndmp_v4.file_history` encodes those.
+thousands of entries; :mod:`tapekit_ndmp_v4.file_history` encodes those and
+:mod:`tapekit_ndmp_v4.history_decoding` reads them, to which end they are made
+by position and are nothing for the garbage collector to look at.
 """
 
 from typing import Annotated, TypeAlias
@@ -32,7 +34,7 @@ _MANY = 65536
 """Entries of one post; the record's own limit is reached before."""
 
 
-class UnixFileName(Message, tag=FsType.UNIX.value):
+class UnixFileName(Message, tag=FsType.UNIX.value, kw_only=False, gc=False):
     """A name or path as UNIX sees it."""
 
     unix_name: Text
@@ -54,7 +56,7 @@ class OtherFileName(Message, tag=FsType.OTHER.value):
 FileName: TypeAlias = UnixFileName | NtFileName | OtherFileName
 
 
-class FileStat(Message):
+class FileStat(Message, kw_only=False, gc=False):
     """A file's attributes; ``unsupported`` are :class:`StatUnsupported`
     bits, times are Unix seconds, ``fattr`` UNIX mode bits.
     """
@@ -72,7 +74,7 @@ class FileStat(Message):
     links: U32
 
 
-class FhFile(Message):
+class FhFile(Message, kw_only=False, gc=False):
     """One file by its path; ``fh_info`` is its position in the image."""
 
     names: Annotated[tuple[FileName, ...], Meta(max_length=_VIEWS)]
@@ -81,7 +83,7 @@ class FhFile(Message):
     fh_info: U64
 
 
-class FhDir(Message):
+class FhDir(Message, kw_only=False, gc=False):
     """One name in a directory; the root's parent is the root."""
 
     names: Annotated[tuple[FileName, ...], Meta(max_length=_VIEWS)]
@@ -89,7 +91,7 @@ class FhDir(Message):
     parent: U64
 
 
-class FhNode(Message):
+class FhNode(Message, kw_only=False, gc=False):
     """One object's attributes; ``fh_info`` is its position in the image."""
 
     stats: Annotated[tuple[FileStat, ...], Meta(max_length=_VIEWS)]
