@@ -73,6 +73,11 @@ PEERS = {
         Peer("tgtadm", "tgt"),
         Peer("tgtimg", "tgt"),
         SharedLibrary("iscsi", "libiscsi7"),
+        Peer("qemu-system-x86_64", "qemu-system-x86"),
+        Peer("busybox", "busybox-static"),
+        Peer("cpio", "cpio"),
+        Peer("depmod", "kmod"),
+        Peer("modprobe", "kmod"),
     )
 }
 

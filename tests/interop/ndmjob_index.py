@@ -13,15 +13,20 @@ def names_in(index: Path) -> set[bytes]:
     """The names of directory entries, whose lines are ``DHd PARENT NAME UNIX
     NODE`` with odd bytes as ``%xx``.
     """
-    names = set()
-    for line in index.read_bytes().splitlines():
-        kind, *words = line.split(b" ")
-        if kind == b"DHd":
-            escaped = re.sub(
-                rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), words[1]
-            )
-            names.add(escaped)
-    return names
+    lines = [line.split(b" ") for line in index.read_bytes().splitlines()]
+    return {_unescaped(words[2]) for words in lines if words[0] == b"DHd"}
+
+
+def files_in(index: Path) -> dict[bytes, frozenset[bytes]]:
+    """What is said of each path, whose lines are ``DHf PATH UNIX WORD...``: a
+    letter and a value in each word, such as ``f-``, ``s5000`` and ``@9216``.
+    """
+    lines = [line.split(b" ") for line in index.read_bytes().splitlines()]
+    return {_unescaped(words[1]): frozenset(words[3:]) for words in lines if words[0] == b"DHf"}
+
+
+def _unescaped(word: bytes) -> bytes:
+    return re.sub(rb"%([0-9A-Fa-f]{2})", lambda found: bytes([int(found[1], 16)]), word)
 
 
 def media_in(index: Path) -> list[str]:

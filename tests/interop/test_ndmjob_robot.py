@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -184,6 +185,39 @@ def test_a_backup_over_three_cartridges_comes_back_equal(
         found = compare_trees(stack.volume / part, kept / part)
         assert [str(each) for each in found if each.path != "."] == []
     assert robot.drive().cartridge is None
+
+
+@pytest.mark.requirement("R131")
+@pytest.mark.parametrize("sessions", [1, 2], ids=["one session", "two sessions"])
+def test_files_on_any_cartridge_are_restored_directly(
+    robot: Robot, tmp_path: Path, sessions: int
+) -> None:
+    """The windows of the index lead to the cartridge, file history into it."""
+    stack = robot.stack
+    for number in range(30):
+        (stack.volume / f"file{number:02}").write_bytes(os.urandom(1_000_000))
+    robot.does("-Z")
+    agents = ["-D", stack.agent()] + (["-T", stack.agent()] if sessions == 2 else [])
+    slots = [robot.slot_of(f"VT000{number}") for number in (3, 4, 5)]
+    windows = ("/10M", "/10M", "")
+    media = [f"@{slot}{window}" for slot, window in zip(slots, windows, strict=True)]
+    table = [option for each in media for option in ("-m", each)]
+    index = tmp_path / "index"
+    common = ("-B", "dump", *agents, "-f", "nrst0a", "-b", str(RECORD_BYTES // 512))
+    robot.does("-c", *common, *table, "-E", f"FILESYSTEM={VOLUME}", "-I", str(index))
+    for wanted in (("file15",), ("file27",), ("file02", "file16", "file28")):
+        told = robot.does(
+            *("-x", *common, "-J", str(index), "-E", f"FILESYSTEM={VOLUME}", "-E", "DIRECT=y"),
+            *("-C", f"{VOLUME}/back", *wanted),
+        )
+        assert "Operation ended OKAY" in told
+        (read,) = re.findall(r"directly; (\d+) bytes were read", told)
+        assert int(read) < 3_000_000 * len(wanted)
+        back = stack.volume / "back"
+        assert sorted(each.name for each in back.iterdir()) == sorted(wanted)
+        for name in wanted:
+            assert (back / name).read_bytes() == (stack.volume / name).read_bytes()
+        shutil.rmtree(back)
 
 
 def test_labels_are_listed(robot: Robot) -> None:

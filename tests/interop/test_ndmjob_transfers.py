@@ -73,7 +73,7 @@ def test_ndmjob_restores_one_file_under_another_name(stack: Stack, tmp_path: Pat
 
 @pytest.mark.requirement("R241")
 @pytest.mark.requirement("R242")
-@pytest.mark.parametrize("blocks", [1, 20, 127, 200], ids=lambda blocks: f"{blocks * 512} bytes")
+@pytest.mark.parametrize("blocks", [8, 20, 127, 200], ids=lambda blocks: f"{blocks * 512} bytes")
 def test_record_sizes_of_ndmjob(stack: Stack, tmp_path: Path, blocks: int) -> None:
     need("ndmjob")
     (stack.volume / "file").write_bytes(os.urandom(3_000_000))

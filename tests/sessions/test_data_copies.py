@@ -11,9 +11,12 @@ import msgspec
 import pytest
 import trio
 
+from administrator import asked
 from session_stack import clock, new_site, serving
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.operations import NoRequest
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.client import CopyResult, NdmpClient, Side, copy_across
 from tapekit_ndmp_v4.errors import OperationFailed
 from tapekit_ndmp_v4.numbers import (
@@ -33,7 +36,7 @@ from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
     from session_stack import ServedStack
@@ -94,6 +97,30 @@ def small_tree(stack: ServedStack) -> None:
 def large_files(stack: ServedStack) -> None:
     for number in range(6):
         (stack.volume / f"file{number}").write_bytes(os.urandom(8 << 20))
+
+
+async def test_two_addresses_of_one_server_are_seen_to_be_one(
+    edited_stack: Callable[..., Any],
+) -> None:
+    async with edited_stack(two_addresses) as stack:
+        small_tree(stack)
+        status = await asked(stack, ops.SERVICE, NoRequest())
+        port = int(status.addresses[1].rpartition(":")[2])
+        place = Place(host="127.0.0.2", port=port, path=VOLUME)
+        assert (await failure(order(stack, stack, destination=place))).id == "ndmpcopy.same-place"
+        within = msgspec.structs.replace(place, path=f"{VOLUME}/below")
+        assert (await failure(order(stack, stack, destination=within))).id == (
+            "ndmpcopy.place-within"
+        )
+        (stack.volume / "part").mkdir()
+        (stack.volume / "part" / "file").touch()
+        above = msgspec.structs.replace(place, path=f"{VOLUME}/part")
+        await run(order(stack, stack, source=above, to="/vs1/vol1/copy"))
+        assert (stack.volume / "copy" / "file").exists()
+
+
+def two_addresses(text: str) -> str:
+    return text.replace('listen = ["127.0.0.1:0"]', 'listen = ["127.0.0.1:0", "127.0.0.2:0"]')
 
 
 # What works.

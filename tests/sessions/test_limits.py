@@ -11,13 +11,17 @@ import pytest
 from joint_states import start
 from memory_stack import MemoryStack, memory_stack
 from plain_client import Lost, PlainClient, listening
+from tapekit.hookspecs.tape_driver import Condition
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.numbers import (
+    AddrType,
     ConnectionStatusReason,
     DataHaltReason,
     DataState,
+    MoverMode,
     MoverState,
     NdmpError,
+    TapeOpenMode,
 )
 from tapekit_ndmp_v4.wire import Pair
 
@@ -38,6 +42,45 @@ def connected(stack: MemoryStack) -> Iterator[PlainClient]:
     with stack.client() as client, listening() as (address, _):
         client.do(m.DataConnectRequest(addr=address))
         yield client
+
+
+@pytest.mark.requirement("R311")
+@pytest.mark.requirement("R112")
+def test_no_more_drives_move_data_than_may(tmp_path: Path) -> None:
+    local = m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.LOCAL)
+    remote = m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.TCP)
+    with (
+        memory_stack(tmp_path, "[ndmp_v4]\nlocal_tape_jobs = 2") as stack,
+        ExitStack() as clients,
+        listening() as (address, _),
+    ):
+        users = [clients.enter_context(stack.client()) for _ in range(3)]
+        for number, client in enumerate(users):
+            client.do(m.TapeOpenRequest(device=f"nrst{number}a", mode=TapeOpenMode.RDWR))
+        first, second, third = users
+        first.do(local)
+        second.do(remote)
+        connect = m.MoverConnectRequest(mode=MoverMode.READ, addr=address)
+        for request in (local, remote, connect):
+            assert third.errors(request) == (0, NdmpError.DEVICE_BUSY_ERR)
+            told = third.post(m.LogMessagePost).entry
+            assert told.startswith("Resource limitation: no available thread")
+        first.do(m.MoverAbortRequest())
+        third.do(local)
+
+
+@pytest.mark.requirement("R313")
+@pytest.mark.parametrize("condition", [Condition.HARDWARE_ERROR, Condition.MEDIUM_ERROR])
+def test_a_drive_or_tape_that_is_damaged_cannot_be_initialized(
+    tmp_path: Path, condition: Condition
+) -> None:
+    with memory_stack(tmp_path) as stack, stack.client() as client:
+        stack.tapes.failures["status"] = condition
+        request = m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.RDWR)
+        assert client.errors(request) == (0, NdmpError.IO_ERR)
+        assert client.post(m.LogMessagePost).entry.startswith("Could not initialize media")
+        stack.tapes.failures.clear()
+        client.do(request)
 
 
 @pytest.mark.requirement("R208")

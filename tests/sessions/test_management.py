@@ -279,7 +279,15 @@ async def test_a_storage_virtual_machine_is_switched_off(stack: ServedStack) -> 
     plan = BackupPlan(tape=TapeAt("nrst0a"), environment=environment, record_size=10240)
     assert (await typed(stack, "vserver services ndmp off -vserver vs1")).status == 0
     shown = json.loads((await typed(stack, "vserver services ndmp show --json")).out)
-    assert shown == [{"vserver": "vs1", "is_enabled": False, "version": 4}]
+    assert shown == [
+        {
+            "vserver": "vs1",
+            "is_enabled": False,
+            "version": 4,
+            "auth_methods": ["challenge", "plaintext"],
+            "is_secure": False,
+        }
+    ]
     told: list[m.LogMessagePost] = []
     async with stack.client() as client:
         client.on_post(m.LogMessagePost, told.append)

@@ -47,7 +47,8 @@ PROPERTY: Final = settings(
 
 @pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MemoryStack]:
-    with memory_stack(tmp_path_factory.mktemp("stack")) as served:
+    small = "[ndmp_v4]\nleast_record_bytes = 512"
+    with memory_stack(tmp_path_factory.mktemp("stack"), small) as served:
         yield served
 
 

@@ -59,6 +59,10 @@ def open_tape(client: PlainClient, mode: TapeOpenMode = TapeOpenMode.RDWR) -> No
     client.do(m.MoverSetRecordSizeRequest(len=RECORD))
 
 
+CAUSE = "The drive in memory has no tape"
+"""What a drive of these tests says, whatever is the matter with it."""
+
+
 def set_window(client: PlainClient, offset: int, length: int = UNLIMITED) -> None:
     client.do(m.MoverSetWindowRequest(offset=offset, length=length))
 
@@ -198,6 +202,7 @@ def test_a_tape_that_cannot_be_written_halts_both(
         open_tape(client)
         join_locally(client)
         start(client, 3 * RECORD)
+        assert client.post(m.LogMessagePost).entry == CAUSE
         assert text in client.post(m.LogMessagePost).entry
         assert client.post(m.NotifyMoverHaltedPost).reason == MoverHaltReason.MEDIA_ERROR
         stack.open_gates()
@@ -372,6 +377,7 @@ def test_a_tape_that_cannot_be_read_halts(stack: MemoryStack) -> None:
         open_tape(client, TapeOpenMode.READ)
         with reader(client) as peer:
             client.do(m.MoverReadRequest(offset=0, length=RECORD))
+            assert client.post(m.LogMessagePost).entry == CAUSE
             assert "edia error" in client.post(m.LogMessagePost).entry
             assert client.post(m.NotifyMoverHaltedPost).reason == MoverHaltReason.MEDIA_ERROR
             with pytest.raises(ConnectionResetError):

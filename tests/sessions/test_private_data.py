@@ -11,8 +11,10 @@ import msgspec
 import pytest
 import trio
 
+from administrator import asked
 from session_stack import new_site, serving
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.addresses import to_endpoint
 from tapekit_ndmp_v4.client import (
     CAE,
@@ -119,6 +121,30 @@ async def test_a_private_three_way_backup_comes_back_equal(
         await recover(data, back(backup, connecting), tape=tape)
         assert 0x7A9E in data.extensions.keys() & tape.extensions.keys()
     assert differences(stack, tmp_path / "kept") == []
+
+
+def demanding(text: str) -> str:
+    return text.replace("[transport_tls]\n", "[transport_tls]\nrequire_private_data = true\n")
+
+
+@pytest.mark.parametrize("is_offered", [True, False], ids=["on offer", "switched off"])
+async def test_a_server_may_demand_that_data_is_private(
+    edited_stack: Callable[..., Any], *, is_offered: bool
+) -> None:
+    async with edited_stack(demanding) as stack:
+        if not is_offered:
+            change = ops.ExtensionChange(class_id=0x7A9E, is_enabled=False)
+            await asked(stack, ops.MODIFY_EXTENSION, change)
+        told: list[str] = []
+        async with stack.client() as data, stack.client() as tape:
+            data.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
+            with pytest.raises(NdmpReplyError, match="PERMISSION_ERR"):
+                await data.call(m.DataListenRequest(addr_type=AddrType.TCP))
+            assert "data connections of the kind TCP need the extension PRIVATE_DATA" in told[0]
+            await back_up(data, plan(Connecting()))
+            if is_offered:
+                async with stack.client() as other:
+                    await back_up(other, plan(Connecting(private_data=REQUIRED)), tape=tape)
 
 
 async def test_a_private_copy_goes_from_server_to_server(stack: ServedStack) -> None:

@@ -19,18 +19,21 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.operations import NoRequest, OperationRefused, Privilege
 from tapekit.kernel import installed
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.addresses import to_endpoint
 from tapekit_ndmp_v4.client import BackupPlan, TapeAt, back_up, tape
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     UNLIMITED,
     AddrType,
     DataHaltReason,
+    DataState,
     MoverHaltReason,
     MoverMode,
     MoverPauseReason,
     MtioOp,
     NdmpError,
     TapeOpenMode,
+    TapeUnsupported,
 )
 from tapekit_ndmp_v4.wire import Pair
 from tapekit_vtape.fault_commands import fault_app
@@ -60,9 +63,9 @@ async def clear(stack: ServedStack) -> None:
     await asked(stack, FAULT_CLEAR, FaultChoice())
 
 
-async def begin_backup(client: NdmpClient) -> None:
+async def begin_backup(client: NdmpClient, record: int = RECORD) -> None:
     """A dump over the session's own mover to the tape that is open."""
-    await client.call(m.MoverSetRecordSizeRequest(len=RECORD))
+    await client.call(m.MoverSetRecordSizeRequest(len=record))
     await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.LOCAL))
     await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
     environment = (Pair("FILESYSTEM", VOLUME), Pair("HIST", "N"))
@@ -241,6 +244,59 @@ async def test_a_following_tape_without_room_ends_a_backup(stack: ServedStack) -
         )
 
 
+LEAST = "[mover]\nleast_tape_mib = 70000\n"
+
+
+@pytest.mark.requirement("R320")
+async def test_a_backup_does_not_go_on_after_a_tape_that_is_too_small(
+    edited_stack: Callable[..., Any],
+) -> None:
+    async with edited_stack(lambda text: f"{text}\n{LEAST}") as stack:
+        fill(stack)
+        async with heard(stack) as (client, told):
+            await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
+            await arm(stack, FaultKind.EARLY_WARNING, drive=0, byte=9 * RECORD)
+            await begin_backup(client)
+            with trio.fail_after(PATIENCE_S):
+                halted = await client.wait_for(m.NotifyMoverHaltedPost)
+            assert halted.reason is MoverHaltReason.MEDIA_ERROR
+        assert (
+            "Tape write error - The previous tape had less than the required minimum capacity, "
+            "70000 MB, for this tape operation, "
+            "The operation should be restarted from the beginning"
+        ) in told
+
+
+async def test_the_cause_of_a_failure_is_told_before_it(stack: ServedStack) -> None:
+    fill(stack)
+    async with heard(stack) as (client, told):
+        await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
+        await arm(stack, FaultKind.OFFLINE)
+        await begin_backup(client)
+        assert await stopped(client, told) == "Tape write failed"
+    cause = next(entry for entry in told if "the way to it is down" in entry)
+    assert told.index(cause) < told.index("Tape write failed")
+
+
+@pytest.mark.requirement("R326")
+async def test_a_backup_in_records_that_are_too_small_is_refused(stack: ServedStack) -> None:
+    fill(stack)
+    async with heard(stack) as (client, told):
+        await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
+        with pytest.raises(NdmpReplyError, match="DATA_START_BACKUP was refused: ILLEGAL_ARGS"):
+            await begin_backup(client, 4095)
+        await client.call(m.DataAbortRequest())
+        with trio.fail_after(PATIENCE_S):
+            await client.wait_for(m.NotifyMoverHaltedPost)
+        await client.call(m.DataStopRequest())
+        await client.call(m.MoverStopRequest())
+        for size in (0, 262145):
+            with pytest.raises(NdmpReplyError, match="ILLEGAL_ARGS"):
+                await client.call(m.MoverSetRecordSizeRequest(len=size))
+        text = "Tape record size must be in the range between 4KB and 256KB"
+        assert sum(entry.startswith(text) for entry in told) == 3
+
+
 async def test_what_was_written_before_a_fault_is_on_the_tape(stack: ServedStack) -> None:
     fill(stack)
     async with heard(stack) as (client, told):
@@ -308,6 +364,57 @@ async def test_a_restore_with_too_small_records_says_so(stack: ServedStack) -> N
         assert await stopped(client, told) == "Tape record size is too small. Try a larger size."
 
 
+@pytest.mark.requirement("R325")
+async def test_a_restore_with_too_large_records_says_so_and_goes_on(stack: ServedStack) -> None:
+    await written(stack)
+    async with heard(stack) as (client, told):
+        await tape.open_device(client, "nrst0a", TapeOpenMode.READ)
+        await tape.rewind(client)
+        await begin_restore(client, 4 * RECORD)
+        with trio.fail_after(PATIENCE_S):
+            done = await client.wait_for(m.NotifyDataHaltedPost)
+    assert done.reason is DataHaltReason.SUCCESSFUL
+    assert told.count("Tape record size should be 10240 and not 40960") == 1
+
+
+@pytest.mark.requirement("R323")
+async def test_a_restore_from_the_end_of_a_tape_says_so(stack: ServedStack) -> None:
+    await written(stack)
+    async with heard(stack) as (client, told):
+        await tape.open_device(client, "nrst0a", TapeOpenMode.READ)
+        await client.call(m.TapeMtioRequest(tape_op=MtioOp.FSF, count=9))
+        await begin_restore(client)
+        with trio.fail_after(PATIENCE_S):
+            paused = await client.wait_for(m.NotifyMoverPausedPost)
+        assert paused.reason is MoverPauseReason.EOF
+        await client.call(m.DataGetStateRequest())
+        assert "Already at the end of tape" in told
+
+
+@pytest.mark.requirement("R330")
+async def test_a_remote_tape_that_ends_too_early_is_told(stack: ServedStack) -> None:
+    fill(stack)
+    async with heard(stack) as (client, told):
+        listening = await client.call(m.DataListenRequest(addr_type=AddrType.TCP))
+        endpoint = to_endpoint(listening.connect_addr)
+        assert endpoint is not None
+        async with await trio.open_tcp_stream(endpoint.host, endpoint.port) as connection:
+            with trio.fail_after(PATIENCE_S):
+                while (await client.call(m.DataGetStateRequest())).state == DataState.LISTEN:
+                    await trio.lowlevel.checkpoint()
+            name = m.Name(original_path="", destination_path=f"{VOLUME}/back")
+            environment = (Pair("FILESYSTEM", VOLUME),)
+            await client.call(
+                m.DataStartRecoverRequest(env=environment, nlist=(name,), butype_name="dump")
+            )
+            await connection.send_all(bytes(1024))
+            await connection.send_eof()
+            with trio.fail_after(PATIENCE_S):
+                halted = await client.wait_for(m.NotifyDataHaltedPost)
+    assert halted.reason is DataHaltReason.INTERNAL_ERROR
+    assert any(entry.startswith("Read Socket received EOF") for entry in told)
+
+
 async def test_a_tape_is_restored_once_its_fault_has_gone(stack: ServedStack) -> None:
     await written(stack)
     async with heard(stack) as (client, told):
@@ -363,6 +470,24 @@ async def test_a_tape_that_cannot_be_moved_says_so(stack: ServedStack, op: MtioO
         with pytest.raises(NdmpReplyError, match="IO_ERR"):
             await client.call(m.TapeMtioRequest(tape_op=op, count=1))
         await tape.rewind(client)
+
+
+async def test_a_drive_that_was_out_of_reach_does_not_know_its_tape_file(
+    stack: ServedStack,
+) -> None:
+    await written(stack)
+    async with stack.client() as client:
+        await tape.open_device(client, "nrst0a", TapeOpenMode.READ)
+        await tape.rewind(client)
+        known = await client.call(m.TapeGetStateRequest())
+        await arm(stack, FaultKind.OFFLINE, times=1)
+        with pytest.raises(NdmpReplyError, match="TIMEOUT_ERR"):
+            await client.call(m.TapeMtioRequest(tape_op=MtioOp.FSR, count=1))
+        unknown = await client.call(m.TapeGetStateRequest())
+    places = TapeUnsupported.FILE_NUM | TapeUnsupported.BLOCKNO
+    assert (known.file_num, known.blockno, known.unsupported & places) == (0, 0, 0)
+    assert (unknown.file_num, unknown.blockno) == (0xFFFF_FFFF, 0xFFFF_FFFF)
+    assert unknown.unsupported & places == places
 
 
 # How faults come.
