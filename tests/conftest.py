@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings as property_settings
 
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.lifecycle import Manifest, NoSettings
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import msgspec
+
+# How long an example takes says nothing on a machine with other work.
+property_settings.register_profile("any-speed", property_settings(), deadline=None)
+property_settings.load_profile("any-speed")
 
 NOW_S = 1_700_000_000.0
 

@@ -15,6 +15,7 @@ from administrator import asked
 from session_stack import clock, new_site, serving
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.operations import NoRequest
+from tapekit.marks import Marks, QtreeMark, SecurityStyle
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.client import CopyResult, NdmpClient, Side, copy_across
@@ -148,6 +149,30 @@ async def test_a_directory_is_copied_alone(stack: ServedStack, target: ServedSta
     assert same(inner, target.volume / "copy") == []
 
 
+@pytest.mark.requirement("R084")
+@pytest.mark.requirement("R087")
+async def test_a_qtree_is_copied_with_its_volume_and_alone(
+    stack: ServedStack, target: ServedStack
+) -> None:
+    mark = QtreeMark(id=7, security_style=SecurityStyle.MIXED, oplocks=False)
+    (stack.volume / "home/user").mkdir(parents=True)
+    (stack.volume / "home/user/file").write_bytes(b"a file of a qtree")
+    os.setxattr(stack.volume / "home", *Marks().attribute(mark))
+    await run(order(stack, target))
+    assert qtree_at(target.volume / "home") == mark
+    place = Place(host="127.0.0.1", port=stack.port, path=f"{VOLUME}/home")
+    await run(order(stack, target, f"{VOLUME}/alone", source=place))
+    assert same(stack.volume / "home/user", target.volume / "alone/user") == []
+
+
+def qtree_at(place: Path) -> QtreeMark | None:
+    fd = os.open(place, os.O_RDONLY)
+    try:
+        return Marks().read(fd, QtreeMark)
+    finally:
+        os.close(fd)
+
+
 @pytest.mark.requirement("R086")
 @pytest.mark.requirement("R104")
 async def test_one_server_can_be_both_ends(stack: ServedStack) -> None:
@@ -199,6 +224,45 @@ async def test_servers_are_idle_after_a_copy(stack: ServedStack, target: ServedS
 
 async def state(client: NdmpClient) -> int:
     return (await client.call(m.DataGetStateRequest())).state
+
+
+@pytest.mark.requirement("R089")
+@pytest.mark.parametrize(
+    ("user", "role"),
+    [
+        ("admin", "admin"),
+        ("admin", "backup"),
+        ("vsadmin", "vsadmin"),
+        ("vsadmin", "vsadmin-backup"),
+    ],
+)
+async def test_administrators_of_cluster_and_machine_copy_what_is_theirs(
+    tmp_path: Path, target: ServedStack, user: str, role: str
+) -> None:
+    directory = tmp_path / "source"
+    (directory / "other").mkdir(parents=True)
+    (directory / "other" / "file").write_text("of vs2")
+
+    def with_other(text: str) -> str:
+        who = f'{{ name = "{user}", roles = ["{role}"],'
+        who += ' svms = ["vs1"],' if user == "vsadmin" else ""
+        volume = 'path = "/vs2/vol1"\ndirectory = "other"\nsnapshots = "none"\n'
+        text = text.replace('{ name = "ndmp",', who)
+        return f"{text}\n[[volumes.volume]]\n{volume}"
+
+    async with serving(directory, new_site(directory, with_other)) as stack:
+        (stack.volume / "file").write_text("of vs1")
+        mine = login(stack, user=user)
+        await run(order(stack, target, source_login=mine))
+        assert (target.volume / "file").read_text() == "of vs1"
+        place = Place(host="127.0.0.1", port=stack.port, path="/vs2/vol1")
+        theirs = order(stack, target, f"{VOLUME}/back", source=place, source_login=mine)
+        if user == "admin":
+            await run(theirs)
+            assert (target.volume / "back/file").read_text() == "of vs2"
+        else:
+            assert "/vs2/vol1" in str(await failure(theirs))
+            assert not (target.volume / "back/file").exists()
 
 
 async def test_a_wrong_password_is_told_with_its_side(

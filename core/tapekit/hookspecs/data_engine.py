@@ -210,6 +210,12 @@ class FileHistory(Protocol):
         """Objects by their paths; one with several names comes with each."""
         ...
 
+    def await_sent(self) -> None:
+        """Wait until all that was added is on its way to the client, so that
+        it gets there even if this process ends now.
+        """
+        ...
+
 
 class JobServices(Protocol):
     """What a running job may tell the client; callable from its thread."""

@@ -78,6 +78,8 @@ _BEGINNING: Final = (0x00, 0x04)
 
 def condition_of(sense: Sense) -> Condition | None:
     """What sense data means; ``None`` when the command was carried out."""
+    if sense.is_deferred:
+        return _deferred(sense)
     by_code = _BY_CODE.get((sense.key, sense.asc, sense.ascq))
     if by_code is not None:
         return by_code
@@ -91,6 +93,15 @@ def condition_of(sense: Sense) -> Condition | None:
     if sense.wrong_length and sense.information is not None and sense.information < 0:
         return Condition.RECORD_TOO_LONG
     return None
+
+
+def _deferred(sense: Sense) -> Condition:
+    """What news of an earlier command means: this one was not carried out (SPC)."""
+    condition = condition_of(sense._replace(is_deferred=False))
+    if condition is Condition.END_OF_MEDIUM:
+        # What does not fit on the tape any more had been taken before.
+        return Condition.MEDIUM_ERROR
+    return condition if sense.key in _BY_KEY and condition else Condition.NOT_READY
 
 
 def sense_of(reply: CdbReply, device: str, command: str) -> Sense | None:

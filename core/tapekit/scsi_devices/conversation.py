@@ -1,13 +1,14 @@
 """Commands to a device behind its door, one after the other.
 
 It finds commands by name, reads sense data, and makes errors that name the
-device and the command. The one rule: a command is sent again only when a
-unit attention says that it was not carried out, and only where the caller
-allows it, because after a reset a tape may stand elsewhere.
+device and the command. The one rule: a command is sent again only when the
+device says that it was not carried out, and after a unit attention only where
+the caller allows it, because after a reset a tape may stand elsewhere.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from tapekit.errors import CORE
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ASK_S", "Conversation"]
 
+_LOG: Final = logging.getLogger("tapekit.scsi_devices")
+
 ASK_S: Final = 60.0
 """How long a device may think about what it knows, in seconds."""
 
@@ -40,6 +43,10 @@ _HARMLESS: Final = frozenset(
 )
 """Unit attentions after which everything is as it was: the command was not
 carried out, and is sent again whatever it is (SPC, ASC and ASCQ)."""
+
+_MENDED: Final = frozenset({SenseKey.NO_SENSE, SenseKey.RECOVERED_ERROR, SenseKey.COMPLETED})
+"""Sense keys of an earlier command after which nothing is wrong. The command
+that gets such news as a deferred error was not carried out itself (SPC)."""
 
 _ATTENTIONS: Final = 8
 """As many unit attentions as a device may have in store for one command."""
@@ -85,6 +92,9 @@ class Conversation:
         for _ in range(_ATTENTIONS):
             reply = self._door.execute(block, data_out=data, data_in=room, timeout_s=limit_s)
             sense = sense_of(reply, self._device, name)
+            if sense is not None and sense.is_deferred and sense.key in _MENDED:
+                _LOG.info("%s before %s: %s", self._device, name, sense)
+                continue
             if sense is None or sense.key != SenseKey.UNIT_ATTENTION:
                 break
             if (sense.asc, sense.ascq) not in _HARMLESS:

@@ -85,6 +85,10 @@ class CdbDrive:
         self._let_go: Final = let_go
         self._setup: DriveSetup | None = None
         self._attentions_heard = 0
+        self._attentions_placed = 0
+        """Those after which the place of the tape has been made sure of."""
+        self._attentions_told = 0
+        """Those after which whoever writes knows that it may not be durable."""
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
         self._head: Head = AskedHead(self._position)
@@ -140,35 +144,48 @@ class CdbDrive:
         """
         self._tell_what_is_due()
         self._begin_writing()
-        taken = 0
-        for record in records_of(pieces, record_size):
-            error = self._write(record)
-            if error is None:
-                taken += 1
-                continue
-            if error.condition is Condition.EARLY_WARNING:
-                # The drive has taken this record and tells that it is the
-                # first one behind the mark; the contract tells it before the next.
-                taken += 1
-                if self._has_warned:
+        taken, told = 0, self._attentions_told
+        try:
+            for record in records_of(pieces, record_size):
+                error = self._write(record)
+                if error is None:
+                    taken += 1
                     continue
-            if not taken:
-                raise error
-            self._due = error
-            break
-        self._head.passed_records(taken)
+                if error.condition is Condition.EARLY_WARNING:
+                    # The drive has taken this record and tells that it is the
+                    # first one behind the mark; the contract tells it before the next.
+                    taken += 1
+                    if self._has_warned:
+                        continue
+                if not taken:
+                    raise error
+                self._due, self._attentions_told = error, told
+                break
+        finally:
+            self._head.passed_records(taken)
         return taken
 
     def _write(self, record: bytes) -> TapeError | None:
+        """Write a record; what the drive, or the way to it, has to say."""
         name = "WRITE(6)"
-        _, sense = self._send(name, record, timeout_s=_TRANSFER_S, count=len(record))
+        try:
+            _, sense = self._send(name, record, timeout_s=_TRANSFER_S, count=len(record))
+        except TapeError as error:
+            # Records before it may have been taken.
+            return error
         condition = condition_of(sense) if sense else None
-        return None if condition is None else self._talk.error(name, sense, condition)
+        if sense is None or condition is None:
+            return None
+        if condition is Condition.END_OF_MEDIUM and (sense.information or 0) > len(record):
+            # More was not written than this record: some that had been taken (SSC).
+            condition = Condition.MEDIUM_ERROR
+        return self._talk.error(name, sense, condition)
 
     def _tell_what_is_due(self) -> None:
         due, self._due = self._due, None
         if due is not None:
             self._has_warned = True
+            self._attentions_told = self._talk.attentions
             raise due
 
     def _begin_writing(self) -> None:
@@ -177,6 +194,7 @@ class CdbDrive:
             self._give_mark_back()
             self._head.begin_writing()
             self._is_dirty = True
+            self._attentions_told = self._talk.attentions
 
     def write_filemarks(self, count: int) -> None:
         """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
@@ -189,9 +207,24 @@ class CdbDrive:
         _, sense = send(name, timeout_s=_MOTION_S, count=count)
         condition = condition_of(sense) if sense else None
         if condition is not None and condition is not Condition.EARLY_WARNING:
+            self._attentions_told = self._talk.attentions
             raise self._talk.error(name, sense, condition)
-        self._is_dirty = False
+        was_dirty, self._is_dirty = self._is_dirty, False
+        self._check_durable(was_dirty)
         self._head.passed_filemarks(count)
+
+    def _check_durable(self, was_dirty: bool) -> None:
+        """Tell once if the drive had news while something written may still
+        have been in its memory.
+        """
+        told, self._attentions_told = self._attentions_told, self._talk.attentions
+        if was_dirty and told != self._attentions_told:
+            raise CORE.raised_as(
+                TapeError,
+                "tape-not-durable",
+                condition=Condition.HARDWARE_ERROR,
+                device=self._device,
+            )
 
     # Reading.
 
@@ -249,7 +282,10 @@ class CdbDrive:
         length = count - sense.information
         if len(data) < min(length, count):
             self._space(_BLOCKS, -1)
-            data = self._talk.run("READ(6)", room=length, timeout_s=_TRANSFER_S, count=length)
+            data, sense = self._send("READ(6)", room=length, timeout_s=_TRANSFER_S, count=length)
+            condition = condition_of(sense) if sense else None
+            if condition is not None:
+                raise self._talk.error("READ(6)", sense, condition)
             self._talk.decoded("READ(6)", lambda: at_least(data, length, "the record"))
         return data[: min(length, count)]
 
@@ -262,6 +298,7 @@ class CdbDrive:
     def _doubt_place(self, may_ask: bool) -> None:
         """A user's own command may have moved the tape; where to is the user's affair."""
         self._is_displaced = False
+        self._attentions_placed = self._talk.attentions
         self._head.moved_unseen(may_ask)
 
     # Motion.
@@ -270,7 +307,10 @@ class CdbDrive:
         self, name: str, data: bytes = b"", *, room: int = 0, timeout_s: float, **values: int
     ) -> tuple[bytes, Sense | None]:
         """Send a command that means something else at another place."""
-        if self._is_displaced:
+        before = self._talk.attentions
+        if self._is_displaced or before != self._attentions_placed:
+            # Also if a question has heard the news, whose answer was all that counted.
+            self._attentions_told = before
             raise CORE.raised_as(
                 TapeError,
                 "tape-displaced",
@@ -278,7 +318,6 @@ class CdbDrive:
                 device=self._device,
                 command=name,
             )
-        before = self._talk.attentions
         try:
             data, sense = self._talk.send(name, data, room=room, timeout_s=timeout_s, **values)
         except TapeError as error:
@@ -286,6 +325,7 @@ class CdbDrive:
             self._doubt_count()
             raise
         self._is_displaced = self._talk.attentions != before
+        self._attentions_told = self._talk.attentions
         if sense is not None and condition_of(sense) in _IN_DOUBT:
             self._doubt_count()
         return data, sense
@@ -366,6 +406,7 @@ class CdbDrive:
 
     def rewind(self) -> None:
         """See :meth:`TapeDrive.rewind`."""
+        was_dirty = self._is_dirty
         self._settle()
         self._mark = None
         self._talk.run("REWIND", timeout_s=_MOTION_S)
@@ -375,24 +416,30 @@ class CdbDrive:
             self._prepare()
         self._head.at_beginning()
         self._choose_density()
+        self._check_durable(was_dirty)
 
     def unload(self) -> None:
         """See :meth:`TapeDrive.unload`."""
+        was_dirty = self._is_dirty
         self._settle()
         self._mark = None
         self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S)
         self._is_displaced = False
+        self._attentions_placed = self._talk.attentions
         # The next tape is another one.
         self._longest = 0
+        self._check_durable(was_dirty)
 
     def load(self) -> None:
         """See :meth:`TapeDrive.load`."""
+        was_dirty = self._is_dirty
         self._settle()
         self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S, load=1)
         self._is_displaced = False
         self._talk.run("TEST UNIT READY")
         self._prepare()
         self._head.at_beginning()
+        self._check_durable(was_dirty)
 
     def close(self) -> None:
         """See :meth:`TapeDrive.close`."""
@@ -439,9 +486,10 @@ class CdbDrive:
 
     def _prepare(self) -> None:
         """Records of any length, from a tape of which nothing is known."""
-        self._attentions_heard = self._talk.attentions
+        self._attentions_heard = self._attentions_placed = self._talk.attentions
         self._mark = None
-        self._settle()
+        self._due = None
+        self._has_warned = False
         name = "READ BLOCK LIMITS"
         limits = self._talk.run(name, room=_LIMITS_BYTES)
         self._longest = self._talk.decoded(name, lambda: _longest(limits))

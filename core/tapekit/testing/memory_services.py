@@ -33,6 +33,8 @@ class MemoryHistory:
         self.nodes: Final[list[NodeEntry]] = []
         self.unnamed_nodes: Final[list[int]] = []
         """Nodes that came before any name of theirs; there must be none."""
+        self.sent_nodes = 0
+        """Entries of :attr:`nodes` that somebody has waited for."""
         self._named: Final[set[int]] = set()
 
     def add_directories(self, entries: Sequence[DirectoryEntry]) -> None:
@@ -48,6 +50,10 @@ class MemoryHistory:
     def add_files(self, entries: Sequence[FileEntry]) -> None:
         """See :meth:`FileHistory.add_files`."""
         self.files.extend(entries)
+
+    def await_sent(self) -> None:
+        """See :meth:`FileHistory.await_sent`."""
+        self.sent_nodes = len(self.nodes)
 
 
 @final

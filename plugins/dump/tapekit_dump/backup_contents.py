@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from tapekit_dump.backup_report import readable
 from tapekit_dump.contents import data_runs, spans
@@ -26,10 +26,6 @@ if TYPE_CHECKING:
     from tapekit_dump.headers import Inode
 
 __all__ = ["ContentWriter", "may_have_holes", "read_fully"]
-
-_KEPT: Final = 20_000
-"""Files that may be on the way: more than a ring can hold, so that those
-before them have been read."""
 
 _BLOCK_BYTES: Final = 512
 """The unit of ``st_blocks``, whatever the file system's own is."""
@@ -66,18 +62,21 @@ def may_have_holes(fd: int, status: os.stat_result) -> bool:
 class _OpenFile:
     """The file being written, and what has become of it."""
 
-    def __init__(self, fd: int, size: int, path: bytes) -> None:
+    def __init__(self, fd: int, size: int, path: bytes, unread: deque[_Unread]) -> None:
+        """:param unread: takes the file and why one of its extents could not be read."""
         self.fd: Final = fd
         self.size: Final = size
         self.path: Final = path
         self.has_extents = False
         self.is_reported = False
-        self.unread: OSError | None = None
-        """Why an extent could not be read, once somebody met that."""
+        self._unread: Final = unread
 
     def lost(self, _offset: int, _length: int, error: OSError) -> None:
         """See :class:`tapekit.segments.Extent`; from the thread that reads."""
-        self.unread = error
+        self._unread.append((self, error))
+
+
+_Unread: TypeAlias = tuple[_OpenFile, OSError]
 
 
 @final
@@ -88,8 +87,9 @@ class ContentWriter:
         self._stream: Final = stream
         self._report: Final = report
         self._extent_bytes: Final = extent_bytes
-        self._on_the_way: Final[deque[_OpenFile]] = deque()
-        """Files of which extents may not have been read yet."""
+        self._unread: Final[deque[_Unread]] = deque()
+        """What somebody met who read extents, and :meth:`tell` has to tell."""
+        self._has_extents = False
 
     def write(
         self, fd: int, number: int, inode: Inode, status: os.stat_result, path: bytes
@@ -98,16 +98,14 @@ class ContentWriter:
 
         :raises ConnectionBroken: the stream's other end broke off.
         """
-        file = _OpenFile(fd, status.st_size, path)
+        file = _OpenFile(fd, status.st_size, path, self._unread)
         try:
             self._write_spans(file, number, inode, has_holes=may_have_holes(fd, status))
             self._look_again(file)
         finally:
             if file.has_extents:
                 self._stream.writer.close_when_used(fd)
-                self._on_the_way.append(file)
-                if len(self._on_the_way) > _KEPT:
-                    self._tell_of(self._on_the_way.popleft())
+                self._has_extents = True
             else:
                 os.close(fd)
 
@@ -117,14 +115,16 @@ class ContentWriter:
 
         :raises ConnectionBroken: the stream's other end broke off.
         """
-        if self._on_the_way:
+        if self._has_extents:
             self._stream.writer.drain()
-        while self._on_the_way:
-            self._tell_of(self._on_the_way.popleft())
+        self.tell()
 
-    def _tell_of(self, file: _OpenFile) -> None:
-        if file.unread is not None:
-            self._unreadable(file, file.unread)
+    def tell(self) -> None:
+        """Report the extents that could not be read so far: a restarted backup
+        does not meet them again.
+        """
+        while self._unread:
+            self._unreadable(*self._unread.popleft())
 
     def _write_spans(self, file: _OpenFile, number: int, inode: Inode, *, has_holes: bool) -> None:
         stream = self._stream

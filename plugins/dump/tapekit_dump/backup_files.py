@@ -103,12 +103,19 @@ class FileWriter:
                 else:
                     self._take(step)
                     self._stream.mark()
-                    if self._places is not None:
-                        self._places.reached(step.first + len(step.names))
+                    self._reached(step.first + len(step.names))
             self._contents.settle()
         finally:
             self._ahead.close()
             self._descent.close()
+            self._contents.tell()
+
+    def _reached(self, number: int) -> None:
+        """Everything before this number is in the stream."""
+        if self._places is not None:
+            # What is lost before a checkpoint is told before it is kept.
+            self._contents.tell()
+            self._places.reached(number)
 
     def _take(self, step: Step) -> None:
         if self._history is not None:
@@ -144,8 +151,7 @@ class FileWriter:
         while (stop := reading.append()) is not Stop.DONE:
             if stop is Stop.FULL:
                 self._turn()
-                if self._places is not None:
-                    self._places.reached(numbers[reading.taken])
+                self._reached(numbers[reading.taken])
             elif stop is Stop.ATTRIBUTES:
                 done = reading.taken - 1
                 self._write_sets(reading.descriptor, numbers[done], step.names[done])
@@ -154,8 +160,7 @@ class FileWriter:
                 self._write_carefully(numbers[here], step.names[here], directory)
                 reading.flags = self._flags
                 reading.skip()
-                if self._places is not None:
-                    self._places.reached(numbers[here] + 1)
+                self._reached(numbers[here] + 1)
 
     def _turn(self) -> None:
         """Hand a full buffer over, with all that goes along."""

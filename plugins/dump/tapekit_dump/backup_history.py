@@ -61,6 +61,10 @@ class HistoryBatches(ABC):
     def hand_over(self, nodes: NodeTable) -> None:
         """Give the client the next attributes."""
 
+    @abstractmethod
+    def await_sent(self) -> None:
+        """Wait until all that was handed over is on its way to the client."""
+
     def add_header(self, header: Header, position: int) -> None:
         """The attributes of a directory."""
         self.nodes.extend(
@@ -153,6 +157,10 @@ class NodeHistory(HistoryBatches):
 
     def begin_files(self, first: int, names: Sequence[bytes], directory: bytes) -> None:
         """See :class:`HistoryBatches`; they have been named in phase III."""
+
+    def await_sent(self) -> None:
+        """See :class:`HistoryBatches`."""
+        self._history.await_sent()
 
     def resume(self) -> None:
         """The client has the names already, from an earlier run of the backup."""

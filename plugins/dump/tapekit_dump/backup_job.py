@@ -200,17 +200,19 @@ class DumpBackup:
         """Let go of the tree; later calls do nothing."""
         if not self._closed:
             self._closed = True
-            if self._opened is not None:
-                self._opened.tree.close()
-            if self._asked.restart is not None:
-                self._asked.restart.close()
+            with contextlib.ExitStack() as undo:
+                if self._asked.restart is not None:
+                    # Its copy can go once nobody reads it.
+                    undo.callback(self._asked.restart.close)
+                if self._opened is not None:
+                    undo.callback(self._opened.tree.close)
 
     def _write(self, sink: DataSink, report: BackupReport, wanted: FileHistory | None) -> None:
         request = self._request
         with contextlib.ExitStack() as undo:
             restart = self._asked.restart
             if restart is not None:
-                sink = restart.counting(sink)
+                sink = restart.counting(sink, report)
                 warning = restart.check(request.tree, wanted)
                 if warning is not None:
                     report.warn(warning)
@@ -345,7 +347,7 @@ class DumpBackup:
         """The maps and phase III, unless an earlier run has written them."""
         restart = self._asked.restart
         if restart is not None and restart.resumption is not None:
-            restart.resume(stream, index)
+            restart.resume(stream, index, report)
             return
         write_maps(stream, index)
         self._enter(_Phase.III, report)
@@ -362,6 +364,7 @@ class DumpBackup:
             level=self._level,
             base=None if base is None else base.dump,
             records_per_block=request.records_per_block,
+            extent_bytes=request.extent_bytes,
             has_offset_map=request.offset_map,
         )
 

@@ -71,6 +71,10 @@ class PathHistory(HistoryBatches):
         is_short = len(prefix) <= LONGEST_PATH
         self._runs.append(_Run(first, first + len(names), prefix if is_short else None, names))
 
+    def await_sent(self) -> None:
+        """See :class:`HistoryBatches`."""
+        self._history.await_sent()
+
     def hand_over(self, nodes: NodeTable) -> None:
         """See :class:`HistoryBatches`."""
         first = stop = 0

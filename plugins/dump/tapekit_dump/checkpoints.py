@@ -49,13 +49,24 @@ class CountingSink:
     or a little later.
     """
 
-    def __init__(self, sink: DataSink, position: int, wanted_from: int) -> None:
+    def __init__(
+        self,
+        sink: DataSink,
+        position: int,
+        wanted_from: int,
+        check_repeated: Callable[[], None],
+    ) -> None:
         """:param position: where in the stream begins what is going to be put.
         :param wanted_from: bytes of the stream that the other end has already.
+        :param check_repeated: called once before the first byte that the other
+            end lacks leaves, if some that it has were put: raises unless they
+            are surely the same.
         """
+        self._check_repeated: Final = check_repeated
         self._sink: Final = sink
         self._wanted_from: Final = wanted_from
         self._unwanted = wanted_from - position
+        self._is_repeating = self._unwanted > 0
         self._released = position
         self._ends: Final[deque[int]] = deque([position], maxlen=_DOUBTFUL + 1)
 
@@ -92,8 +103,18 @@ class CountingSink:
         if unwanted == batch.length:
             release()
         else:
+            self._check_before_first(batch)
             pieces = _without(batch.pieces, unwanted) if unwanted else batch.pieces
             self._sink.put(Batch(pieces, batch.length - unwanted, release))
+
+    def _check_before_first(self, batch: Batch) -> None:
+        if self._is_repeating:
+            self._is_repeating = False
+            try:
+                self._check_repeated()
+            except BaseException:
+                batch.release()
+                raise
 
     def drain(self) -> None:
         """See :meth:`DataSink.drain`."""
@@ -177,4 +198,7 @@ class Checkpoints:
         self._sink.check()
         while self._noted and self._noted[0].position <= used:
             safe.append(self._noted.popleft())
+        if self._stream.history is not None:
+            # A restart begins behind what the checkpoint has been told of.
+            self._stream.history.await_sent()
         self._keep(safe)

@@ -215,7 +215,9 @@ class DumpEngine:
             path=key,
             date=dates.give(key, tree.taken_at_s) if kept is None else kept.date,
             room=self._room(kernel),
-            extent_bytes=self._settings.extent_threshold_bytes,
+            extent_bytes=(
+                self._settings.extent_threshold_bytes if kept is None else kept.extent_bytes
+            ),
             read_ahead_threads=self._settings.read_ahead_threads,
             loops=self._loops,
             records_per_block=(

@@ -143,16 +143,23 @@ class IncrementNumbering:
 
     def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:
         """Name what the base has, without its being in the dump: a restore
-        leaves it as it is, and the next dump has it anew.
+        leaves it as it is, and the next dump has it anew, with all its names.
         """
-        status = entry.stat(follow_symlinks=False)
-        inode = self._origin_of(entry, status).inode
+        name = os.fsencode(entry.name)
+        try:
+            status = entry.stat(follow_symlinks=False)
+        except FileNotFoundError:
+            # Gone since the directory was read, so not part of the backup.
+            return
+        inode, ctime_ns = self._origin_of(entry, status)
+        self._doubtful.add(inode)
         number = self._known.find(inode)
-        if number and number not in self._used:
+        if not number or self._changes.is_another(place.descriptor, name, ctime_ns):
+            return
+        if number not in self._used or _has_links(status):
             self._used.add(number)
-            self._doubtful.add(inode)
             kind = _TYPES.get(stat.S_IFMT(status.st_mode), EntryType.UNKNOWN)
-            place.record.add([(number, kind, os.fsencode(entry.name))])
+            place.record.add([(number, kind, name)])
 
     def finish(self, records: Spool, directories: int) -> TreeIndex:
         """The index of what is in the dump."""
@@ -214,7 +221,10 @@ class IncrementNumbering:
                 continue
             inode, ctime_ns = self._origin_of(entry, status)
             number = self._known_number(inode, status, name, place, ctime_ns)
-            if number:
+            if number > self._known.highest:
+                # A further name of what is new: the base's directory has not got it.
+                is_changed = True
+            elif number:
                 is_changed = self._changes.is_changed(place.descriptor, name, status, ctime_ns)
             else:
                 number, is_changed = self._new_number(inode, status), True

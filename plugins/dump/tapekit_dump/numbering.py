@@ -112,8 +112,9 @@ class FullNumbering:
         self._plan.names(StepKind.SYMLINK, numbers.start, [name])
         place.record.add([(numbers.start, EntryType.SYMLINK, name)])
 
-    def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:
-        """Nothing is known of it."""
+    def take_withheld(self, entry: os.DirEntry[str], place: Place) -> None:  # noqa: ARG002 - it is not in the dump
+        """Leave it out; the next dump has it anew, with all its names."""
+        self._doubtful.add(entry.inode())
 
     def _number_directories(
         self, entries: list[os.DirEntry[str]], place: Place

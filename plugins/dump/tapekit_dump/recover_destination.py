@@ -14,7 +14,11 @@ import os
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.recover_marks import DestinationVolume, require_writable_qtree
+from tapekit_dump.recover_marks import (
+    DestinationVolume,
+    require_no_junction,
+    require_writable_qtree,
+)
 from tapekit_dump.recover_selection import join_path
 
 if TYPE_CHECKING:
@@ -48,7 +52,9 @@ class Destination:
             permit(join_path(view.target))
         for view in self._views:
             tree = self._open(view.volume)
-            require_writable_qtree(DestinationVolume(tree.descriptor, tree.traits), view.target)
+            volume = DestinationVolume(tree.descriptor, tree.traits)
+            require_no_junction(volume, view.target)
+            require_writable_qtree(volume, view.target)
 
     def volumes(self) -> Mapping[Path, DestinationVolume]:
         """The volumes of all targets, by ``(vserver, volume)``.

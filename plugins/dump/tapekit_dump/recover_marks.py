@@ -54,6 +54,7 @@ __all__ = [
     "marks_of",
     "qtree_line",
     "qtrees_in",
+    "require_no_junction",
     "require_writable_qtree",
     "without_luns",
 ]
@@ -119,8 +120,13 @@ class MarkRules:
 
     def refuses(self, view: View, directory: Directory) -> bool:
         """Whether a directory would be a qtree of the destination that is
-        read-only, which is told.
+        read-only, or where another volume is mounted, which is told.
         """
+        if self.is_junction(view, directory.inode, b""):
+            where = join_path((*view.volume, *self._parts(view, directory.inode)))
+            view.fail(FileResult.FAILED_PERMISSION)
+            self._findings.lose(CATALOGUE.error("volume-mounted-there", path=where))
+            return True
         if len(view.target) != _VOLUME_DEPTH or directory.parent != view.top:
             return False
         volume = self._volumes[view.volume]
@@ -153,14 +159,15 @@ class MarkRules:
         has_nt_acl = any(_NT_ACL in blob for blob in sets)
         if not has_nt_acl and not any(_MARKED in blob for blob in sets):
             return Judged(mode, 0, sets)
+        parts = self._parts(view, directory, name)
         found: dict[str, bytes] = {}
         for blob in sets:
             attributes, problems = decode_set(blob)
-            if problems:
-                # Whoever sets the attributes tells what is wrong with them.
-                return Judged(mode, 0, sets)
             found.update(attributes)
-        parts = self._parts(view, directory, name)
+            for problem in problems:
+                # What is damaged beside a mark must not keep it from being judged.
+                path = join_path((*view.volume, *parts))
+                self._findings.warn(CATALOGUE.error("attributes-lost", path=path, reason=problem))
         flags = self._judge_marks(view, directory, parts, mode, found)
         if NT_ACL in found and self._drops_nt_acl(view, directory, name, parts):
             mode = self._default_mode(view, mode)
@@ -349,6 +356,17 @@ def require_writable_qtree(volume: DestinationVolume, target: Path) -> None:
         if qtree is not None and qtree.is_read_only:
             path = join_path(target[: _VOLUME_DEPTH + 1])
             raise CATALOGUE.error("destination-qtree-read-only", path=path)
+
+
+def require_no_junction(volume: DestinationVolume, target: Path) -> None:
+    """Refuse what leads into another volume.
+
+    :param target: ``/vserver/volume/path`` in that volume.
+    :raises TapekitError: it does.
+    """
+    for end in range(_VOLUME_DEPTH + 1, len(target) + 1):
+        if b"/".join(target[_VOLUME_DEPTH:end]) in volume.traits.junctions:
+            raise CATALOGUE.error("volume-mounted-there", path=join_path(target[:end]))
 
 
 def without_luns(

@@ -94,7 +94,13 @@ class RestartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """Where phase IV begins in the stream."""
     outline: int
     """The check sum of the stream before that."""
+    taken_at_s: int
+    """When the Snapshot copy was begun, so that no other one of its name is
+    taken for it."""
     records_per_block: int
+    extent_bytes: int
+    """From which length on the first run has searched files for holes, and
+    its continuation has to."""
     has_offset_map: bool
     is_auto_created: bool = False
     """Whether the Snapshot copy was made for the backup."""

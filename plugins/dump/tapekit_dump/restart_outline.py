@@ -110,6 +110,9 @@ class _SilentHistory(HistoryBatches):
     def hand_over(self, nodes: NodeTable) -> None:
         """See :class:`HistoryBatches`."""
 
+    def await_sent(self) -> None:
+        """See :class:`HistoryBatches`."""
+
 
 @final
 class _SummingSink:

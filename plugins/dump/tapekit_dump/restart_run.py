@@ -17,6 +17,7 @@ from tapekit.hookspecs.environment import BadEnvironment, Environment
 from tapekit_dump.backup_history import NodeHistory
 from tapekit_dump.checkpoints import Checkpoints, CountingSink
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.increment_base import IncrementBase
 from tapekit_dump.known_numbers import KnownNumbers
 from tapekit_dump.number_pages import BadPage
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.storage import BackupTree
     from tapekit.segments import DataSink
+    from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import ObjectStream
     from tapekit_dump.checkpoints import Places
     from tapekit_dump.dates import Dump, DumpDates
@@ -62,6 +64,7 @@ class Written(NamedTuple):
     level: int
     base: Dump | None
     records_per_block: int
+    extent_bytes: int
     has_offset_map: bool
 
 
@@ -136,7 +139,7 @@ class Restarts:
             permit(context.path)
             stored = Environment(self._rows, context.pairs)
             _refuse_another(context_id, stored, environment)
-            offset = environment.number(_OFFSET)
+            offset = _whole_records(environment.number(_OFFSET))
             checkpoint = self._checkpoint(contexts, context, offset)
         except BaseException:
             contexts.give_back(context_id)
@@ -160,6 +163,19 @@ class Restarts:
                 first=known[0].position,
             )
         return usable[-1]
+
+
+def _whole_records(offset: int | None) -> int | None:
+    """Refuse to join two readings in the middle of a header, which may tell
+    different access times.
+
+    :raises BadEnvironment: the offset is not between two records of the stream.
+    """
+    if offset is not None and offset % RECORD_BYTES:
+        raise CATALOGUE.raised_as(
+            BadEnvironment, "restart-offset-uneven", offset=offset, record=RECORD_BYTES
+        )
+    return offset
 
 
 def _refuse_another(context_id: str, stored: Environment, environment: Environment) -> None:
@@ -210,6 +226,7 @@ class RestartRun:
         self._every: Final = every_bytes
         self._context: RestartContext | None = None
         self._sink: CountingSink | None = None
+        self._losses_before = 0
         self._is_on = True
 
     @property
@@ -228,9 +245,14 @@ class RestartRun:
             return ()
         return ((_CONTEXT, self._id), (_POSITION, str(self.position)))
 
-    def counting(self, sink: DataSink) -> DataSink:
+    def counting(self, sink: DataSink, report: BackupReport) -> DataSink:
         """The sink as the run needs it."""
-        self._sink = CountingSink(sink, self.start, self.position)
+
+        def check_repeated() -> None:
+            if report.losses > self._losses_before:
+                raise CATALOGUE.error("restart-meets-losses", offset=self.position)
+
+        self._sink = CountingSink(sink, self.start, self.position, check_repeated)
         return self._sink
 
     def check(self, tree: BackupTree, history: FileHistory | None) -> TapekitError | None:
@@ -241,6 +263,9 @@ class RestartRun:
         """
         if history is None or history.wants_paths:
             raise CATALOGUE.error("restart-needs-history", value="N" if history is None else "F")
+        resumption = self.resumption
+        if resumption is not None and tree.taken_at_s != resumption.context.taken_at_s:
+            raise CATALOGUE.error("unable-to-locate-bitmap-files")
         if tree.snapshot_name is None:
             self._is_on = False
             return CATALOGUE.error("not-restartable", volume=tree.volume_path)
@@ -261,7 +286,7 @@ class RestartRun:
             raise CATALOGUE.error("unable-to-locate-bitmap-files") from bad
         return IncrementBase(dump, known, room)
 
-    def resume(self, stream: ObjectStream, index: TreeIndex) -> None:
+    def resume(self, stream: ObjectStream, index: TreeIndex, report: BackupReport) -> None:
         """Stand where the stream was at the checkpoint.
 
         :raises TapekitError: it is not the same stream.
@@ -281,6 +306,7 @@ class RestartRun:
         history.resume()
         self._contexts.go_on_from(context, checkpoint.position)
         self._context = context
+        self._losses_before = report.losses
 
     def begin(self, stream: ObjectStream, index: TreeIndex, written: Written) -> None:
         """Keep the context of a first run, which has reached phase IV.
@@ -308,7 +334,9 @@ class RestartRun:
             base=written.base,
             files_start=outline.length,
             outline=outline.checksum,
+            taken_at_s=written.tree.taken_at_s,
             records_per_block=written.records_per_block,
+            extent_bytes=written.extent_bytes,
             has_offset_map=written.has_offset_map,
             updated_s=0,
         )

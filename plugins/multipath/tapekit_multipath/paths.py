@@ -35,7 +35,8 @@ class DevicePath:
 
     def __init__(self, driver: DoorDriver, found: Device) -> None:
         self.driver: Final = driver
-        self.found: Final = found
+        self.found = found
+        """The device as it was found last; its address may be another one then."""
         self.errors = 0
         """How often it has failed."""
         self.is_working = True
@@ -103,8 +104,10 @@ def joined(
             order.append(key)
         if isinstance(driver, DoorDriver):
             before = known.get(device.physical_path)
-            is_same = before is not None and _identity(before.found) == _identity(device)
-            ways[key][1].append(before if before and is_same else DevicePath(driver, device))
+            if before is None or _identity(before.found) != _identity(device):
+                before = DevicePath(driver, device)
+            before.found = device
+            ways[key][1].append(before)
     return [(ways[key][0], _device(ways[key][1])) for key in order]
 
 

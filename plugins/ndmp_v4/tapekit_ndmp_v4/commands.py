@@ -18,8 +18,8 @@ from tapekit_ndmp_v4.client import NDMP_PORT
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.extensions import joined
 from tapekit_ndmp_v4.guide_commands import node_app, svm_app
-from tapekit_ndmp_v4.replay import Part, Target, read_trace, replay
-from tapekit_ndmp_v4.replay_session import Login
+from tapekit_ndmp_v4.replay import Part, read_trace, replay
+from tapekit_ndmp_v4.replay_session import Login, Target
 from tapekit_ndmp_v4.session_commands import SessionCommands
 from tapekit_ndmp_v4.sysconfig_commands import sysconfig_app
 

@@ -118,6 +118,9 @@ class _PostedHistory:
         bodies = file_history.encode_files(entries, with_unicode=self._with_unicode)
         self._post(FhAddFilePost, bodies)
 
+    def await_sent(self) -> None:
+        self._link.await_sent_from_thread()
+
     def _post(self, kind: type[Message], bodies: Iterable[bytes]) -> None:
         for body in bodies:
             self._link.post_history_from_thread(kind, body, file_history.entry_count(body))

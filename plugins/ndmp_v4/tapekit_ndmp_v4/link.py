@@ -15,6 +15,7 @@ import trio
 
 from tapekit.hookspecs.data_engine import LogLevel
 from tapekit_ndmp_v4.messages import LogMessagePost
+from tapekit_ndmp_v4.wire import TEXT_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionLink"]
 
 T = TypeVar("T")
+
+_CUT: Final = " ..."
 
 
 @final
@@ -106,6 +109,10 @@ class SessionLink:
         encode = functools.partial(self._wire.send_post, message)
         trio.from_thread.run(self._outbox.put_when_room, encode)
 
+    def await_sent_from_thread(self) -> None:
+        """Wait in a worker thread until the transport has all that was posted."""
+        trio.from_thread.run(self._outbox.all_sent)
+
     @property
     def client_wait_s(self) -> float:
         """How long jobs have waited for the client to take what they post."""
@@ -134,7 +141,17 @@ class SessionLink:
         return LogMessagePost(
             log_type=level.value,
             message_id=self._log_id,
-            entry=text,
+            entry=_fitting(text),
             has_associated_message=0,
             associated_message_sequence=0,
         )
+
+
+def _fitting(text: str) -> str:
+    """A text without the end that no message has room for, since names that
+    others chose may be long.
+    """
+    encoded = text.encode("utf-8", "surrogateescape")
+    if len(encoded) <= TEXT_BYTES:
+        return text
+    return encoded[: TEXT_BYTES - len(_CUT)].decode("utf-8", "surrogateescape") + _CUT

@@ -9,6 +9,7 @@ transfer can change nothing any more.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -28,7 +29,7 @@ from tapekit_ndmp_v4.numbers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from tapekit.hookspecs.mover import Mover, MoverFactory
     from tapekit.hookspecs.tape_driver import OpenTape
@@ -80,6 +81,7 @@ class MoverServer:
         self._settled = trio.Event()
         self._settled.set()
         self._listening: trio.CancelScope | None = None
+        self._is_connecting = False
         self._forget()
 
     def _forget(self) -> None:
@@ -100,7 +102,7 @@ class MoverServer:
     @property
     def is_engaged(self) -> bool:
         """Whether it moves data, is about to, or waits to go on."""
-        return self.state in _ENGAGED
+        return self._is_connecting or self.state in _ENGAGED
 
     @property
     def progress(self) -> MoverProgress:
@@ -124,7 +126,8 @@ class MoverServer:
 
         :raises TapekitError: no port can be had; the state stays.
         """
-        listener = await transport.listen(self._link.local_host)
+        with self._connecting():
+            listener = await transport.listen(self._link.local_host)
         self.machine.fire(MoverEvent.LISTEN)
         self.mode = mode
         self.address = addresses.of_endpoints(listener.endpoints, listener.credentials)
@@ -153,10 +156,20 @@ class MoverServer:
 
         :raises TapekitError: nobody answers; the state stays.
         """
-        connection = await transport.connect(endpoint, credentials)
+        with self._connecting():
+            connection = await transport.connect(endpoint, credentials)
         self.machine.fire(MoverEvent.CONNECT)
         self.mode = mode
         self.begin(connection)
+
+    @contextmanager
+    def _connecting(self) -> Iterator[None]:
+        """Count as engaged while a transport takes its time."""
+        self._is_connecting = True
+        try:
+            yield
+        finally:
+            self._is_connecting = False
 
     def connect_local(self, mode: MoverMode) -> None:
         """Join the session's own data server, which listens."""

@@ -43,6 +43,8 @@ class Outbox:
         """
         self._waited_s = 0.0
         self._waiting_since: float | None = None
+        self._queued_bytes = 0
+        """All that has ever been queued."""
         self._limit: Final = limit_bytes
         self._queue = bytearray()
         self._token: Final = trio.lowlevel.current_trio_token()
@@ -51,6 +53,8 @@ class Outbox:
         """All that has been handed over; only the thread changes it."""
         self._taken_bytes = 0
         """What of it has been queued; only trio's thread changes it."""
+        self._sent_bytes = 0
+        """All that the transport has taken."""
         self._filled = trio.Event()
         self._drained = trio.Event()
         self._is_open = True
@@ -84,14 +88,18 @@ class Outbox:
         while self._handed:
             encode, size = self._handed.popleft()
             if self._is_open:
-                self._queue += encode()
+                self._append(encode())
             self._taken_bytes += size
 
     def put(self, record: bytes) -> None:
         """Queue a record now, whatever is waiting."""
         if self._is_open:
-            self._queue += record
+            self._append(record)
             self._filled.set()
+
+    def _append(self, record: bytes) -> None:
+        self._queue += record
+        self._queued_bytes += len(record)
 
     async def put_when_room(self, encode: Callable[[], bytes]) -> None:
         """Wait until little enough is queued, then encode and queue."""
@@ -99,6 +107,16 @@ class Outbox:
         while self._is_open and len(self._queue) >= self._limit:
             await self._wait_for_room()
         self.put(encode())
+
+    async def all_sent(self) -> None:
+        """Wait until the transport has taken what is queued now, or takes
+        nothing more.
+        """
+        self.settle()
+        self._filled.set()
+        queued = self._queued_bytes
+        while self._is_open and self._sent_bytes < queued:
+            await self._wait_for_room()
 
     async def room_for_reply(self) -> None:
         """Wait until a request may be answered: replies may fill as much
@@ -136,6 +154,7 @@ class Outbox:
             records, self._queue = bytes(self._queue), bytearray()
             if records:
                 await stream.send_all(records)
+                self._sent_bytes += len(records)
             self._drained.set()
             self._drained = trio.Event()
 

@@ -31,18 +31,9 @@ if TYPE_CHECKING:
 
     from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.replay_rules import Difference
-    from tapekit_ndmp_v4.replay_session import Login
+    from tapekit_ndmp_v4.replay_session import Login, Target
 
-__all__ = ["Part", "ReplayResult", "Target", "read_trace", "replay"]
-
-
-class Target(NamedTuple):
-    """A server to play against."""
-
-    host: str
-    port: int
-    timeout_s: float
-    """How long each reply or post may take."""
+__all__ = ["Part", "ReplayResult", "read_trace", "replay"]
 
 
 class Part(NamedTuple):
@@ -76,7 +67,7 @@ def read_trace(file: Path, session: int | None) -> list[TraceRow]:
             rows = list(rows_of(lines))
     except OSError as error:
         raise CATALOGUE.error("trace-unreadable", file=file, reason=error.strerror) from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CATALOGUE.error("trace-unreadable", file=file, reason=error) from None
     return _of_session(file, rows, session)
 

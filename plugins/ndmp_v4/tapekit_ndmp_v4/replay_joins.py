@@ -84,10 +84,10 @@ def endpoint_in(row: TraceRow) -> Endpoint | None:
         return None
     try:
         addr: Any = getattr(message_of(kind, row.body), field)
+        return to_endpoint(addr)
     except (CutField, KeyError, TypeError, ValueError):
         # It is told when the row itself is played.
         return None
-    return to_endpoint(addr)
 
 
 def _line_of_join(rows: Sequence[TraceRow]) -> int | None:
@@ -109,10 +109,10 @@ def _shows_connection(row: TraceRow) -> bool:
     body = row.body or {}
     match row.message:
         case "DATA_GET_STATE" | "MOVER_GET_STATE":
-            return body.get("state") in _JOINED_STATES
+            return str(body.get("state")) in _JOINED_STATES
         case "NOTIFY_MOVER_PAUSED":
             return True
         case "NOTIFY_MOVER_HALTED":
-            return body.get("reason") not in _UNJOINED_HALTS
+            return str(body.get("reason")) not in _UNJOINED_HALTS
         case message:
             return row.kind == "reply" and message in _STARTS and body.get("error") == "NO_ERR"

@@ -144,7 +144,7 @@ class Judge:
         if row.kind != "post" or row.message is None:
             return None
         is_log = row.message == "LOG_MESSAGE"
-        if is_log and (row.body or {}).get("log_type") not in _TOLD_LOGS:
+        if is_log and str((row.body or {}).get("log_type")) not in _TOLD_LOGS:
             return None
         return self._lane_of.get(row.message)
 
@@ -167,7 +167,7 @@ def _difference(recorded: TraceRow, replayed: TraceRow) -> Difference | None:
 
 def _is_moving(row: TraceRow) -> bool:
     states = _MOVING.get(row.message or "", frozenset())
-    return row.body is not None and row.body.get("state") in states
+    return row.body is not None and str(row.body.get("state")) in states
 
 
 def _compared(row: TraceRow) -> Iterator[tuple[str, object]]:

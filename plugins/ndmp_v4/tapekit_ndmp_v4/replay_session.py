@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.exchanges import Exchange
     from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.messages import Header
-    from tapekit_ndmp_v4.replay import Target
     from tapekit_ndmp_v4.replay_joins import Join, Joins
     from tapekit_ndmp_v4.replay_stand_in import Line, StandIn
 
-__all__ = ["Login", "PlayedSession", "Shared"]
+__all__ = ["Login", "PlayedSession", "Shared", "Target"]
 
 _POLL_S: Final = 0.02
 _FIRST_EXTENSION_CODE: Final = 0x10000
@@ -50,6 +49,15 @@ _OWN_ANSWERS: Final = (m.DataGetStateReply, m.MoverGetStateReply)
 _PRIVATE: Final = (
     "its data connection is private; play the session of the other side with it (--peer)"
 )
+
+
+class Target(NamedTuple):
+    """A server to play against."""
+
+    host: str
+    port: int
+    timeout_s: float
+    """How long each reply or post may take."""
 
 
 class Login(NamedTuple):

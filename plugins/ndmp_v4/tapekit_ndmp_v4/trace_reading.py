@@ -8,11 +8,12 @@ cut, a secret) is never made up.
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, TypeVar, final
 
 import msgspec
 import msgspec.inspect as mi
 
+from tapekit_ndmp_v4 import xdr
 from tapekit_ndmp_v4.wire import Message
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ class TraceRow(msgspec.Struct, frozen=True, kw_only=True):
     """Its number in the file, from 1."""
     time: float = 0.0
     """Seconds since 1970."""
-    code: str = ""
+    code: Annotated[str, msgspec.Meta(pattern="^(0x[0-9a-f]{1,8})?$")] = ""
     """The message's number, hexadecimal."""
     session: int | None = None
     kind: str = ""
@@ -72,6 +73,8 @@ def message_of(kind: type[M], fields: Mapping[str, object]) -> M:
         the message.
     """
     made: M = _value(mi.type_info(kind), fields)
+    # Anybody may have written the line: what no message can say is not one.
+    xdr.encode(made)
     return made
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import (
     TYPE_CHECKING,
     Annotated,
+    Final,
     Generic,
     NamedTuple,
     TypeAlias,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "I16",
+    "TEXT_BYTES",
     "U8",
     "U16",
     "U32",
@@ -68,7 +70,9 @@ U32: TypeAlias = Annotated[int, Meta(ge=0, le=2**32 - 1, extra={"xdr": "I"})]
 U64: TypeAlias = Annotated[int, Meta(ge=0, extra={"xdr": "Q"})]
 """8 bytes. The codec knows the upper bound; annotations stop at 2**63."""
 
-Text: TypeAlias = Annotated[str, Meta(max_length=8192)]
+TEXT_BYTES: Final = 8192
+
+Text: TypeAlias = Annotated[str, Meta(max_length=TEXT_BYTES)]
 """A name, a path or a sentence, at most 8 KiB of UTF-8. Other bytes travel
 as surrogate escapes."""
 Value: TypeAlias = Annotated[str, Meta(max_length=65536)]

@@ -61,7 +61,11 @@ class _Found(NamedTuple):
 
     @property
     def address(self) -> str:
-        return f"{self.target}.{self.lun}"
+        """What it is opened by: which device, and where; another device in its
+        place has another address.
+        """
+        place, serial = f"{self.target}.{self.lun}", self.identity.serial
+        return f"{serial}@{place}" if serial else place
 
 
 @final

@@ -67,6 +67,14 @@ class Attached(NamedTuple):
         return self.identity.inquiry.type
 
     @property
+    def address(self) -> str:
+        """What it is opened by: which device, and where; another device in its
+        place has another address.
+        """
+        serial = self.identity.serial
+        return f"{serial}@{self.nexus}" if serial else str(self.nexus)
+
+    @property
     def is_wanted(self) -> bool:
         """Whether it is a drive or a changer."""
         return self.kind in (DeviceType.TAPE, DeviceType.CHANGER)

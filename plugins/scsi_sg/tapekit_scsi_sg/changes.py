@@ -56,8 +56,15 @@ class Announcements:
 
     async def change(self) -> None:
         """Return when devices have come or gone since the last call; the first
-        time, when it is listened to.
+        time, when it is listened to. Whoever gives up waiting ends the listening.
         """
+        try:
+            await self._change()
+        except BaseException:
+            self.close()
+            raise
+
+    async def _change(self) -> None:
         if self._socket is None:
             try:
                 self._socket = await self._connect()

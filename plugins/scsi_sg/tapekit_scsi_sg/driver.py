@@ -79,7 +79,7 @@ class ScsiSgDriver:
         """
         return [
             DriveDescription(
-                address=str(found.nexus),
+                address=found.address,
                 physical_path=self._path(found),
                 vendor=found.identity.inquiry.vendor,
                 product=found.identity.inquiry.product,
@@ -97,7 +97,7 @@ class ScsiSgDriver:
         """
         return [
             ChangerDescription(
-                address=str(found.nexus),
+                address=found.address,
                 physical_path=self._path(found),
                 vendor=found.identity.inquiry.vendor,
                 product=found.identity.inquiry.product,
@@ -147,7 +147,7 @@ class ScsiSgDriver:
     def _look(self, kind: DeviceType) -> Sequence[Attached]:
         found = attached_devices(self._sysfs)
         wanted = [one for one in self._reachable(found) if one.kind == kind]
-        self._known |= {str(one.nexus): one for one in wanted}
+        self._known |= {one.address: one for one in wanted}
         return wanted
 
     def _reachable(self, found: Sequence[Attached]) -> Iterator[Attached]:

@@ -1,15 +1,19 @@
 """A device node of the generic SCSI driver: the system calls and their structure.
 
-One command is one call of SG_IO (version 3 of its interface), which blocks its
-thread and lets all others run. What the kernel answers is given back as it
-is. The one rule: no signal may reach the thread while it waits, because the
-answer of an interrupted call is lost, and with it the place of a tape.
+A command is written to the node, and its answer read (version 3 of the
+driver's interface), which blocks its thread and lets all others run. What the
+kernel answers is given back as it is. The one rule: nothing but reading waits
+for an answer. Whatever stops a process for a while (SIGSTOP, a debugger, a
+frozen control group, a host that sleeps) ends a call that waits, and the
+kernel begins it anew: a read then waits on, but SG_IO would send its command
+a second time.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import signal
@@ -24,7 +28,6 @@ __all__ = ["FOREVER", "SgAnswer", "SgNode"]
 FOREVER: Final = 0xFFFF_FFFF
 """A time limit that never comes, in milliseconds."""
 
-_SG_IO: Final = 0x2285
 _SG_SCSI_RESET: Final = 0x2284
 _SG_SET_RESERVED_SIZE: Final = 0x2275
 _RESET_DEVICE: Final = 1
@@ -32,7 +35,7 @@ _RESET_DEVICE: Final = 1
 _RESERVED_BYTES: Final = 1 << 20
 """Memory that the kernel keeps for transfers while the node is open."""
 
-_HEADER: Final = struct.Struct("@iiBBHIPPPIIi4xPBBBBHHiII4x")
+_HEADER: Final = struct.Struct("@iiBBHIPPPIIiPBBBBHHiII0P")
 """``struct sg_io_hdr``; its last nine fields are the answer."""
 
 _INTERFACE: Final = ord("S")
@@ -70,6 +73,10 @@ class SgNode:
         flags = os.O_RDWR | os.O_NONBLOCK | os.O_EXCL | os.O_CLOEXEC
         self._descriptor: int | None = os.open(path, flags)
         self._room = ctypes.create_string_buffer(0)
+        self._is_owed = False
+        """Whether an answer is still to come that nobody has read."""
+        # Not to wait is for opening alone: the answers are waited for.
+        os.set_blocking(self._descriptor, True)
         with contextlib.suppress(OSError):
             # It need not: without, it finds the memory anew for each command.
             fcntl.ioctl(self._descriptor, _SG_SET_RESERVED_SIZE, struct.pack("@i", _RESERVED_BYTES))
@@ -78,8 +85,9 @@ class SgNode:
         """Run one command.
 
         :param data_out: what goes with it; then ``data_in`` is 0.
-        :raises OSError: the kernel has not sent it.
+        :raises OSError: the kernel has not sent it, or the device is gone.
         """
+        descriptor = self._open_descriptor()
         if data_out:
             direction, length = _TO_DEVICE, len(data_out)
             place = ctypes.cast(ctypes.c_char_p(data_out), ctypes.c_void_p).value or 0
@@ -97,7 +105,11 @@ class SgNode:
             )
         )
         with _undisturbed():
-            fcntl.ioctl(self._open_descriptor(), _SG_IO, header, True)
+            os.write(descriptor, header)
+            # If reading fails, what comes later must not pass for another answer.
+            self._is_owed = True
+            os.readv(descriptor, [header])
+            self._is_owed = False
         *_, status, _, _, written, host, driver, residual, _, _ = _HEADER.unpack(header)
         data = memoryview(self._room)[:data_in].tobytes() if data_in else b""
         return SgAnswer(status, host, driver, residual, data, sense.raw[:written])
@@ -125,7 +137,9 @@ class SgNode:
 
     def _open_descriptor(self) -> int:
         if self._descriptor is None:
-            raise OSError(9, "the device has been closed")
+            raise OSError(errno.EBADF, "the device has been closed")
+        if self._is_owed:
+            raise OSError(errno.ENODEV, "the device owes an answer")
         return self._descriptor
 
 

@@ -108,6 +108,7 @@ def prepare_recovery(
     if place.snapshot is None:
         raise CATALOGUE.error("not-a-snapshot-path", path=source)
     top = f"{place.volume}/.snapshot/{place.snapshot}"
+    permit(top)
     pairs, selection = _volume(top, destination)
     if place.below:
         pairs, selection = _file(kernel, top, place.below, destination, holder)
@@ -115,8 +116,10 @@ def prepare_recovery(
         backup = engine.prepare_backup(pairs, holder, permit)
         undo.callback(backup.close)
         recover = engine.prepare_recover((*pairs, ("EXTRACT", "E")), (selection,), holder, permit)
+        undo.callback(recover.close)
+        ends = transport.pair()
         undo.pop_all()
-    return Recovery(source, backup, recover, transport.pair())
+    return Recovery(source, backup, recover, ends)
 
 
 def _volume(top: str, destination: str) -> tuple[Pairs, Selection]:

@@ -102,7 +102,9 @@ class TlsControlTransport:
         self._service: Final = service
         self._sessions: trio.Nursery | None = None
         self._handler: Callable[[ControlStream], Awaitable[None]]
+        self._switching: Final = trio.Lock()
         self._listening: trio.CancelScope | None = None
+        self._closed = trio.Event()
         self._addresses: Sequence[Endpoint] = ()
         self._shaking_hands = 0
         self._below: Final = TcpControlTransport(
@@ -153,18 +155,20 @@ class TlsControlTransport:
         :raises TapekitError: it cannot be remembered, or nobody can listen;
             nothing changed.
         """
-        is_needed = is_on and self._listening is None
-        listeners = await self._opened() if is_needed else []
-        try:
-            await self._service.switch(svm, is_on=is_on)
-        except BaseException:
-            for listener in listeners:
-                listener.socket.close()
-            raise
-        self._listen(listeners)
-        if not self._service.is_anywhere_on and self._listening is not None:
-            self._listening.cancel()
-            self._listening, self._addresses = None, ()
+        async with self._switching:
+            is_needed = is_on and self._listening is None
+            listeners = await self._opened() if is_needed else []
+            try:
+                await self._service.switch(svm, is_on=is_on)
+            except BaseException:
+                for listener in listeners:
+                    listener.socket.close()
+                raise
+            self._listen(listeners)
+            if not self._service.is_anywhere_on and self._listening is not None:
+                self._listening.cancel()
+                self._listening, self._addresses = None, ()
+                await self._closed.wait()
 
     async def _opened(self) -> list[trio.SocketListener]:
         self._context()
@@ -174,14 +178,18 @@ class TlsControlTransport:
         if not listeners:
             return
         assert self._sessions is not None, "it serves"
-        scope = self._listening = trio.CancelScope()
+        scope, self._closed = trio.CancelScope(), trio.Event()
+        self._listening = scope
         self._addresses = endpoints_of(listeners)
         self._sessions.start_soon(self._accept, listeners, scope)
 
     async def _accept(self, listeners: list[trio.SocketListener], scope: trio.CancelScope) -> None:
         assert self._sessions is not None
-        with scope:
-            await self._below.accept(self._handler, listeners, self._sessions)
+        try:
+            with scope:
+                await self._below.accept(self._handler, listeners, self._sessions)
+        finally:
+            self._closed.set()
 
     # Connections.
 

@@ -146,18 +146,17 @@ class MarkedFiles:
             present = self._marks.read(fd, WormMark)
             if present is not None and until_s < present.retained_until_s:
                 raise CATALOGUE.error("retention-shortened", path=path)
+            status = os.fstat(fd)
             if present is not None:
                 _change_flags(fd, off=_IMMUTABLE)
-            status = os.fstat(fd)
-            self._marks.write(fd, WormMark(retained_until_s=until_s))
-            os.fchmod(fd, stat.S_IMODE(status.st_mode) & ~_WRITABLE)
-            os.utime(fd, ns=(until_s * 1_000_000_000, status.st_mtime_ns))
             try:
-                _change_flags(fd, on=_IMMUTABLE)
-            except OSError:
-                # Users' attributes can be removed only from writable files.
-                os.fchmod(fd, stat.S_IMODE(status.st_mode))
-                self._marks.remove(fd, WormMark)
+                self._retain(fd, status, until_s)
+            except BaseException:
+                if present is None:
+                    self._leave(fd, status)
+                else:
+                    # Whatever failed, its time has not become shorter.
+                    _change_flags(fd, on=_IMMUTABLE)
                 raise
 
     def let_go(self, parts: Sequence[bytes], now_s: float) -> None:
@@ -166,11 +165,11 @@ class MarkedFiles:
         :raises TapekitError: it is none, or its time has not come.
         """
         self._require_snaplock()
-        mark = self.worm(parts)
-        is_early = now_s < mark.retained_until_s
-        if is_early and self._volume.traits.snaplock is not SnapLock.ENTERPRISE:
-            raise CATALOGUE.error("file-retained", path=shown(self._volume.path, parts))
         with self.opened(parts) as fd:
+            mark = self._worm_mark(fd, parts)
+            is_early = now_s < mark.retained_until_s
+            if is_early and self._volume.traits.snaplock is not SnapLock.ENTERPRISE:
+                raise CATALOGUE.error("file-retained", path=shown(self._volume.path, parts))
             _change_flags(fd, off=_IMMUTABLE)
             self._marks.remove(fd, WormMark)
 
@@ -180,10 +179,27 @@ class MarkedFiles:
         :raises TapekitError: it is none.
         """
         with self.opened(parts) as fd:
-            mark = self._marks.read(fd, WormMark)
+            return self._worm_mark(fd, parts)
+
+    def _worm_mark(self, fd: int, parts: Sequence[bytes]) -> WormMark:
+        mark = self._marks.read(fd, WormMark)
         if mark is None:
             raise CATALOGUE.error("no-worm-file", path=shown(self._volume.path, parts))
         return mark
+
+    def _retain(self, fd: int, status: os.stat_result, until_s: int) -> None:
+        """Make an open file a WORM file."""
+        self._marks.write(fd, WormMark(retained_until_s=until_s))
+        os.fchmod(fd, stat.S_IMODE(status.st_mode) & ~_WRITABLE)
+        os.utime(fd, ns=(until_s * 1_000_000_000, status.st_mtime_ns))
+        _change_flags(fd, on=_IMMUTABLE)
+
+    def _leave(self, fd: int, status: os.stat_result) -> None:
+        """Undo what has been done of that."""
+        # Users' attributes can be removed only from writable files.
+        os.fchmod(fd, stat.S_IMODE(status.st_mode))
+        if self._marks.read(fd, WormMark) is not None:
+            self._marks.remove(fd, WormMark)
 
     def _require_snaplock(self) -> None:
         if self._volume.traits.snaplock is SnapLock.NONE:

@@ -102,7 +102,7 @@ class SnapshotKeeper:
         :raises TapekitError: the method, the folder or the state refuses.
         """
         with contextlib.ExitStack() as undo:
-            name, lock = _free_name(volume, method)
+            name, lock = self._free_name(volume, method)
             undo.callback(lock.release)
             moment_s = self.now_s()
             self._records.remove_all(volume.path, name)
@@ -214,6 +214,24 @@ class SnapshotKeeper:
         for key in ours:
             self._records.remove(key)
 
+    def _free_name(self, volume: Volume, method: SnapshotMethod) -> tuple[str, FileLock]:
+        """The first name for a backup's copy that nobody uses, and its lock. A
+        name that is locked for later stays taken even if its copy is out of
+        reach: whoever has locked it must never be given another's.
+        """
+        for number in itertools.count():
+            name = f"{_FOR_BACKUP}{number}"
+            with contextlib.ExitStack() as undo:
+                lock = _lock(volume, name)
+                if lock is None:
+                    continue
+                undo.callback(lock.release)
+                is_there = name in method.names(volume.snapshots)
+                if not is_there and not self._records.lasting(volume.path, name):
+                    undo.pop_all()
+                    return name, lock
+        raise AssertionError("numbers end")
+
     def _remove_locked(self, volume: Volume, name: str, holder: str) -> None:
         lock = _lock(volume, name)
         if lock is None:
@@ -285,21 +303,6 @@ class SnapshotKeeper:
     def _tell(self, what: str, volume: str, name: str, holder: str) -> None:
         facts = {"volume": volume, "snapshot": name, "holder": holder}
         self._announce(Event(name=what, facts=facts, time_s=self._clock()))
-
-
-def _free_name(volume: Volume, method: SnapshotMethod) -> tuple[str, FileLock]:
-    """The first name for a backup's copy that nobody uses, and its lock."""
-    for number in itertools.count():
-        name = f"{_FOR_BACKUP}{number}"
-        with contextlib.ExitStack() as undo:
-            lock = _lock(volume, name)
-            if lock is None:
-                continue
-            undo.callback(lock.release)
-            if name not in method.names(volume.snapshots):
-                undo.pop_all()
-                return name, lock
-    raise AssertionError("numbers end")
 
 
 def _lock(volume: Volume, name: str, *, shared: bool = False) -> FileLock | None:

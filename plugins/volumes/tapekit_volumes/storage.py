@@ -179,6 +179,7 @@ class VolumeStorage:
         volume = self.volume(asked.volume)
         if asked.snapshot is not None:
             raise CATALOGUE.error("copy-is-read-only", path=path, folder=SNAPSHOT_FOLDER)
+        _require_no_junction(volume, asked)
         if not is_writable(volume):
             raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
         top = _open_top(volume)
@@ -191,7 +192,8 @@ class VolumeStorage:
             raise CATALOGUE.error("destination-volume-read-only", volume=volume.path) from error
         finally:
             os.close(top)
-        return VolumeRestoreTree(asked, descriptor, volume.traits)
+        traits = msgspec.structs.replace(volume.traits, junctions=_junctions(volume, asked))
+        return VolumeRestoreTree(asked, descriptor, traits)
 
     def _require_writable_qtree(self, top: int, asked: VolumePath) -> None:
         """Refuse what leads into a qtree that is read-only.
@@ -221,11 +223,7 @@ class VolumeStorage:
         return msgspec.structs.replace(
             volume.traits,
             security_style=style,
-            junctions={
-                b"/".join(parts[depth:]): os.fsencode(target)
-                for parts, target in volume.junctions.items()
-                if parts[:depth] == asked.parts and len(parts) > depth
-            },
+            junctions=_junctions(volume, asked),
             left_out={
                 b"/".join(parts[depth:]): reason
                 for path, reason in self.withheld.of_volume(volume.path).items()
@@ -355,7 +353,38 @@ def _open_top(volume: Volume) -> int:
     return top
 
 
+def _require_no_junction(volume: Volume, asked: VolumePath) -> None:
+    """Refuse what leads into a volume that is mounted in this one.
+
+    :raises TapekitError: it does.
+    """
+    for depth in range(1, len(asked.parts) + 1):
+        mounted = volume.junctions.get(asked.parts[:depth])
+        if mounted is not None:
+            raise CATALOGUE.error(
+                "path-through-junction",
+                path=shown(asked.volume, asked.parts),
+                junction=shown(asked.volume, asked.parts[:depth]),
+                volume=mounted,
+            )
+
+
+def _junctions(volume: Volume, asked: VolumePath) -> Mapping[bytes, bytes]:
+    """Where other volumes are mounted below a path of a volume."""
+    depth = len(asked.parts)
+    return {
+        b"/".join(parts[depth:]): os.fsencode(target)
+        for parts, target in volume.junctions.items()
+        if parts[:depth] == asked.parts and len(parts) > depth
+    }
+
+
 def _open_live(volume: Volume, asked: VolumePath) -> int:
+    """Open what a path leads to in a volume; the caller closes it.
+
+    :raises TapekitError: it leads to no directory of this volume.
+    """
+    _require_no_junction(volume, asked)
     top = _open_top(volume)
     try:
         return open_below(top, asked.parts, volume.path)

@@ -260,6 +260,10 @@ class Cartridge:
         if not self._is_dirty or not self._durable:
             return
         self._refuse_spoilt()
+        self._flush()
+        self._is_dirty = False
+
+    def _flush(self) -> None:
         try:
             self._payload.sync()
             self._index.sync()
@@ -268,7 +272,6 @@ class Cartridge:
             # report the next one as good; only a new look at the files helps.
             self._is_spoilt = True
             raise
-        self._is_dirty = False
 
     def accept_damage(self) -> None:
         """Make the end of what can be read the end of the data, for good."""
@@ -320,8 +323,17 @@ class Cartridge:
             self.sync()
             self._has_tail = True
         if self._has_tail:
-            self._payload.truncate(self.tape.end)
+            self._cut_payload()
             self._has_tail = False
+
+    def _cut_payload(self) -> None:
+        end = self.tape.end
+        is_longer = self._payload.size() > end
+        self._payload.truncate(end)
+        if is_longer and self._durable:
+            # Else power that fails now could leave the old bytes, and an entry
+            # of the index that takes them for the new ones.
+            self._flush()
 
     def _refuse_spoilt(self) -> None:
         if self._is_spoilt:

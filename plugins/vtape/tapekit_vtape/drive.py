@@ -23,6 +23,7 @@ from tapekit_vtape.acceptance import Acceptance
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.faults import FaultKind
+from tapekit_vtape.index_format import LONGEST_PACKED_RECORD
 from tapekit_vtape.models import VIRTUAL
 from tapekit_vtape.record_pieces import first_bytes, with_shorter
 from tapekit_vtape.tape_map import FILEMARK
@@ -143,7 +144,7 @@ class VtapeDrive:
             raise ValueError(f"{length} bytes are no whole records of {record_size}")
         if not given:
             return 0
-        is_packing = self.is_compressing
+        is_packing = self.is_compressing and record_size <= LONGEST_PACKED_RECORD
         if not is_packing:
             given = min(given, self._room(cartridge, record_size))
         taken = self._good_records(FaultKind.WRITE_ERROR, cartridge, given)

@@ -167,7 +167,7 @@ _AWS_LONGEST: Final = 0xFFFF
 def _read_aws(file: BinaryIO, choice: ReadChoice) -> Iterator[bytes | None]:
     del choice  # The format knows no bad records.
     source = _Source(file)
-    record: list[bytes] | None = None
+    record: bytearray | None = None
     before = 0
     while head := source.take(_BLOCK.size):
         at = source.offset - len(head)
@@ -183,11 +183,12 @@ def _read_aws(file: BinaryIO, choice: ReadChoice) -> Iterator[bytes | None]:
         if flags & _AWS_MARK:
             yield None
             continue
-        record = [*(record or ()), source.all_of(length, "a block")]
-        if sum(map(len, record)) > LONGEST_RECORD:
+        record = bytearray() if record is None else record
+        record += source.all_of(length, "a block")
+        if len(record) > LONGEST_RECORD:
             raise ImageError(at, f"a record has more than {LONGEST_RECORD} bytes")
         if flags & _AWS_ENDS:
-            data, record = b"".join(record), None
+            data, record = bytes(record), None
             if not data:
                 raise ImageError(at, "a record is empty")
             yield data

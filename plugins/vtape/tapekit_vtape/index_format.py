@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 __all__ = [
     "ENTRY_BYTES",
     "FORMAT_VERSION",
+    "FRAME_BYTES",
     "HEADER_BYTES",
     "LABEL_BYTES",
+    "LONGEST_PACKED_RECORD",
+    "MOST_OBJECTS",
     "Entry",
     "EntryKind",
     "Header",
@@ -33,6 +36,19 @@ __all__ = [
     "encode_header",
     "intact_entries",
 ]
+
+FRAME_BYTES: Final = 4 << 20
+"""Records that one frame holds at most, in bytes, unless one alone is longer:
+an entry of the index for each costs nothing, and reading one record
+costs some milliseconds."""
+
+LONGEST_PACKED_RECORD: Final = 64 << 20
+"""Longest record that a frame may hold, so that nobody else's index makes a
+reader take all memory."""
+
+MOST_OBJECTS: Final = 1 << 48
+"""Records and filemarks that a tape can have, far more than one ever has; a
+position is at home in the fields of SCSI and NDMP."""
 
 FORMAT_VERSION: Final = 2
 """The newest that can be read. Whatever version 1 can say is written so."""

@@ -14,7 +14,7 @@ import contextlib
 import fcntl
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import msgspec
 
@@ -39,14 +39,17 @@ __all__ = [
 STATE_VERSION: Final = 1
 
 
+_Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+
+
 class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Where a cartridge is, and how its tape stands in a drive."""
 
-    slot: int
+    slot: _Count
     """The slot that it owns, also while it is in a drive."""
-    drive: int | None = None
+    drive: _Count | None = None
     is_ejected: bool = False
-    position: int = 0
+    position: _Count = 0
     """Objects before the head, kept while nobody has the drive open."""
     was_imported: bool = False
     """An operator put it into its mail slot, and the robot has not moved it since."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.segments import Extent, piece_length, pread_exactly, slice_piece
 from tapekit_vtape.errors import CATALOGUE
+from tapekit_vtape.index_format import FRAME_BYTES
 from tapekit_vtape.zstd import ZstdError, find_zstd
 
 if TYPE_CHECKING:
@@ -23,12 +24,7 @@ if TYPE_CHECKING:
     from tapekit_vtape.tape_map import Run
     from tapekit_vtape.zstd import ZstdLibrary
 
-__all__ = ["FRAME_BYTES", "FramePacker", "FrameReader"]
-
-FRAME_BYTES: Final = 4 << 20
-"""Records that one frame holds at most, in bytes, unless one alone is longer:
-an entry of the index for each costs nothing, and reading one record
-costs some milliseconds."""
+__all__ = ["FramePacker", "FrameReader"]
 
 
 @final

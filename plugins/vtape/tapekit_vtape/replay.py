@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tapekit_vtape.index_format import (
     ENTRY_BYTES,
+    FRAME_BYTES,
     HEADER_BYTES,
+    LONGEST_PACKED_RECORD,
+    MOST_OBJECTS,
     Entry,
     EntryKind,
     Header,
@@ -87,9 +90,11 @@ def _apply(tape: TapeMap, entry: Entry) -> bool:
             return False
         tape.cut(objects)
         return True
+    if tape.objects + objects > MOST_OBJECTS:
+        return False
     if kind is EntryKind.PACKED:
         packed = end - tape.end
-        if not (objects and length and packed > 0):
+        if not (objects and _is_frame(length, objects, packed)):
             return False
         tape.append(length, objects, packed)
         return True
@@ -98,6 +103,14 @@ def _apply(tape: TapeMap, entry: Entry) -> bool:
         return False
     tape.append(length if is_record else FILEMARK, objects)
     return True
+
+
+def _is_frame(length: int, objects: int, packed: int) -> bool:
+    """Whether so many bytes can hold so many records, and no more than a
+    reader takes memory for.
+    """
+    most = max(FRAME_BYTES, length)
+    return 0 < length <= LONGEST_PACKED_RECORD and length * objects <= most and 0 < packed < most
 
 
 def _damaged_index(journal: bytes, entries: int) -> str | None:

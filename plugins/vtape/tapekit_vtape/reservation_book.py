@@ -96,6 +96,9 @@ class ReservationBook:
             raise self._unreadable(str(error)) from error
         if book.version != BOOK_VERSION:
             raise self._unreadable(f"it has version {book.version}, and {BOOK_VERSION} can be read")
+        for device, state in book.devices.items():
+            if state.contradiction is not None:
+                raise self._unreadable(f"{device}: {state.contradiction}")
         # Should the file have changed since the mark was taken, it is read again.
         self._seen = _Seen(mark, book)
         return book

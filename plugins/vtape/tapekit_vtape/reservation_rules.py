@@ -62,6 +62,18 @@ class DeviceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     """What initiators have not been told yet: additional sense codes."""
 
     @property
+    def contradiction(self) -> str | None:
+        """What no change leads to, such as in a damaged file; ``None`` as a rule."""
+        if self.type is not None and (self.type not in _TYPES or self.holder not in self.keys):
+            return f"a reservation of type {self.type} is held by {self.holder}"
+        if not all(0 <= key < 1 << 64 for key in self.keys.values()):
+            return "a key is no number of 8 bytes"
+        codes = (code for told in self.news.values() for pair in told for code in pair)
+        if not all(0 <= code < 1 << 8 for code in codes):
+            return "an additional sense code is no number of a byte"
+        return None
+
+    @property
     def is_reserved(self) -> bool:
         """Whether anybody has reserved the device."""
         return self.simple is not None or self.type is not None

@@ -13,7 +13,7 @@ from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.images import LONGEST_RECORD, READERS, WRITERS, ImageError, ImageFormat
-from tapekit_vtape.packing import FRAME_BYTES
+from tapekit_vtape.index_format import FRAME_BYTES
 from tapekit_vtape.tape_map import FILEMARK
 
 if TYPE_CHECKING:

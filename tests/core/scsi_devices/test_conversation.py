@@ -74,3 +74,25 @@ def test_an_answer_that_cannot_be_read_names_the_command(talk: Conversation) -> 
     assert str(caught.value) == (
         "v.0 answered READ POSITION with data that cannot be read: it has 3 bytes"
     )
+
+
+RECOVERED_LATE = Sense(1, 0x17, 0, is_deferred=True)
+
+
+def test_a_command_is_sent_again_that_gave_way_to_news_of_an_earlier_one(
+    door: Any, talk: Conversation
+) -> None:
+    door.next["WRITE(6)"] = [RECOVERED_LATE, Sense(0, 0, 2, end_of_medium=True, is_deferred=True)]
+    assert talk.send("WRITE(6)", b"data", count=4) == (b"", None)
+    assert door.names == ["WRITE(6)"] * 3
+    assert talk.attentions == 0
+
+
+def test_a_device_that_only_has_news_of_earlier_commands_is_not_believed(
+    door: Any, talk: Conversation
+) -> None:
+    door.next["WRITE(6)"] = [RECOVERED_LATE] * 20
+    with pytest.raises(TapeError) as caught:
+        talk.run("WRITE(6)", b"data", count=4)
+    assert caught.value.condition is Condition.NOT_READY
+    assert len(door.ran) == 8

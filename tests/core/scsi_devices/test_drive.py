@@ -10,6 +10,7 @@ import pytest
 
 from tapekit.hookspecs.tape_driver import Condition, DriveSetup, TapeError, TapePosition
 from tapekit.scsi.cdb import tape_command
+from tapekit.scsi.door import CdbReply, Status
 from tapekit.scsi.log import CAPACITY_PAGE, LogParameter, encode_log
 from tapekit.scsi.position import Position
 from tapekit.scsi.sense import Sense
@@ -375,3 +376,76 @@ def test_a_count_is_doubted_after_an_error(door: Any) -> None:
     door.next["WRITE(6)"] = [Sense(3, 0x0C, 0)]
     assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.MEDIUM_ERROR
     assert drive.status().position == TapePosition(None, None)
+
+
+def test_a_reset_that_a_question_has_heard_stops_the_write_after_it(
+    door: Any, drive: CdbDrive
+) -> None:
+    door.next["READ POSITION"] = [ATTENTION]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.HARDWARE_ERROR
+    assert "WRITE(6)" not in door.names
+    drive.rewind()
+    assert drive.write_records(PIECES, 4) == 3
+
+
+@pytest.mark.parametrize("name", ["rewind", "unload", "close"])
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_a_reset_before_what_was_written_is_durable_is_told(
+    door: Any, drive: CdbDrive, name: str, is_asked: bool
+) -> None:
+    drive.write_records(PIECES, 4)
+    if is_asked:
+        door.next["TEST UNIT READY"] = [ATTENTION]
+        drive.status()
+    else:
+        command = {"rewind": "REWIND", "unload": "LOAD UNLOAD", "close": "WRITE FILEMARKS(6)"}
+        door.next[command[name]] = [ATTENTION]
+    told = "is known to be on the tape" if is_asked or name != "close" else "device reset"
+    with pytest.raises(TapeError, match=told):
+        getattr(drive, name)()
+    drive.rewind()
+    drive.close()
+
+
+def test_records_before_one_that_was_refused_count(door: Any, drive: CdbDrive) -> None:
+    execute, sent = door.execute, []
+
+    def busy_at_the_third(cdb: bytes, **values: Any) -> Any:
+        sent.extend([cdb] if cdb[0] == 0x0A else [])
+        is_third = cdb[0] == 0x0A and len(sent) == 3
+        return CdbReply(Status.BUSY) if is_third else execute(cdb, **values)
+
+    door.execute = busy_at_the_third
+    assert drive.write_records(PIECES, 4) == 2
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.BUSY
+
+
+def test_a_reset_while_records_were_taken_is_told_by_the_rewind_too(
+    door: Any, drive: CdbDrive
+) -> None:
+    door.next["WRITE(6)"] = [b"", ATTENTION]
+    assert drive.write_records(PIECES, 4) == 1
+    with pytest.raises(TapeError, match="is known to be on the tape"):
+        drive.rewind()
+
+
+@pytest.mark.parametrize(
+    "sense",
+    [
+        Sense(0xD, 0, 2, end_of_medium=True, is_deferred=True),
+        Sense(0xD, 0, 2, end_of_medium=True, information=8),
+    ],
+)
+def test_the_end_of_the_medium_before_what_was_taken_is_an_error(
+    door: Any, drive: CdbDrive, sense: Sense
+) -> None:
+    drive.write_records(PIECES, 4)
+    door.next["WRITE(6)"] = [sense]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.MEDIUM_ERROR
+
+
+def test_a_record_is_not_read_again_at_another_place(door: Any, drive: CdbDrive) -> None:
+    short = Sense(0, 0, 0, wrong_length=True, information=4)
+    door.next["READ(6)"] = [short, ATTENTION, b"beginning of the tape"]
+    assert condition_of(lambda: drive.read_record(8)) is Condition.NOT_READY
+    assert door.names.count("READ(6)") == 2

@@ -29,34 +29,10 @@ if TYPE_CHECKING:
     from tapekit.kernel import StackKernel
 
 
-class MemoryManagement:
-    """A plugin that carries calls from a command's thread to this process."""
-
-    manifest = Manifest(name="memory_management", summary="Calls without a socket")
-
-    def __init__(self, _settings: NoSettings) -> None:
-        self._kernel: Any = None
-
-    @hookimpl
-    def tapekit_on_assembled(self, kernel: Any) -> None:
-        self._kernel = kernel
-
-    @hookimpl
-    def tapekit_provide_management(self) -> Any:
-        return self
-
-    def call(self, operation: Any, request: Any, privilege: Any = None) -> Any:
-        offered = self._kernel.operations[operation.name]
-        asked = msgspec.json.decode(msgspec.json.encode(request), type=operation.request)
-        reply = trio.from_thread.run(offered.perform, asked)
-        return msgspec.json.decode(msgspec.json.encode(reply), type=operation.reply)
-
-    def follow(self, feed: Any, request: Any, privilege: Any = None) -> Any:
-        raise AssertionError("there are no feeds")
-
-
 @pytest.fixture
-def started(assembled: Callable[..., StackKernel], tmp_path: Path) -> Any:
+def started(
+    assembled: Callable[..., StackKernel], management: Any, tmp_path: Path
+) -> Any:
     """Starts a stack with two virtual drives and a changer, as often as asked."""
     table = VtapePlugin.init_part(InitSite(tmp_path, "127.0.0.1", 10000)).settings
 
@@ -67,7 +43,7 @@ def started(assembled: Callable[..., StackKernel], tmp_path: Path) -> Any:
             AliasesPlugin,
             StateSqlitePlugin,
             VtapePlugin,
-            MemoryManagement,
+            management,
             tables=f'node = "Node1"\n[vtape]\n{table}',
         )
         async with AsyncExitStack() as contexts:

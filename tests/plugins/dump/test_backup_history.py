@@ -37,6 +37,9 @@ class BatchSizes:
     def add_files(self, entries: Sequence[FileEntry]) -> None:
         self.calls.append(("files", len(entries)))
 
+    def await_sent(self) -> None:
+        self.calls.append(("sent", 0))
+
 
 def content(names: list[bytes]) -> bytes:
     encoder = DirectoryEncoder(9, 2)

@@ -34,13 +34,17 @@ LABEL = DumpLabel(
 )
 
 
+def nothing_lost() -> None:
+    """What is made once more is what it was."""
+
+
 def batch(data: bytes, released: list[bytes] | None = None) -> Batch:
     view = memoryview(data)
     return Batch([view], len(data), None if released is None else lambda: released.append(data))
 
 
 def test_the_last_two_batches_that_came_back_prove_nothing() -> None:
-    sink = CountingSink(UsedSink(), 100, 100)
+    sink = CountingSink(UsedSink(), 100, 100, nothing_lost)
     used = []
     for _ in range(5):
         sink.put(batch(b"x" * 10))
@@ -55,7 +59,7 @@ def test_the_last_two_batches_that_came_back_prove_nothing() -> None:
 def test_what_the_other_end_has_is_left_out(pieces: list[bytes], unwanted: int) -> None:
     whole = b"".join(pieces)
     inner, released = MemorySink(buffers=2), list[bytes]()
-    sink = CountingSink(inner, 1000, 1000 + unwanted)
+    sink = CountingSink(inner, 1000, 1000 + unwanted, nothing_lost)
     for piece in pieces:
         halves = [memoryview(piece[: len(piece) // 2]), memoryview(piece[len(piece) // 2 :])]
         one = Batch(halves, len(piece), lambda piece=piece: released.append(piece))
@@ -75,7 +79,7 @@ class Kept:
 
     def __init__(self, sink: UsedSink, every: int) -> None:
         self.checkpoints: list[Checkpoint] = []
-        counting = CountingSink(sink, 0, 0)
+        counting = CountingSink(sink, 0, 0, nothing_lost)
         self.writer = StreamWriter(counting)
         self.stream = ObjectStream(self.writer, HeaderPacker(LABEL), None)
         self.places = Checkpoints(counting, self.stream, self._keep, every)

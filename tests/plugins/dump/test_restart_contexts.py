@@ -73,7 +73,9 @@ def a_context(context_id: str) -> RestartContext:
         level=0,
         files_start=4096,
         outline=9,
+        taken_at_s=1,
         records_per_block=10,
+        extent_bytes=262144,
         has_offset_map=True,
         updated_s=0,
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -9,15 +11,19 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import PathNotPermitted
+from tapekit.testing import MemoryServices
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.restart_contexts import ContextState
 from tapekit_snapext.variables import RESTART_ROWS
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
-from tapekit_trees.restarts import VOLUME, RestartSite
+from tapekit_trees.restarts import VOLUME, RestartSite, UsedSink
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from tapekit.hookspecs.data_engine import LogLevel
 
 RESTARTABLE = ("RESTARTABLE", "Y")
 
@@ -65,8 +71,9 @@ def test_a_backup_cut_at_95_random_places_goes_on_as_if_nothing_had_been(tmp_pat
         assert first.data == whole.data[:cut]
         site.start()
         assert [view.is_restartable for view in site.contexts().views()] == [True]
-        rest, position = restarted(site, first.context, cut)
-        assert position == cut
+        whole_records = cut - cut % 1024
+        rest, position = restarted(site, first.context, whole_records)
+        assert position == whole_records
         joined = first.data[:position] + rest
         assert joined == whole.data
         assert site.contexts().views() == []
@@ -112,6 +119,78 @@ def test_file_history_goes_on_where_the_checkpoint_is(site: RestartSite) -> None
     assert {node.node: node for node in before + after} == {n.node: n for n in whole.nodes}
     assert rest.environment["ACL_START"] == whole.environment["ACL_START"]
     assert rest.environment["OFFSET_MAP_START"] == whole.environment["OFFSET_MAP_START"]
+
+
+def test_a_checkpoint_waits_until_the_history_before_it_is_sent(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    (view,) = site.contexts().views()
+    last = site.contexts().checkpoints(view.context.id)[-1]
+    unsent = first.nodes[first.services.collected.sent_nodes :]
+    assert first.services.collected.sent_nodes
+    assert [node for node in unsent if node.position < last.position] == []
+
+
+class Meddling:
+    """Services that hear a backup enter phase IV, and do something then."""
+
+    def __init__(self, meddle: Callable[[], object]) -> None:
+        services = MemoryServices(wants_history=True)
+        self._meddle = meddle
+        self.history = services.history
+        self.file_result = services.file_result
+
+    def log(self, level: LogLevel, text: str) -> None:
+        if text.startswith("Phase IV"):
+            self._meddle()
+
+
+def test_what_cannot_be_read_again_is_not_taken_for_what_is_on_tape(site: RestartSite) -> None:
+    verbose = ("VERBOSE", "Y")
+    first = site.back_up(RESTARTABLE, verbose, breaks_after=9 << 20)
+    (view,) = site.contexts().views()
+    last = site.contexts().checkpoints(view.context.id)[-1]
+    copy = site.folder / "volume.snapshots" / site.copies()[0]
+    between = [node.node for node in first.nodes if last.position <= node.position < 8900 << 10]
+    assert between
+    pairs = (
+        ("FILESYSTEM", VOLUME),
+        ("HIST", "Y"),
+        ("RESTART_CONTEXT", first.context),
+        ("RESTART_OFFSET", str(9 << 20)),
+    )
+    job = site.kernel.engines["dump"].prepare_backup(pairs, "a test")
+    names = {number: name for name, number, _ in first.services.collected.directories}
+    victims = [next(copy.rglob(os.fsdecode(names[number]))) for number in between]
+    sink = UsedSink()
+    with contextlib.closing(job), pytest.raises(TapekitError, match="cannot go on at byte 9437184"):
+        job.run(sink, Meddling(lambda: [victim.unlink() for victim in victims]))
+    assert sink.data == b""
+
+
+@pytest.mark.requirement("R346")
+def test_another_copy_of_the_same_name_is_not_gone_on_with(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    (copy,) = site.copies()
+    site.kernel.state.change("volumes.snapshots", {f"{VOLUME}/{copy}": b"1600000000"})
+    with pytest.raises(TapekitError, match="Unable to locate bitmap files"):
+        site.back_up(("RESTART_CONTEXT", first.context))
+
+
+def test_a_restart_has_the_settings_of_the_first_run(site: RestartSite) -> None:
+    odd = site.volume / "small-59"
+    with odd.open("wb") as file:
+        # Blocks behind the end make up for those of the hole.
+        file.seek(60_000)
+        file.write(b"x" * 4000)
+        file.flush()
+        os.posix_fallocate(file.fileno(), 64_000, 100_000)
+        file.truncate(64_000)
+    site.keep_copy()
+    whole = site.back_up(RESTARTABLE)
+    first = site.back_up(RESTARTABLE, breaks_after=6 << 20)
+    site.set("extent_threshold_bytes = 4096\nrecords_per_block = 32\noffset_map = false")
+    rest, position = restarted(site, first.context, None)
+    assert first.data[:position] + rest == whole.data
 
 
 @pytest.mark.requirement("R346")
@@ -172,12 +251,13 @@ def test_what_a_restart_cannot_be_asked_for(site: RestartSite) -> None:
         ([RESTARTABLE, ("HIST", "F")], "HIST is F"),
         ([context, ("FILESYSTEM", "/vs1/vol1/links")], "FILESYSTEM=/vs1/vol1, not"),
         ([context, ("RESTART_OFFSET", "4096")], "its first checkpoint is at byte"),
+        ([context, ("RESTART_OFFSET", f"{(8 << 20) + 512}")], "is not a multiple of 1024"),
         ([("RESTART_CONTEXT", "none")], "There is no restartable context none"),
     ):
         with pytest.raises(TapekitError, match=words):
             site.back_up(*variables)
-    with pytest.raises(TapekitError, match="RESTART_OFFSET is 99999999, but the stream ends"):
-        site.back_up(context, ("RESTART_OFFSET", "99999999"))
+    with pytest.raises(TapekitError, match="RESTART_OFFSET is 99999744, but the stream ends"):
+        site.back_up(context, ("RESTART_OFFSET", "99999744"))
     engine = site.kernel.engines["dump"]
     pairs = (("FILESYSTEM", VOLUME), ("HIST", "Y"), context)
     job = engine.prepare_backup(pairs, "a test")

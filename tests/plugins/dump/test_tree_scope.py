@@ -221,6 +221,47 @@ def test_a_level_leaves_a_withheld_file_as_its_base_has_it(traited: Any, tree: P
     assert number not in third.map(HeaderType.CLRI)
 
 
+@pytest.mark.requirement("R235")
+def test_a_withheld_name_of_a_file_with_others_comes_back_with_its_release(
+    traited: Any, tree: Path
+) -> None:
+    (tree / "alias").hardlink_to(tree / "plain/file")
+    traited.storage.traits = TreeTraits(left_out={b"plain/file": RESTRICTED})
+    assert b"alias" in traited.back_up().paths
+    traited.storage.traits = TreeTraits()
+    second = traited.back_up(("LEVEL", "1"))
+    assert b"plain" in second.dumped
+    assert second.paths[b"plain/file"] == second.paths[b"alias"]
+
+
+@pytest.mark.requirement("R235")
+def test_a_level_keeps_a_withheld_name_of_a_file_with_others(traited: Any, tree: Path) -> None:
+    (tree / "alias").hardlink_to(tree / "plain/file")
+    first = traited.back_up()
+    (tree / "plain/other").write_bytes(b"brings the directory")
+    traited.storage.traits = TreeTraits(left_out={b"plain/file": RESTRICTED})
+    second = traited.back_up(("LEVEL", "1"))
+    assert second.paths[b"plain/file"] == first.paths[b"plain/file"]
+    traited.storage.traits = TreeTraits()
+    third = traited.back_up(("LEVEL", "2"))
+    assert b"plain" in third.dumped
+    assert third.content(b"plain/file") == b"plain"
+    assert third.paths[b"alias"] == third.paths[b"plain/file"]
+
+
+@pytest.mark.requirement("R235")
+def test_a_new_name_of_a_new_file_comes_back_with_its_release(traited: Any, tree: Path) -> None:
+    traited.back_up()
+    (tree / "plain/new").write_bytes(b"new")
+    (tree / "alias").hardlink_to(tree / "plain/new")
+    traited.storage.traits = TreeTraits(left_out={b"plain/new": RESTRICTED})
+    second = traited.back_up(("LEVEL", "1"))
+    assert b"plain/new" not in second.paths
+    traited.storage.traits = TreeTraits()
+    third = traited.back_up(("LEVEL", "2"))
+    assert third.paths[b"plain/new"] == third.paths[b"alias"]
+
+
 def test_a_withheld_file_stays_left_out_with_exclude(traited: Any, tree: Path) -> None:
     traited.storage.traits = TreeTraits(left_out={b"plain/file": RESTRICTED})
     backup = traited.back_up(("EXCLUDE", "inner"))

@@ -145,3 +145,22 @@ async def test_a_closed_outbox_sends_what_was_handed_over_before() -> None:
     outbox.hand_over(lambda: b"after", 5)
     await outbox.run(stream)
     assert stream.sent == b"before"
+
+
+async def test_who_waits_for_what_is_queued_waits_until_it_is_sent(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    outbox, stream = Outbox(100), MemoryStream()
+    outbox.hand_over(lambda: b"history", 7)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(outbox.run, stream)
+        with trio.move_on_after(5) as waiting:
+            await outbox.all_sent()
+        assert waiting.cancelled_caught
+        stream.may_go_on.set()
+        with trio.fail_after(1):
+            await outbox.all_sent()
+        assert stream.sent == b"history"
+        with trio.fail_after(1):
+            await outbox.all_sent()
+        outbox.close()

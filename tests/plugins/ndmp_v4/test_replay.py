@@ -14,8 +14,8 @@ from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import NdmpConnection, Request, Role
 from tapekit_ndmp_v4.errors import ConnectionLost
 from tapekit_ndmp_v4.numbers import NdmpError
-from tapekit_ndmp_v4.replay import Part, ReplayResult, Target, read_trace, replay
-from tapekit_ndmp_v4.replay_session import Login
+from tapekit_ndmp_v4.replay import Part, ReplayResult, read_trace, replay
+from tapekit_ndmp_v4.replay_session import Login, Target
 from tapekit_ndmp_v4.xdr import zero
 
 if TYPE_CHECKING:
@@ -190,3 +190,48 @@ async def test_addresses_of_the_replay_take_the_place_of_the_recorded(
         result = await played(file, port)
     assert result.difference is None
     assert heard == [now]
+
+
+def tcp_at(ip: object, port: object) -> dict[str, Any]:
+    return {"type": "TcpAddrs", "tcp_addr": [{"ip": ip, "port": port, "addr_env": []}]}
+
+
+@pytest.mark.parametrize(
+    "request_row",
+    [
+        row("request", "DATA_CONNECT", addr=tcp_at(1 << 40, 1)),
+        row("request", "DATA_CONNECT", addr=tcp_at(1, [1])),
+        row("request", "MOVER_CONNECT", mode="READ", addr=tcp_at("here", 1)),
+        row("request", "MOVER_SET_WINDOW", offset=-1, length=1 << 70),
+        row("request", "CONFIG_SET_EXT_LIST", ndmp_selected_ext=[{"ext_class_id": "x"}]),
+    ],
+)
+async def test_what_no_message_can_say_is_told_with_its_line(
+    trace: Callable[..., Path], request_row: dict[str, Any]
+) -> None:
+    async with scripted(refuse) as port:
+        with pytest.raises(TapekitError, match=r"line 2: .* cannot be sent again") as refused:
+            await played(trace(GREETING, request_row), port)
+    assert refused.value.id == "ndmp_v4.trace-not-replayable"
+
+
+async def test_fields_of_other_kinds_are_differences(trace: Callable[..., Path]) -> None:
+    """Somebody else's file may have anything where a name is expected."""
+    listening = row("reply", "DATA_LISTEN", connect_addr=tcp_at(1, [1]))
+    halted = row("post", "NOTIFY_MOVER_HALTED", reason=["ABORTED"])
+    told = row("post", "LOG_MESSAGE", log_type=["ERROR"])
+    state = row("reply", "DATA_GET_STATE", state=["ACTIVE"])
+    async with scripted(refuse) as port:
+        result = await played(trace(GREETING, told, ASK_STATE, state), port)
+        assert result.difference is not None
+        with pytest.raises(TapekitError, match="NOTIFY_MOVER_HALTED did not come"):
+            await played(trace(GREETING, listening, state, halted), port, 0.1)
+
+
+@pytest.mark.parametrize("line", ['{"kind":"request","code":"zz"}', '{"a":' + "[" * 100_000])
+def test_a_line_of_no_trace_is_told(tmp_path: Path, line: str) -> None:
+    file = tmp_path / "other"
+    file.write_text(line)
+    with pytest.raises(TapekitError) as refused:
+        read_trace(file, None)
+    assert refused.value.id == "ndmp_v4.trace-unreadable"

@@ -34,20 +34,20 @@ def driver_for(target: Any, *, looks: bool = True, **settings: Any) -> ScsiIscsi
 def test_devices_are_found_by_type(target: Any) -> None:
     driver = driver_for(target)
     drives = [(d.address, d.physical_path, d.serial) for d in driver.discover()]
-    assert drives == [("0.1", "i.0L1", "S1D00"), ("0.16684", "i.0L300", "S1D01")]
+    assert drives == [("S1D00@0.1", "i.0L1", "S1D00"), ("S1D01@0.16684", "i.0L300", "S1D01")]
     changers = [(c.address, c.physical_path, c.serial) for c in driver.discover_changers()]
-    assert changers == [("0.0", "i.0", "S1L00")]
+    assert changers == [("S1L00@0.0", "i.0", "S1L00")]
     assert all(one.is_destroyed for one in target.connections)
 
 
 def test_every_look_looks_anew(target: Any) -> None:
     driver = driver_for(target)
     del target.units[1]
-    assert [d.address for d in driver.discover()] == ["0.16684"]
+    assert [d.address for d in driver.discover()] == ["S1D01@0.16684"]
 
 
 def test_a_drive_is_opened_and_let_go(target: Any) -> None:
-    drive = driver_for(target).open_drive("0.1")
+    drive = driver_for(target).open_drive("S1D00@0.1")
     pieces: list[Piece] = [memoryview(b"words" * 10)]
     assert drive.write_records(pieces, 10) == 5
     drive.rewind()
@@ -59,7 +59,7 @@ def test_a_drive_is_opened_and_let_go(target: Any) -> None:
 
 
 def test_a_changer_is_opened_and_let_go(target: Any) -> None:
-    changer = driver_for(target).open_changer("0.0")
+    changer = driver_for(target).open_changer("S1L00@0.0")
     assert [e.volume_tag for e in changer.elements() if e.is_full] == ["T00001"]
     assert changer.door is not None
     assert changer.door.address == (0, 0, 0)
@@ -69,8 +69,8 @@ def test_a_changer_is_opened_and_let_go(target: Any) -> None:
 
 def test_an_address_that_nobody_has_found_is_refused(target: Any) -> None:
     with pytest.raises(TapeError, match=r"no iSCSI device with the address 0\.1; found were: none"):
-        driver_for(target, looks=False).open_drive("0.1")
-    with pytest.raises(TapeError, match=r"found were: 0\.1, 0\.16684, 0\.0"):
+        driver_for(target, looks=False).open_drive("S1D00@0.1")
+    with pytest.raises(TapeError, match=r"found were: S1D00@0\.1, S1D01@0\.16684, S1L00@0\.0"):
         driver_for(target).open_changer("1.0")
 
 
@@ -78,7 +78,7 @@ def test_a_device_that_is_gone_is_not_opened(target: Any) -> None:
     driver = driver_for(target)
     del target.units[1]
     with pytest.raises(TapeError, match=r"i\.0L1 is gone.*S1D00") as caught:
-        driver.open_drive("0.1")
+        driver.open_drive("S1D00@0.1")
     assert caught.value.condition is Condition.NO_DEVICE
     assert target.connections[-1].is_destroyed
 
@@ -87,7 +87,7 @@ def test_another_device_in_its_place_is_not_opened(target: Any) -> None:
     driver = driver_for(target)
     target.units[1] = target.units[0x4000 | 300]
     with pytest.raises(TapeError, match="its serial number is S1D01, no longer S1D00") as caught:
-        driver.open_drive("0.1")
+        driver.open_drive("S1D00@0.1")
     assert caught.value.condition is Condition.NO_DEVICE
     assert target.connections[-1].is_destroyed
 

@@ -43,6 +43,7 @@ async def test_devices_are_announced(autojump_clock: trio.testing.MockClock) -> 
         await trio.sleep(5)
         assert heard == 2
         nursery.cancel_scope.cancel()
+    assert ours.fileno() == -1
     announcements.close()
     announcements.close()
     kernel.close()

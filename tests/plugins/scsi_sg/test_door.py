@@ -21,7 +21,7 @@ GOOD = SgAnswer(0, 0, 0, 0, b"", b"")
 @pytest.fixture
 def door(host: Any) -> Any:
     """The door of the drive with a tape."""
-    opened = host.driver().open_door("0:0:1:1")
+    opened = host.driver().open_door("S1D00@0:0:1:1")
     yield opened
     opened.close()
 
@@ -134,7 +134,7 @@ def test_a_device_is_reset(door: Any, host: Any) -> None:
 
 
 def test_after_a_failed_command_the_tape_is_not_written_on(host: Any) -> None:
-    drive = host.driver().open_drive("0:0:1:1")
+    drive = host.driver().open_drive("S1D00@0:0:1:1")
     (node,) = host.nodes
     record = memoryview(b"record")
     assert drive.write_records([record], 6) == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import shutil
 import logging
 from typing import Any
 
@@ -23,7 +24,8 @@ from tapekit.testing import bytes_of
 def test_devices_are_found_by_type(host: Any) -> None:
     driver = host.driver()
     drives = [(d.address, d.physical_path, d.serial) for d in driver.discover()]
-    assert drives == [("0:0:1:1", "0.1L1", "S1D00"), ("0:0:1:300", "0.1L300", "S1D01")]
+    assert drives == [("S1D00@0:0:1:1", "0.1L1", "S1D00"),
+        ("S1D01@0:0:1:300", "0.1L300", "S1D01")]
     (changer,) = driver.discover_changers()
     assert (changer.physical_path, changer.vendor, changer.serial) == ("0.1", "TAPEKIT", "S1L00")
     assert host.nodes == []
@@ -47,7 +49,7 @@ def test_a_target_counts_only_with_a_drive_or_changer_as_lun_0(
 
 
 def test_a_drive_is_opened_and_let_go(host: Any) -> None:
-    drive = host.driver().open_drive("0:0:1:1")
+    drive = host.driver().open_drive("S1D00@0:0:1:1")
     assert drive.write_records([memoryview(b"words" * 10)], 10) == 5
     drive.rewind()
     into = memoryview(bytearray(100))
@@ -58,7 +60,7 @@ def test_a_drive_is_opened_and_let_go(host: Any) -> None:
 
 
 def test_a_changer_is_opened_and_let_go(host: Any) -> None:
-    changer = host.driver().open_changer("0:0:1:0")
+    changer = host.driver().open_changer("S1L00@0:0:1:0")
     assert [e.volume_tag for e in changer.elements() if e.is_full] == ["T00001"]
     assert changer.door.address == (0, 1, 0)
     changer.close()
@@ -69,8 +71,8 @@ def test_the_driver_offers_what_others_may_use(host: Any) -> None:
     driver = host.driver()
     assert isinstance(driver, DoorDriver)
     assert isinstance(driver, WatchfulDriver)
-    door = driver.open_door("0:0:1:1")
-    drive = driver.drive_behind(door, "0:0:1:1")
+    door = driver.open_door("S1D00@0:0:1:1")
+    drive = driver.drive_behind(door, "S1D00@0:0:1:1")
     assert isinstance(drive, AdjustableDrive)
     drive.close()
 
@@ -83,33 +85,44 @@ def test_a_device_that_comes_later_is_found_by_the_next_look(host: Any) -> None:
     host.detach("sg11")
     assert [one.serial for one in driver.discover()] == ["S1D00", "S1D01"]
     with pytest.raises(TapeError, match=r"1\.0 is gone \(it had the serial number NEW\)"):
-        driver.open_drive("1:0:0:0")
+        driver.open_drive("NEW@1:0:0:0")
 
 
 def test_an_address_that_nobody_has_found_is_refused(host: Any) -> None:
     with pytest.raises(TapeError, match=r"no SCSI device with the address 7; found were: none"):
         host.driver(looks=False).open_drive("7")
-    with pytest.raises(TapeError, match=r"found were: 0:0:1:1, 0:0:1:300, 0:0:1:0"):
+    with pytest.raises(TapeError, match=r"found were: S1D00@0:0:1:1, S1D01@0:0:1:300, S1L00@0:0:1:0"):
         host.driver().open_changer("7")
+
+
+def test_a_device_in_the_place_of_another_is_not_taken_for_it(host: Any) -> None:
+    driver = host.driver()
+    drives = host.devices["/dev/sg10"]
+    host.detach("sg10")
+    shutil.rmtree(host.sysfs / "devices/platform/host0/target/0:0:1:1")
+    host.attach("sg10", "0:0:1:1", "NEW", opens=drives)
+    driver.discover()
+    with pytest.raises(TapeError, match="no longer S1D00"):
+        driver.open_drive("S1D00@0:0:1:1")
 
 
 def test_another_device_in_its_place_is_not_opened(host: Any) -> None:
     driver = host.driver()
     host.devices["/dev/sg10"] = host.devices["/dev/sg9"]
     with pytest.raises(TapeError, match="its serial number is S1D01, no longer S1D00") as caught:
-        driver.open_drive("0:0:1:1")
+        driver.open_drive("S1D00@0:0:1:1")
     assert caught.value.condition is Condition.NO_DEVICE
     assert host.nodes[-1].is_closed
 
 
 def test_a_device_that_another_program_has_is_in_use(host: Any) -> None:
     driver = host.driver()
-    drive = driver.open_drive("0:0:1:1")
+    drive = driver.open_drive("S1D00@0:0:1:1")
     with pytest.raises(TapeError, match="has /dev/sg10 open for itself") as caught:
-        driver.open_drive("0:0:1:1")
+        driver.open_drive("S1D00@0:0:1:1")
     assert caught.value.condition is Condition.BUSY
     drive.close()
-    driver.open_drive("0:0:1:1").close()
+    driver.open_drive("S1D00@0:0:1:1").close()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +137,7 @@ def test_a_node_that_cannot_be_opened_is_told(host: Any, number: int, words: str
     driver = host.driver()
     host.refusal = number
     with pytest.raises(TapeError, match=words) as caught:
-        driver.open_drive("0:0:1:1")
+        driver.open_drive("S1D00@0:0:1:1")
     assert caught.value.condition is Condition.NO_DEVICE
 
 

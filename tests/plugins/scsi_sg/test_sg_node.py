@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 @pytest.mark.parametrize(("data_out", "data_in"), [(b"", 0), (b"data", 0), (b"", 4096)])
 def test_a_node_of_another_kind_takes_no_commands(data_out: bytes, data_in: int) -> None:
-    node = SgNode("/dev/null")
+    node = SgNode("/dev/full")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with pytest.raises(OSError, match="ioctl") as caught:
+    with pytest.raises(OSError, match="No space") as caught:
         node.send(bytes(6), data_out, data_in, 1000)
-    assert caught.value.errno == errno.ENOTTY
+    assert caught.value.errno == errno.ENOSPC
     with pytest.raises(OSError, match="ioctl"):
         node.reset()
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == before

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -245,3 +247,29 @@ async def test_nobody_listens_without_a_certificate_or_on_a_port_in_use(
             assert refused.value.id == row
             if row.endswith("in-use"):
                 assert "setting listen of transport_tls" in refused.value.action
+
+
+async def test_switches_at_one_time_are_made_one_after_the_other(certificate: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    options = TransportTlsSettings(listen=(f"127.0.0.1:{port}",))
+    service = SecureService(())
+    transport = TlsControlTransport(options, lambda: server_context(certificate, None), service)
+
+    async def switch(*changes: tuple[str, bool]) -> None:
+        async with trio.open_nursery() as nursery:
+            for svm, is_on in changes:
+                nursery.start_soon(functools.partial(transport.switch, svm, is_on=is_on))
+
+    async with trio.open_nursery() as nursery:
+        assert await nursery.start(transport.serve, echo) == ()
+        for _ in range(5):
+            await switch(("vs1", True), ("vs2", True))
+            assert transport.addresses == [f"127.0.0.1:{port}"]
+            await switch(("vs1", False), ("vs2", False), ("vs1", True))
+            await switch(("vs1", False), ("vs2", False))
+            assert transport.addresses == []
+            with pytest.raises(OSError, match="all attempts to connect"):
+                await trio.open_tcp_stream("127.0.0.1", port)
+        nursery.cancel_scope.cancel()

@@ -94,3 +94,16 @@ def test_a_copy_that_is_read_or_cannot_be_removed_keeps_its_lock(site: Site) -> 
     site.method.fail_delete = False
     site.storage.unlock_snapshot(VOLUME, COPY, "a context")
     assert site.copies() == []
+
+
+def test_a_name_that_is_locked_is_not_given_to_another_copy(site: Site) -> None:
+    locked(site, "a context")
+    # Somebody has taken the copy away behind the locks.
+    site.method.delete(site.storage.volume(VOLUME).snapshots, COPY)
+    tree = site.storage.open_backup(VOLUME, "session 2")
+    assert tree.snapshot_name == "snapshot_for_backup.1"
+    with pytest.raises(TapekitError):
+        site.storage.open_backup(f"{VOLUME}/.snapshot/{COPY}", "a context")
+    tree.close()
+    site.storage.unlock_snapshot(VOLUME, COPY, "a context")
+    assert site.holders() == []

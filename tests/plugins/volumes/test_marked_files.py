@@ -8,7 +8,7 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.storage import TreeTraits
-from tapekit.marks import AlignMark, LunMark, Marks, QtreeMark, SnapLock
+from tapekit.marks import AlignMark, LunMark, Mark, Marks, QtreeMark, SnapLock
 from tapekit_volumes.marked_files import MarkedFiles
 
 if TYPE_CHECKING:
@@ -39,6 +39,13 @@ class Marking:
 
     def close(self) -> None:
         os.close(self.top)
+
+
+class FailingMarks(Marks):  # type: ignore[misc]  # final for the project's own code
+    """Marks on a file system that is full."""
+
+    def write(self, target: int, mark: Mark) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 @pytest.fixture
@@ -132,6 +139,16 @@ def test_a_committed_file_cannot_be_changed_before_its_time(worm: Marking) -> No
     assert refusal(worm.files.let_go, (b"kept",), IN_TIME - 1) == "volumes.file-retained"
     assert refusal(worm.files.commit, (b"kept",), IN_TIME - 1) == "volumes.retention-shortened"
     worm.files.commit((b"kept",), IN_TIME)
+
+
+@pytest.mark.requirement("R213")
+@pytest.mark.parametrize("worm", [SnapLock.COMPLIANCE], indirect=True)
+def test_a_retention_that_cannot_be_prolonged_stays(worm: Marking) -> None:
+    failing = MarkedFiles(worm.top, worm.volume, FailingMarks())
+    assert refusal(failing.commit, (b"kept",), IN_TIME + 1) == "volumes.marking-failed"
+    with pytest.raises(PermissionError):
+        (worm.folder / "kept").unlink()
+    assert worm.files.worm((b"kept",)).retained_until_s == IN_TIME
 
 
 @pytest.mark.parametrize("worm", [SnapLock.ENTERPRISE], indirect=True)

@@ -284,3 +284,36 @@ def test_a_tree_knows_what_is_mounted_in_it_and_what_is_withheld(site: Site) -> 
     assert other.traits == TreeTraits()
     for tree in (whole, part, other):
         tree.close()
+
+
+@pytest.mark.requirement("R233")
+def test_a_destination_knows_what_is_mounted_in_it(site: Site) -> None:
+    (site.folder / "third").mkdir()
+    rows = (
+        site.row("/vs1/live", "live"),
+        site.row("/vs1/third", "third", junction_path="/vs1/live/inner/third"),
+    )
+    site.settle_rows(*rows)
+    tree = site.storage.open_restore("/vs1/live", "session 1")
+    assert tree.traits.junctions == {b"inner/third": b"/vs1/third"}
+    tree.close()
+
+
+@pytest.mark.requirement("R233")
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_no_path_leads_through_a_junction(site: Site, below: str) -> None:
+    (site.folder / "third").mkdir()
+    (site.folder / "live/inner/third/deeper").mkdir(parents=True)
+    rows = (
+        site.row("/vs1/live", "live"),
+        site.row("/vs1/third", "third", junction_path="/vs1/live/inner/third"),
+    )
+    site.settle_rows(*rows)
+    path = f"/vs1/live/inner/third{below}"
+    for use in (site.storage.open_backup, site.storage.open_restore):
+        with pytest.raises(TapekitError) as refused:
+            use(path, "session 1")
+        assert refused.value.id == "volumes.path-through-junction"
+    with pytest.raises(TapekitError) as refused:
+        site.storage.check_backup(path)
+    assert refused.value.id == "volumes.path-through-junction"

@@ -398,7 +398,31 @@ def test_a_cut_is_on_disk_before_the_payload_is_shortened(folder: Path) -> None:
     cartridge, told = watched(folder, durable=True)
     put(cartridge, b"1", at=0)
     cartridge.close()
-    assert told[:4] == ["index.write", "payload.sync", "index.sync", "payload.truncate"]
+    assert told == [
+        "index.write",
+        "payload.sync",
+        "index.sync",
+        "payload.truncate",
+        "payload.sync",
+        "index.sync",
+        "payload.write",
+        "index.write",
+        "payload.sync",
+        "index.sync",
+    ]
+
+
+def test_what_a_crash_left_is_off_the_disk_before_anything_takes_its_place(folder: Path) -> None:
+    """Else the index could tell of a record whose bytes are still those that the crash left."""
+    with (folder / "payload").open("ab") as payload:
+        payload.write(b"never acknowledged")
+    cartridge: Any = Cartridge.open(folder, durable=True)
+    told: list[str] = []
+    cartridge._payload = Watched(cartridge._payload, "payload", told)
+    put(cartridge, b"new", at=0)
+    put(cartridge, b"next", at=1)
+    assert told == ["payload.truncate", "payload.sync", "payload.write", "payload.write"]
+    cartridge.close()
 
 
 def test_without_durability_nobody_waits_for_the_disk(folder: Path) -> None:

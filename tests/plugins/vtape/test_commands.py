@@ -30,9 +30,7 @@ def run(robot: Any) -> Callable[..., str]:
     """Runs a command; its output, or the error that the shell would show."""
 
     def call(*words: str) -> str:
-        result = CliRunner().invoke(
-            command_app(robot.driver.of, nobody), words
-        )
+        result = CliRunner().invoke(command_app(robot.driver.of, nobody), words)
         if result.exception is not None:
             raise result.exception
         return str(result.output)
@@ -151,7 +149,7 @@ def test_a_damaged_cartridge_is_told_and_repaired(robot: Any, run: Callable[...,
 
 
 def test_no_arguments_show_the_help(run: Callable[..., str]) -> None:
-    app = command_app(lambda: None, lambda: None, nobody)  # type: ignore[arg-type, return-value] # never asked
+    app = command_app(lambda _: None, nobody)  # type: ignore[arg-type, return-value] # never asked
     result = CliRunner().invoke(app, [])
     for command in (
         "init",

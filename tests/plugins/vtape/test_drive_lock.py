@@ -53,3 +53,9 @@ def test_a_lock_file_that_cannot_be_used_is_told(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="Is a directory") as caught:
         DriveLock(tmp_path, 0, "v.0")
     assert caught.value.condition is Condition.HARDWARE_ERROR
+
+
+def test_a_full_disk_keeps_nobody_from_a_drive(tmp_path: Path) -> None:
+    """A tape is read there too; only the number of the process is not told."""
+    (tmp_path / "drive-0.lock").symlink_to("/dev/full")
+    DriveLock(tmp_path, 0, "v.0").release()

@@ -172,3 +172,13 @@ def test_bytes_alone_are_cut_into_records() -> None:
     choice = ReadChoice(record_size=4)
     assert read(ImageFormat.RAW, b"abcdefghij", choice) == [b"abcd", b"efgh", b"ij", None]
     assert read(ImageFormat.RAW, b"") == [None]
+
+
+def test_a_record_of_many_small_blocks_takes_no_longer_than_its_bytes() -> None:
+    """A hundred thousand blocks, which took minutes when each copied those before it."""
+    count = 100_000
+    blocks = [
+        struct.pack("<HHBB", 1, int(at > 0), 0x80 * (at == 0), 0) + b"x" for at in range(count)
+    ]
+    end = struct.pack("<HHBB", 1, 1, 0x20, 0) + b"y"
+    assert read(ImageFormat.AWS, b"".join([*blocks, end])) == [b"x" * count + b"y"]

@@ -51,6 +51,10 @@ def test_questions_about_places() -> None:
         ("", "cannot be read: Input data was truncated"),
         ("[]", "Expected `object`"),
         ('{"version": 1, "serial": "x", "cartridges": {"A": {"slot": "0"}}}', "Expected `int`"),
+        (
+            '{"version": 1, "serial": "x", "cartridges": {"A": {"slot": 0, "position": -5}}}',
+            "Expected `int` >= 0",
+        ),
         ('{"version": 9, "serial": "x", "cartridges": {}}', "it has version 9, and 1 can be read"),
     ],
 )

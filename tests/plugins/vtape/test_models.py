@@ -182,7 +182,7 @@ def test_marks_at_the_beginning_of_a_worm_tape_stay(lto8: Any) -> None:
 
 def test_the_commands_know_generations(robot_in: Any, tmp_path: Path) -> None:
     driver = robot_in(tmp_path / "one").driver
-    app = command_app(lambda: driver.library, driver.changer, lambda: pytest.fail("asked"))
+    app = command_app(driver.of, lambda: pytest.fail("asked"))
 
     def run(*words: str) -> str:
         done = CliRunner().invoke(app, list(words))

@@ -18,8 +18,7 @@ from tapekit.segments import Extent
 from tapekit.testing import bytes_of
 from tapekit_vtape import packing
 from tapekit_vtape.faults import DeviceFault, FaultKind
-from tapekit_vtape.index_format import ENTRY_BYTES, HEADER_BYTES
-from tapekit_vtape.packing import FRAME_BYTES
+from tapekit_vtape.index_format import ENTRY_BYTES, FRAME_BYTES, HEADER_BYTES
 from tapekit_vtape.zstd import find_zstd
 
 if TYPE_CHECKING:

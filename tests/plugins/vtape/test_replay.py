@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tapekit_vtape.index_format import (
     ENTRY_BYTES,
+    FRAME_BYTES,
     HEADER_BYTES,
+    LONGEST_PACKED_RECORD,
+    MOST_OBJECTS,
     Entry,
     EntryKind,
     Header,
@@ -129,3 +133,25 @@ def test_the_shortest_journal_says_the_same(steps: list[tuple[str, int, int]]) -
     again = replay(index_of(*short), sum(objects))
     assert list(again.tape.runs) == list(found.tape.runs)
     assert [run.length for run in again.tape.runs for _ in range(run.objects)] == objects
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        Entry(EntryKind.PACKED, LONGEST_PACKED_RECORD + 1, 1, 500),
+        Entry(EntryKind.PACKED, 1 << 20, 5, 500),
+        Entry(EntryKind.PACKED, 100, 1, 400 + FRAME_BYTES),
+        Entry(EntryKind.PACKED, 100, 1 << 62, 500),
+        marks(MOST_OBJECTS, 400),
+    ],
+)
+def test_what_would_take_all_memory_or_time_is_not_believed(entry: Entry) -> None:
+    """A frame that claims gigabytes, a tape of more marks than can be counted."""
+    found = replay(index_of(*WRITTEN, entry), 1 << 40)
+    assert (found.tape.objects, found.damage) == (6, "the index is damaged at its entry 3")
+
+
+def test_what_a_drive_compresses_at_most_is_believed() -> None:
+    whole = Entry(EntryKind.PACKED, 1 << 20, 4, 100)
+    longer = Entry(EntryKind.PACKED, 8 << 20, 1, 100 + (8 << 20) - 1)
+    assert replay(index_of(whole, longer), 1 << 40).damage is None

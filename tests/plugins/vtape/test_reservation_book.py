@@ -75,7 +75,18 @@ def test_processes_do_not_lose_each_others_changes(tmp_path: Path, book: Reserva
     assert book.state("drive-0").generation == 250
 
 
-@pytest.mark.parametrize("text", ["{", '{"version": 2, "devices": {}}', '{"version": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        '{"version": 2, "devices": {}}',
+        '{"version": 1}',
+        '{"version": 1, "devices": {"drive-0": {"type": 3, "holder": "a"}}}',
+        '{"version": 1, "devices": {"drive-0": {"type": 99, "holder": "a", "keys": {"a": 1}}}}',
+        '{"version": 1, "devices": {"drive-1": {"keys": {"a": 18446744073709551616}}}}',
+        '{"version": 1, "devices": {"drive-0": {"news": {"a": [[42, 256]]}}}}',
+    ],
+)
 def test_a_file_that_cannot_be_read_is_told(
     tmp_path: Path, book: ReservationBook, text: str
 ) -> None:

@@ -114,7 +114,7 @@ def test_a_record_that_the_format_cannot_hold_is_told(robot: Any) -> None:
 
 
 def test_the_commands(robot: Any, tmp_path: Path) -> None:
-    app = command_app(lambda: robot.library, robot.driver.changer, lambda: pytest.fail("asked"))
+    app = command_app(robot.driver.of, lambda: pytest.fail("asked"))
 
     def run(*words: str, data: bytes | None = None) -> str:
         done = CliRunner().invoke(app, list(words), input=data)

@@ -112,6 +112,12 @@ class RestartSite:
         self.kernel = assemble(self.stack_file, installed(), clock=lambda: NOW_S)
         return self.kernel
 
+    def set(self, lines: str) -> None:
+        """Start anew with further settings of the dump engine."""
+        text = self.stack_file.read_text()
+        self.stack_file.write_text(text.replace("[dump]\n", f"[dump]\n{lines}\n"))
+        self.start()
+
     def keep_copy(self) -> None:
         """Make a Snapshot copy, and back up that from now on."""
         self.kernel.storage.keeper.create(self.kernel.storage.volume(VOLUME), "kept")

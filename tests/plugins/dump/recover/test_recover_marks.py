@@ -257,6 +257,25 @@ def test_what_is_no_mark_is_told_and_left_out(dump: Any, restoring: Restoring) -
     assert "user.tapekit.qtree" not in os.listxattr(restoring.folder / "q")
 
 
+def test_a_mark_beside_what_is_damaged_is_judged_like_others(
+    dump: Any, restoring: Restoring
+) -> None:
+    whole = blob(LUN, user_own=b"kept", trusted_odd=b"")
+    damaged = whole.replace(b"odd", b"o\0d")
+    assert damaged != whole
+    data = (
+        dump().begin().directory(2, [(b"d", 3)]).directory(3, [(b"lun", 4)])
+        .file(4, b"deep").attributes(4, damaged).end()
+    )  # fmt: skip
+    outcome = restoring(data)
+    assert outcome.error is None
+    place = restoring.folder / "d/lun"
+    assert mark_on(place, LunMark) is None
+    assert os.getxattr(place, "user.own") == b"kept"
+    (warning,) = outcome.told(LogLevel.WARNING)
+    assert "/vs1/vol1/d/lun: some extended attributes are lost" in warning
+
+
 @pytest.mark.requirement("R339")
 @pytest.mark.parametrize("target", ["/vs1/vol1/q", "/vs1/vol1/q/below"])
 def test_nothing_goes_into_a_read_only_qtree(dump: Any, restoring: Restoring, target: str) -> None:
@@ -391,6 +410,35 @@ def test_a_link_for_a_volume_that_is_mounted_there_is_not_made(
 
 
 # Security styles
+
+
+@pytest.mark.requirement("R233")
+def test_a_directory_does_not_go_into_a_volume_that_is_mounted_there(
+    dump: Any, restoring: Restoring
+) -> None:
+    (restoring.folder / "plain/mounted").mkdir(parents=True)
+    restoring.traits(junctions={b"plain/mounted": b"/vs1/vol2"})
+    data = (
+        dump().begin().directory(2, [(b"plain", 3)]).directory(3, [(b"mounted", 4), (b"own", 6)])
+        .directory(4, [(b"file", 5)], parent=3).file(5, b"astray").file(6, b"own").end()
+    )  # fmt: skip
+    outcome = restoring(data)
+    assert not list((restoring.folder / "plain/mounted").iterdir())
+    assert (restoring.folder / "plain/own").read_bytes() == b"own"
+    expected = "/vs1/vol1/plain/mounted is not restored: another volume is mounted there"
+    assert expected in outcome.told(LogLevel.ERROR)[0]
+
+
+@pytest.mark.requirement("R233")
+@pytest.mark.parametrize("below", ["", "/deeper"])
+def test_no_target_leads_into_a_volume_that_is_mounted_there(
+    dump: Any, restoring: Restoring, below: str
+) -> None:
+    restoring.traits(junctions={b"mounted": b"/vs1/vol2"})
+    data = dump().begin().directory(2, [(b"file", 3)]).file(3, b"astray").end()
+    with pytest.raises(TapekitError) as refused:
+        restoring(data, environment=[("FILESYSTEM", f"/vs1/vol1/mounted{below}")])
+    assert refused.value.id == "dump.volume-mounted-there"
 
 
 def nt_sets() -> bytes:
