@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from tapekit.hookspecs.media_changer import MediaChanger
-    from tapekit.scsi.door import CdbDoor
+    from tapekit.scsi.door import CdbDoor, CdbReply
     from tapekit.scsi_devices.drive import CdbDrive
 
 MIB = 1 << 20
@@ -125,7 +125,7 @@ def check_discovery() -> None:
     made = driver()
     (drive,) = made.discover()
     (changer,) = made.discover_changers()
-    host, *_ = drive.address.split(":")
+    host, *_ = drive.address.partition("@")[2].split(":")
     assert (drive.physical_path, drive.serial) == (f"{host}.1L1", "S1D00"), drive
     assert (changer.physical_path, changer.serial) == (f"{host}.1", "S1L00"), changer
     assert (drive.vendor, drive.product) == ("TAPEKIT", "VIRTUAL-TAPE"), drive
@@ -299,12 +299,45 @@ async def _back_and_forth(stack: Stack) -> None:
         await recover(client, restore)
 
 
+class SlowDoor:
+    """A device that takes its time over records, and counts them."""
+
+    def __init__(self, door: CdbDoor) -> None:
+        self._door = door
+        self.written = 0
+
+    def execute(self, cdb: bytes, **values: Any) -> CdbReply:
+        if cdb[0] == tape_command("WRITE(6)").opcode:
+            self.written += 1
+            time.sleep(2)
+        return self._door.execute(cdb, **values)
+
+
+def check_a_process_that_stood_still_writes_once() -> None:
+    """Stopped while the device works on a record, as by a debugger."""
+    insert(library())
+    slow = UNITS[DRIVE_LUN].door = SlowDoor(UNITS[DRIVE_LUN].door)
+    drive = open_drive()
+    try:
+        ours = os.getpid()
+        orders = f"sleep 0.7; kill -STOP {ours}; sleep 0.3; kill -CONT {ours}"
+        with subprocess.Popen(["/bin/sh", "-c", orders]):
+            assert drive.write_records([memoryview(b"once")], 4) == 1
+        assert slow.written == 1, slow.written
+        drive.rewind()
+        assert drive.read_record(100) == b"once"
+        assert drive.space_records(1) == 0
+    finally:
+        drive.close()
+
+
 CHECKS = (
     check_discovery,
     check_short_reads_have_their_length,
     check_long_records_and_fixed_blocks,
     check_logs_are_read_and_modes_are_set,
     check_one_process_at_a_time,
+    check_a_process_that_stood_still_writes_once,
     check_changer_contract,
     check_devices_come_and_go,
     check_a_volume_comes_back,

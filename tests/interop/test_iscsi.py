@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.messages import DataGetStateReply, Message
     from tgt_library import TgtLibrary
 
-DRIVE, OTHER_DRIVE, CHANGER = "0.1", "0.2", "0.3"
+DRIVE, OTHER_DRIVE, CHANGER = "DRV0001@0.1", "DRV0002@0.2", "LIB0001@0.3"
 MIB = 1 << 20
 
 SPARED = {

@@ -317,6 +317,68 @@ async def test_a_volume_and_a_file_come_back_from_a_snapshot_copy(tmp_path: Path
         assert [str(each) for each in found if each.path != "."] == []
 
 
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "\udcff"])
+async def test_names_that_no_file_can_have_end_no_session(tmp_path: Path, name: str) -> None:
+    async with running(tmp_path / "site") as stack:
+        (stack.volume / "file").write_text("content")
+        storage = stack.kernel.storage
+        storage.keeper.create(storage.volume("/vs1/vol1"), "monday")
+        top = "/vs1/vol1/.snapshot/monday"
+        async with session(stack) as client:
+            listing = s.SnapDirListRequest(pathname=f"{top}/{name}", cookie=0, most=0)
+            assert await refused(client, listing)
+            for source in (f"{top}/{name}", f"{top}/file/{name}"):
+                request = s.SnapRecoverRequest(source=source, destination="/vs1/vol1/x")
+                assert await refused(client, request)
+            request = s.SnapRecoverRequest(source=f"{top}/file", destination="/vs1/vol1/y")
+            await client.call(request)
+            with trio.fail_after(20):
+                assert (await client.wait_for(s.NotifySnapRecoverEndPost)).error == 0
+            assert len(await entries_of(client, top)) == 1
+
+
+async def test_copies_of_another_svm_are_neither_seen_nor_recovered_nor_written(
+    tmp_path: Path,
+) -> None:
+    directory = tmp_path / "site"
+
+    def edit(text: str) -> str:
+        (directory / "other").mkdir(parents=True)
+        (directory / "other" / "salaries").write_text("secret")
+        text = with_snapext(text).replace('{ name = "ndmp",', '{ name = "ndmp", svms = ["vs1"],')
+        volume = 'path = "/vs2/vol1"\ndirectory = "other"\nsnapshots = "copy"\n'
+        return f"{text}\n[[volumes.volume]]\n{volume}"
+
+    async with serving(directory, new_site(directory, edit)) as stack:
+        (stack.volume / "mine").write_text("mine")
+        storage = stack.kernel.storage
+        for volume in ("/vs1/vol1", "/vs2/vol1"):
+            storage.keeper.create(storage.volume(volume), "monday")
+        own, other = "/vs1/vol1/.snapshot/monday", "/vs2/vol1/.snapshot/monday"
+        async with session(stack) as client:
+            for path in ("/vs2/vol1", "/./vs2//vol1", other, "/vs2/none", f"{other}/none"):
+                listing = s.SnapDirListRequest(pathname=path, cookie=0, most=0)
+                assert await refused(client, listing) == NdmpError.PERMISSION_ERR
+            for source, destination in (
+                (other, "/vs1/vol1/a"),
+                (f"{other}/salaries", "/vs1/vol1/a"),
+                # Whether something is there is not told either.
+                (f"{other}/none", "/vs1/vol1/a"),
+                ("/vs2/vol1/.snapshot/none/salaries", "/vs1/vol1/a"),
+                (own, "/vs2/vol1/a"),
+                (own, "/vs2/vol1"),
+                (f"{own}/mine", "/vs2/vol1/a"),
+                (f"{own}/mine", "/./vs2/vol1/a"),
+            ):
+                request = s.SnapRecoverRequest(source=source, destination=destination)
+                assert await refused(client, request) == NdmpError.PERMISSION_ERR, request
+            for destination in ("", "a", "/", f"{own}/a", "/vs1/vol1/../../vs2/vol1/a"):
+                request = s.SnapRecoverRequest(source=f"{own}/mine", destination=destination)
+                await refused(client, request)
+        assert [path.name for path in (directory / "other").iterdir()] == ["salaries"]
+        assert [path.name for path in stack.volume.iterdir()] == ["mine"]
+
+
 def next_directory(volume: Path) -> str:
     return min(path.name for path in volume.iterdir() if path.is_dir())
 

@@ -155,14 +155,15 @@ class Environment:
 
     def choice(self, name: str) -> str | None:
         """One of the row's choices in its spelling, or ``None`` without one.
+        An empty value is the default, as it is N for a switch.
 
         :raises BadEnvironment: none of them.
         """
-        text = self.text(name)
+        text = (self.text(name) or "").strip() or self._rows[name].default
         if text is None:
             return None
         for choice in self._rows[name].choices:
-            if choice.lower() == text.strip().lower():
+            if choice.lower() == text.lower():
                 return choice
         raise self._bad(name)
 

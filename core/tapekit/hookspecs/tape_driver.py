@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdjustableDrive",
+    "AlertingDrive",
     "Condition",
     "DeviceRow",
     "DoorDriver",
@@ -250,6 +251,18 @@ class AdjustableDrive(Protocol):
         no error: a tape can be read however it was written.
 
         :raises TapeError: the drive does not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class AlertingDrive(Protocol):
+    """What a drive offers besides if it tells how it fares."""
+
+    @property
+    def alerts(self) -> Mapping[int, str]:
+        """What the drive wanted somebody to know when it was closed, by the
+        numbers of its flags (SSC, TapeAlert).
         """
         ...
 

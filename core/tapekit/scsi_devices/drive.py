@@ -36,7 +36,7 @@ from tapekit.scsi_devices.raw_door import RawDoor
 from tapekit.scsi_devices.record_bytes import records_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tapekit.hookspecs.tape_driver import DriveSetup
     from tapekit.scsi.door import CdbDoor
@@ -103,6 +103,8 @@ class CdbDrive:
         """As the drive has last told; ``None`` if it does not count them."""
         self._is_displaced = False
         """Whether the tape may stand elsewhere than whoever uses it believes."""
+        self.alerts: Mapping[int, str] = {}
+        """See :attr:`AlertingDrive.alerts`."""
         self._is_ready()
 
     def adjust(self, setup: DriveSetup) -> None:
@@ -455,7 +457,7 @@ class CdbDrive:
         if self._is_displaced or not self._longest:
             return
         try:
-            tell_alerts(self._talk, self._device)
+            self.alerts = tell_alerts(self._talk, self._device)
         except TapeError as error:
             # All data is on the tape by now.
             _LOG.info("%s was not asked for alerts: %s", self._device, error)

@@ -21,6 +21,8 @@ from tapekit.scsi.log import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tapekit.scsi_devices.conversation import Conversation
 
 __all__ = ["corrected_errors", "tell_alerts"]
@@ -44,17 +46,19 @@ def corrected_errors(talk: Conversation) -> int | None:
     return sum(told) if told else None
 
 
-def tell_alerts(talk: Conversation, device: str) -> None:
+def tell_alerts(talk: Conversation, device: str) -> Mapping[int, str]:
     """Log what the drive wants somebody to know (SSC, TapeAlert).
 
     :param device: the drive's physical path name.
+    :returns: the same, by the numbers of the flags.
     :raises TapeError: the drive does not answer, or cannot be understood.
     """
     data = _page(talk, TAPE_ALERT_PAGE)
     raised = talk.decoded(_LOG_SENSE, lambda: decode_alerts(data)) if data else ()
-    for code in sorted(raised):
-        meaning = TAPE_ALERTS.get(code, "of the maker's own")
+    alerts = {code: TAPE_ALERTS.get(code, "of the maker's own") for code in sorted(raised)}
+    for code, meaning in alerts.items():
         _LOG.warning("%s raises TapeAlert %d: %s", device, code, meaning)
+    return alerts
 
 
 def _corrected(talk: Conversation, page: int) -> int | None:

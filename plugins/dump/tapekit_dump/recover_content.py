@@ -35,6 +35,13 @@ _KINDS: Final = frozenset({ATTRIBUTE_KIND, LARGE_ATTRIBUTE_KIND})
 _SET_RECORDS_LIMIT: Final = 66
 """Records of an attribute set: the largest value that Linux has, and its name."""
 
+_SETS_LIMIT: Final = 9_362
+"""Attribute sets of an object: Linux lists 64 KiB of names, each of seven
+bytes or more."""
+
+_SETS_BYTES_LIMIT: Final = 256 << 20
+"""Bytes of them that are kept in memory together."""
+
 
 @final
 class ObjectContent:
@@ -129,8 +136,12 @@ class ObjectContent:
     def take_sets(self) -> list[bytes]:
         """The attribute sets behind the content."""
         sets: list[bytes] = []
+        room = _SETS_BYTES_LIMIT
         while (header := self.following) is not None and self._is_set(header):
             reason = _objection(header)
+            room -= header.data_records * RECORD_BYTES
+            if len(sets) == _SETS_LIMIT or room < 0:
+                reason = "no object has so many"
             if reason is None:
                 self._take_set(header, sets)
             else:

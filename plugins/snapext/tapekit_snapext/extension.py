@@ -82,7 +82,7 @@ class ChosenSnapext(ChosenExtension):
             )
             return SnapDirListReply(error=NdmpError.NO_ERR, cookie=cookie, entries=tuple(entries))
 
-        return await self._judged(work)
+        return await self._judged(request.pathname, work)
 
     async def _recover(self, request: SnapRecoverRequest) -> SnapRecoverReply:
         """SNAP_RECOVER: check, answer, and go on beside the session."""
@@ -101,7 +101,7 @@ class ChosenSnapext(ChosenExtension):
 
         self._is_recovering = True
         try:
-            recovery = await self._judged(work)
+            recovery = await self._judged(request.source, work)
         except BaseException:
             self._is_recovering = False
             raise
@@ -119,13 +119,16 @@ class ChosenSnapext(ChosenExtension):
             error = SnapError.INTERNAL_ERR.value
         except ConnectionBroken:
             error = SnapError.INTERNAL_ERR.value
+        except OSError as failure:
+            link.log_error(_failed(recovery.source, failure))
+            error = SnapError.INTERNAL_ERR.value
         finally:
             self._is_recovering = False
             with trio.CancelScope(shield=True):
                 await link.in_thread(recovery.close)
         link.post(NotifySnapRecoverEndPost(error=error, source=recovery.source))
 
-    async def _judged(self, work: Callable[[], T]) -> T:
+    async def _judged(self, path: str, work: Callable[[], T]) -> T:
         """Run blocking work; what it refuses becomes an error of the class."""
         try:
             return await self.session.link.in_thread(work)
@@ -133,6 +136,13 @@ class ChosenSnapext(ChosenExtension):
             raise Refused(NdmpError.PERMISSION_ERR, error) from error
         except TapekitError as error:
             raise Refused(SnapError.INVALID_PATH_ERR.value, error) from error
+        except OSError as error:
+            failed = _failed(path, error)
+            raise Refused(SnapError.INTERNAL_ERR.value, failed) from error
+
+
+def _failed(path: str, error: OSError) -> TapekitError:
+    return CATALOGUE.error("snapshot-unreadable", path=path, reason=error.strerror or error)
 
 
 def snapshot_extension(entries_at_once: int) -> Extension:

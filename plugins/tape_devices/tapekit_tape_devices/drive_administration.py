@@ -219,6 +219,8 @@ class DriveAdministration:
             description=f"{found.vendor} {found.product}",
             serial=found.serial,
             counts=dict(watch.conditions),
+            soft_errors=watch.soft_errors,
+            alerts=dict(watch.alerts),
             recent=tuple(watch.recent),
         )
 

@@ -254,7 +254,7 @@ def _position_lines(reply: PositionReply, movement: Movement) -> Iterator[str]:
 
 def error_listing(reply: ErrorsReply) -> Iterator[str]:
     """The lines of a listing: how many errors of which kind each drive had,
-    then the latest of them.
+    what drives tell of themselves, then the latest errors.
     """
     yield f"Node: {reply.node}"
     yield from columns(
@@ -269,6 +269,18 @@ def error_listing(reply: ErrorsReply) -> Iterator[str]:
             for one in reply.drives
         ],
     )
+    told = [
+        (
+            one.physical_path,
+            str(one.soft_errors),
+            ", ".join(f"{flag} {meaning}" for flag, meaning in sorted(one.alerts.items())) or "-",
+        )
+        for one in reply.drives
+        if one.soft_errors or one.alerts
+    ]
+    if told:
+        yield ""
+        yield from columns(("Device ID", "Corrected Errors", "TapeAlert"), told)
     latest = [
         (_time(error.time_s), one.physical_path, error.operation, error.message)
         for one in reply.drives

@@ -140,6 +140,10 @@ class DriveErrors(msgspec.Struct, frozen=True, kw_only=True):
     serial: str
     counts: dict[str, int]
     """How often each condition was met that is an error."""
+    soft_errors: int = 0
+    """Errors that the drive had corrected itself, as it has told last."""
+    alerts: dict[int, str] = {}
+    """What the drive wanted somebody to know (SSC, TapeAlert), by flag."""
     recent: tuple[DriveErrorRow, ...]
     """The latest errors, the oldest first."""
 

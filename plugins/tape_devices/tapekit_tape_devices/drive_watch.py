@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
-from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.hookspecs.tape_driver import AlertingDrive, Condition, TapeError
 from tapekit_tape_devices.drive_operations import DriveCounts, DriveErrorRow
 from tapekit_tape_devices.tape_trace import answer_words, command_words
 
@@ -52,6 +52,10 @@ class DriveWatch:
         self.since_s = clock()
         self.conditions: Final[Counter[str]] = Counter()
         self.recent: Final[deque[DriveErrorRow]] = deque(maxlen=_KEPT_ERRORS)
+        self.soft_errors = 0
+        """Errors that the drive had corrected, as it has told last."""
+        self.alerts: Final[dict[int, str]] = {}
+        """What the drive wanted somebody to know (SSC, TapeAlert)."""
         self.trace: DriveTrace | None = None
 
     def zero(self) -> None:
@@ -114,6 +118,7 @@ class WatchedDrive:
         except TapeError as error:
             watch.failed("status", error)
             raise
+        watch.soft_errors = status.soft_errors
         if watch.trace is not None:
             watch.say(f"status: {status}")
         return status
@@ -211,6 +216,8 @@ class WatchedDrive:
         except TapeError as error:
             self._watch.failed("close", error)
             raise
+        if isinstance(self._drive, AlertingDrive):
+            self._watch.alerts.update(self._drive.alerts)
         self._watch.say("close")
 
     def _give_back(self, release: Callable[[], object]) -> None:

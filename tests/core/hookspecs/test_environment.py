@@ -65,6 +65,10 @@ def test_a_choice_comes_back_in_its_own_spelling() -> None:
     assert environment(("FORMAT", " path ")).choice("FORMAT") == "Path"
 
 
+def test_an_empty_choice_is_the_default() -> None:
+    assert environment(("FORMAT", " ")).choice("FORMAT") == "Dir"
+
+
 def test_a_choice_without_value_or_default_is_none() -> None:
     row = Variable(name="F", engine="dump", kind=Kind.CHOICE, summary="", choices=("a",))
     assert Environment([row], []).choice("F") is None

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.hookspecs.tape_driver import AlertingDrive, Condition, TapeError
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi.log import (
     READ_ERRORS_PAGE,
@@ -84,6 +84,8 @@ def test_a_drive_tells_its_alerts_when_it_is_closed(
         with caplog.at_level(logging.INFO):
             drive.close()
         assert words in caplog.text
+        assert isinstance(drive, AlertingDrive)
+        assert drive.alerts == ({} if answer is BROKEN else {6: "write failure"})
     assert closed == [True, True]
 
 

@@ -7,15 +7,13 @@ import json
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-import msgspec
 import pytest
 import trio
 from typer.testing import CliRunner
 
 from tapekit.cli.groups import group_command
 from tapekit.errors import TapekitError
-from tapekit.hookspecs import hookimpl
-from tapekit.hookspecs.lifecycle import InitSite, Manifest, NoSettings
+from tapekit.hookspecs.lifecycle import InitSite
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
 from tapekit_aliases.plugin import AliasesPlugin
 from tapekit_state_sqlite.plugin import StateSqlitePlugin
@@ -30,9 +28,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def started(
-    assembled: Callable[..., StackKernel], management: Any, tmp_path: Path
-) -> Any:
+def started(assembled: Callable[..., StackKernel], management: Any, tmp_path: Path) -> Any:
     """Starts a stack with two virtual drives and a changer, as often as asked."""
     table = VtapePlugin.init_part(InitSite(tmp_path, "127.0.0.1", 10000)).settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -244,3 +245,28 @@ def test_a_large_file_that_cannot_be_read_is_told_and_has_zeros(tmp_path: Path, 
     assert level is LogLevel.WARNING
     assert text.startswith("broken: part of the file cannot be read (Input/output error)")
     assert writing.sink.data.count(0) > size * 0.99
+
+
+class FailingReader(PieceSink):
+    """Cannot read the extents that it gets."""
+
+    def put(self, batch: Batch) -> None:
+        for piece in batch.pieces:
+            if isinstance(piece, Extent) and piece.lost is not None:
+                piece.lost(piece.offset, piece.length, OSError(errno.EIO, "broken"))
+        super().put(batch)
+
+
+def test_what_a_reader_could_not_read_is_told_before_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(bytes(range(256)) * 4096)
+    writing = Writing(FailingReader())
+    for _ in range(2):
+        writing.write(path)
+        writing.stream.writer.turn()
+    assert writing.warnings == []
+    writing.contents.tell()
+    assert [text.count("broken") for text in writing.warnings] == [1, 1]
+    writing.contents.settle()
+    assert len(writing.warnings) == 2
+    assert writing.report.losses == 2

@@ -177,14 +177,6 @@ def test_another_copy_of_the_same_name_is_not_gone_on_with(site: RestartSite) ->
 
 
 def test_a_restart_has_the_settings_of_the_first_run(site: RestartSite) -> None:
-    odd = site.volume / "small-59"
-    with odd.open("wb") as file:
-        # Blocks behind the end make up for those of the hole.
-        file.seek(60_000)
-        file.write(b"x" * 4000)
-        file.flush()
-        os.posix_fallocate(file.fileno(), 64_000, 100_000)
-        file.truncate(64_000)
     site.keep_copy()
     whole = site.back_up(RESTARTABLE)
     first = site.back_up(RESTARTABLE, breaks_after=6 << 20)

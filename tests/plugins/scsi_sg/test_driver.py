@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import errno
-import shutil
 import logging
+import shutil
 from typing import Any
 
 import pytest
@@ -24,8 +24,7 @@ from tapekit.testing import bytes_of
 def test_devices_are_found_by_type(host: Any) -> None:
     driver = host.driver()
     drives = [(d.address, d.physical_path, d.serial) for d in driver.discover()]
-    assert drives == [("S1D00@0:0:1:1", "0.1L1", "S1D00"),
-        ("S1D01@0:0:1:300", "0.1L300", "S1D01")]
+    assert drives == [("S1D00@0:0:1:1", "0.1L1", "S1D00"), ("S1D01@0:0:1:300", "0.1L300", "S1D01")]
     (changer,) = driver.discover_changers()
     assert (changer.physical_path, changer.vendor, changer.serial) == ("0.1", "TAPEKIT", "S1L00")
     assert host.nodes == []
@@ -91,16 +90,18 @@ def test_a_device_that_comes_later_is_found_by_the_next_look(host: Any) -> None:
 def test_an_address_that_nobody_has_found_is_refused(host: Any) -> None:
     with pytest.raises(TapeError, match=r"no SCSI device with the address 7; found were: none"):
         host.driver(looks=False).open_drive("7")
-    with pytest.raises(TapeError, match=r"found were: S1D00@0:0:1:1, S1D01@0:0:1:300, S1L00@0:0:1:0"):
+    with pytest.raises(
+        TapeError, match=r"found were: S1D00@0:0:1:1, S1D01@0:0:1:300, S1L00@0:0:1:0"
+    ):
         host.driver().open_changer("7")
 
 
 def test_a_device_in_the_place_of_another_is_not_taken_for_it(host: Any) -> None:
     driver = host.driver()
-    drives = host.devices["/dev/sg10"]
+    other = host.devices["/dev/sg9"]
     host.detach("sg10")
     shutil.rmtree(host.sysfs / "devices/platform/host0/target/0:0:1:1")
-    host.attach("sg10", "0:0:1:1", "NEW", opens=drives)
+    host.attach("sg10", "0:0:1:1", "S1D01", opens=other)
     driver.discover()
     with pytest.raises(TapeError, match="no longer S1D00"):
         driver.open_drive("S1D00@0:0:1:1")

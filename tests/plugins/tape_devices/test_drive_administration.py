@@ -7,8 +7,10 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, cast
 
+import msgspec
 import pytest
 
 from tapekit.errors import TapekitError
@@ -22,6 +24,7 @@ from tapekit_tape_devices.drive_operations import (
     Movement,
     PositionRequest,
 )
+from tapekit_tape_devices.drive_watch import WatchedDrive
 from tapekit_tape_devices.plugin import TapeDevicesPlugin
 
 if TYPE_CHECKING:
@@ -205,6 +208,39 @@ async def test_errors_are_listed(tape_stack: Any, typed: Any) -> None:
         ] * 2
         only = json.loads(await typed(kernel, "storage tape show-errors -name v.1 --json"))
         assert [(one["physical_path"], one["counts"]) for one in only] == [("v.1", {})]
+
+
+class WornDrive:
+    """A drive that tells how it fares."""
+
+    door = None
+    alerts = MappingProxyType({20: "clean now"})
+
+    def __init__(self, drive: Any) -> None:
+        self._drive = drive
+
+    def status(self) -> Any:
+        return msgspec.structs.replace(self._drive.status(), soft_errors=7)
+
+    def close(self) -> None:
+        self._drive.close()
+
+
+@pytest.mark.requirement("R019")
+async def test_what_drives_tell_of_themselves_is_listed(tape_stack: Any, typed: Any) -> None:
+    async with tape_stack() as kernel:
+        (number0, *_) = kernel.tape_inventory.numbered()
+        watch = kernel.tape_inventory.watch(number0)
+        drive = number0.driver.open_drive(number0.description.address)
+        watched: Any = WatchedDrive(cast("Any", WornDrive(drive)), watch, None)
+        watched.status()
+        watched.close()
+        lines = (await typed(kernel, "storage tape show-errors")).splitlines()
+        assert lines[-1].split("  ")[0] == "v.0"
+        assert lines[-1].split()[1:] == ["7", "20", "clean", "now"]
+        (first, second) = json.loads(await typed(kernel, "storage tape show-errors --json"))
+        assert (first["soft_errors"], first["alerts"]) == (7, {"20": "clean now"})
+        assert (second["soft_errors"], second["alerts"]) == (0, {})
 
 
 @pytest.mark.requirement("R021")

@@ -458,3 +458,17 @@ def test_no_stream_reaches_outside_and_none_raises_anything_undeclared(
 
 def is_header(data: bytes | bytearray, at: int) -> bool:
     return struct.unpack_from("<I", data, at + 24)[0] == 60012
+
+
+def test_more_attribute_sets_than_an_object_can_have_are_passed_over(
+    dump: Any, restore: Restore, folder: Path
+) -> None:
+    stream = dump().begin().directory(2, [(b"a", 3), (b"b", 4)])
+    stream.file(3, b"A")
+    for _ in range(9_400):
+        stream.attributes(3, b"")
+    stream.file(4, b"B" * 3000)
+    outcome = restore(stream.end())
+    assert (folder / "a").read_bytes() == b"A"
+    assert (folder / "b").read_bytes() == b"B" * 3000
+    assert any("no object has so many" in text for text in outcome.told(LogLevel.WARNING))
