@@ -87,8 +87,9 @@ class CdbDrive:
         self._attentions_heard = 0
         self._attentions_placed = 0
         """Those after which the place of the tape has been made sure of."""
-        self._attentions_told = 0
-        """Those after which whoever writes knows that it may not be durable."""
+        self._attentions_told: int | None = 0
+        """Those before anything was written that may not be durable yet; ``None``
+        once whoever writes knows that it may never be."""
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
         self._head: Head = AskedHead(self._position)
@@ -187,7 +188,8 @@ class CdbDrive:
         due, self._due = self._due, None
         if due is not None:
             self._has_warned = True
-            self._attentions_told = self._talk.attentions
+            if self._is_displaced:
+                self._attentions_told = None
             raise due
 
     def _begin_writing(self) -> None:
@@ -209,7 +211,7 @@ class CdbDrive:
         _, sense = send(name, timeout_s=_MOTION_S, count=count)
         condition = condition_of(sense) if sense else None
         if condition is not None and condition is not Condition.EARLY_WARNING:
-            self._attentions_told = self._talk.attentions
+            self._attentions_told = None
             raise self._talk.error(name, sense, condition)
         was_dirty, self._is_dirty = self._is_dirty, False
         self._check_durable(was_dirty)
@@ -220,7 +222,7 @@ class CdbDrive:
         have been in its memory.
         """
         told, self._attentions_told = self._attentions_told, self._talk.attentions
-        if was_dirty and told != self._attentions_told:
+        if was_dirty and told is not None and told != self._attentions_told:
             raise CORE.raised_as(
                 TapeError,
                 "tape-not-durable",
@@ -312,7 +314,7 @@ class CdbDrive:
         before = self._talk.attentions
         if self._is_displaced or before != self._attentions_placed:
             # Also if a question has heard the news, whose answer was all that counted.
-            self._attentions_told = before
+            self._attentions_told = None
             raise CORE.raised_as(
                 TapeError,
                 "tape-displaced",
@@ -323,11 +325,12 @@ class CdbDrive:
         try:
             data, sense = self._talk.send(name, data, room=room, timeout_s=timeout_s, **values)
         except TapeError as error:
-            self._is_displaced = error.condition not in _NOT_CARRIED_OUT
+            if error.condition not in _NOT_CARRIED_OUT:
+                self._is_displaced, self._attentions_told = True, None
             self._doubt_count()
             raise
-        self._is_displaced = self._talk.attentions != before
-        self._attentions_told = self._talk.attentions
+        if self._talk.attentions != before:
+            self._is_displaced, self._attentions_told = True, None
         if sense is not None and condition_of(sense) in _IN_DOUBT:
             self._doubt_count()
         return data, sense
@@ -479,6 +482,8 @@ class CdbDrive:
         except TapeError as error:
             if error.condition not in _NO_TAPE:
                 raise
+            # News from before says nothing of a tape that is still to come.
+            self._attentions_placed = self._talk.attentions
             return False
         if self._talk.attentions != self._attentions_heard or not self._longest:
             # Who has used this tape before does not know where it is now.

@@ -173,27 +173,22 @@ def _is_moving(row: TraceRow) -> bool:
 def _compared(row: TraceRow) -> Iterator[tuple[str, object]]:
     """The fields of a message that are compared, by their paths."""
     patterns = (*_EVERYWHERE, *_UNCOMPARED.get(row.message or "", ()))
-    for path, value in _flat(row.body):
+    for path, value in _flat("", row.body):
         if not any(fnmatchcase(path, pattern) for pattern in patterns):
             yield path, value
 
 
-def _flat(body: Any) -> Iterator[tuple[str, object]]:
-    """The fields in their order, however deep a file has them."""
-    waiting: list[tuple[str, Any]] = [("", body)]
-    while waiting:
-        path, value = waiting.pop()
-        match value:
-            case dict():
-                prefix = f"{path}." if path else ""
-                waiting += [(f"{prefix}{key}", value[key]) for key in reversed(value)]
-            case list():
-                yield f"{path}.length", len(value)
-                waiting += [
-                    (f"{path}.{number}", value[number]) for number in reversed(range(len(value)))
-                ]
-            case _:
-                yield path, value
+def _flat(path: str, value: Any) -> Iterator[tuple[str, object]]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield from _flat(f"{path}.{key}" if path else key, inner)
+        case list():
+            yield f"{path}.length", len(value)
+            for number, inner in enumerate(value):
+                yield from _flat(f"{path}.{number}", inner)
+        case _:
+            yield path, value
 
 
 def _shown(value: object) -> str:

@@ -40,6 +40,7 @@ class ServiceSwitch:
     def __init__(self, state: StateStore) -> None:
         self._state: Final = state
         self._changed: Mapping[str, bytes] = {}
+        self._changing: Final = trio.Lock()
         self.is_running = True
         """Whether the service runs; each start of the stack starts it."""
 
@@ -116,10 +117,11 @@ class ServiceSwitch:
 
     async def _remember(self, key: str, value: bytes | None) -> None:
         """:raises TapekitError: the state cannot be written; nothing changed."""
-        await trio.to_thread.run_sync(self._state.change, _NAMESPACE, {key: value})
-        changed = dict(self._changed)
-        if value is None:
-            changed.pop(key, None)
-        else:
-            changed[key] = value
-        self._changed = changed
+        async with self._changing:
+            await trio.to_thread.run_sync(self._state.change, _NAMESPACE, {key: value})
+            changed = dict(self._changed)
+            if value is None:
+                changed.pop(key, None)
+            else:
+                changed[key] = value
+            self._changed = changed

@@ -444,6 +444,23 @@ def test_the_end_of_the_medium_before_what_was_taken_is_an_error(
     assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.MEDIUM_ERROR
 
 
+def test_what_a_write_has_told_is_not_told_again(door: Any, drive: CdbDrive) -> None:
+    drive.write_records(PIECES, 4)
+    door.next["WRITE(6)"] = [ATTENTION]
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.NOT_READY
+    door.next["REWIND"] = [ATTENTION]
+    drive.rewind()
+    drive.close()
+
+
+def test_news_before_there_is_a_tape_says_nothing_of_it(door: Any) -> None:
+    no_tape = Sense(2, 0x3A, 0)
+    door.next["TEST UNIT READY"] = [ATTENTION, no_tape]
+    drive = CdbDrive(door, "v.0", lambda: None)
+    door.next["READ(6)"] = [no_tape]
+    assert condition_of(lambda: drive.read_record(4)) is Condition.NO_TAPE
+
+
 def test_a_record_is_not_read_again_at_another_place(door: Any, drive: CdbDrive) -> None:
     short = Sense(0, 0, 0, wrong_length=True, information=4)
     door.next["READ(6)"] = [short, ATTENTION, b"beginning of the tape"]

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import threading
+from typing import TYPE_CHECKING
+
 import pytest
+import trio
+import trio.testing
 
 from tapekit.errors import TapekitError
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.service import ServiceSwitch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class FailingStateStore(MemoryStateStore):  # type: ignore[misc]  # final, and made to fail here
@@ -72,3 +80,31 @@ async def test_a_change_that_is_not_durable_is_not_true() -> None:
     with pytest.raises(TapekitError):
         await service.enable(is_on=False)
     assert service.is_enabled
+
+
+class HeldStateStore(MemoryStateStore):  # type: ignore[misc]  # final, and made to wait here
+    """The first change is made at once, and told when the gate opens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.changes = 0
+
+    def change(self, namespace: str, values: Mapping[str, bytes | None]) -> None:
+        super().change(namespace, values)
+        self.changes += 1
+        if self.changes == 1:
+            assert self.gate.wait(10)
+
+
+async def test_what_is_true_is_what_was_remembered_last() -> None:
+    state = HeldStateStore()
+    service = switch(state)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(lambda: service.enable(is_on=False))
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(lambda: service.enable(is_on=True))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        state.gate.set()
+    assert service.is_enabled == switch(state).is_enabled

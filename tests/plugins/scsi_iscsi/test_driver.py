@@ -68,8 +68,8 @@ def test_a_changer_is_opened_and_let_go(target: Any) -> None:
 
 
 def test_an_address_that_nobody_has_found_is_refused(target: Any) -> None:
-    with pytest.raises(TapeError, match=r"no iSCSI device with the address 0\.1; found were: none"):
-        driver_for(target, looks=False).open_drive("S1D00@0.1")
+    with pytest.raises(TapeError, match=r"no iSCSI device with the address 7; found were: none"):
+        driver_for(target, looks=False).open_drive("7")
     with pytest.raises(TapeError, match=r"found were: S1D00@0\.1, S1D01@0\.16684, S1L00@0\.0"):
         driver_for(target).open_changer("1.0")
 
@@ -117,7 +117,7 @@ def test_a_portal_that_is_silent_is_left_out_if_another_has_the_target(
     one = over_two_portals(target, "10.0.0.7:3260")
     assert [found.physical_path for found in one.discover()] == both[2:]
     assert "a path is missing: Cannot log in" in caplog.text
-    assert one.ports("1.1") == ("iqn.2026-11.x:me,10.0.0.8:3260", NAME)
+    assert one.ports("S1D00@1.1") == ("iqn.2026-11.x:me,10.0.0.8:3260", NAME)
     with pytest.raises(TapeError, match="Cannot log in"):
         over_two_portals(target, "10.0.0.7:3260", "10.0.0.8:3260").discover()
 
