@@ -30,7 +30,7 @@ test: check ## Run check, then all tests that need nothing but Python
 
 interop: $(VENV)/.developing ## Test against programs that nobody here wrote; tells which are missing
 	@$(BIN)/python tests/interop/interop_peers.py
-	@$(BIN)/python -m pytest -q -m interop $(ARGS)
+	@$(BIN)/python -m pytest -q -m interop -n 2 --dist loadfile $(ARGS)
 
 bench: $(VENV)/.running ## Measure against GNU tar; ARGS="--peers --cold" against more, and cold
 	@$(BIN)/python tests/bench/bench.py $(ARGS)

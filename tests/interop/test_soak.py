@@ -74,7 +74,9 @@ def make_large_stack(tmp_path: Path) -> Stack:
         for number in range(SESSIONS)
     )
     with stack.file.open("a") as file:
-        file.write(f"{volumes}\n[ndmp_v4]\nsessions = {SESSIONS}\ndump_sessions = {SESSIONS}\n")
+        limits = ("sessions", "dump_sessions", "local_tape_jobs")
+        rows = "".join(f"{limit} = {SESSIONS}\n" for limit in limits)
+        file.write(f"{volumes}\n[ndmp_v4]\n{rows}")
     settings = VtapeSettings(drives=SESSIONS, slots=2 * SESSIONS)
     library = Library(stack.directory / settings.directory, settings)
     for drive in (0, 1):

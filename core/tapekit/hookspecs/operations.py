@@ -126,9 +126,7 @@ def option(name: str, summary: str) -> Operation[OptionRequest, OptionState]:
     administrator sets while the stack runs, and that is remembered. Whatever
     offers it refuses a value that is none of :attr:`OptionState.values`.
     """
-    return Operation(
-        name=OPTIONS + name, summary=summary, request=OptionRequest, reply=OptionState
-    )
+    return Operation(name=OPTIONS + name, summary=summary, request=OptionRequest, reply=OptionState)
 
 
 class OfferedOperation(msgspec.Struct, frozen=True, kw_only=True):

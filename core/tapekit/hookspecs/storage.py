@@ -6,6 +6,7 @@ descriptor and stay below it.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import msgspec
@@ -15,7 +16,7 @@ from tapekit.marks import SecurityStyle, SnapLock
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
 __all__ = [
