@@ -185,8 +185,10 @@ def table(options: argparse.Namespace) -> str:
         "|---|---:|",
         *(f"| {name} | {figure:,.0f} |" for name, figure in rows),
         "",
-        f"| backup of {options.files:,} small files, least of {options.rounds} "
-        "| seconds | ratio | CPU seconds | ratio |",
+        (
+            f"| backup of {options.files:,} small files, least of {options.rounds} "
+            "| seconds | ratio | CPU seconds | ratio |"
+        ),
         "|---|---:|---:|---:|---:|",
         *costs,
     ]
