@@ -33,7 +33,7 @@ MARK = "<!-- measured -->"
 
 def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--files", type=int, default=100_000, help="small files")
     parser.add_argument("--large-mib", type=int, default=512, help="size of each large file")
     parser.add_argument("--only", choices=["small", "large", "mixed"], help="one set of files")

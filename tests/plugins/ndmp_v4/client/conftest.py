@@ -137,3 +137,11 @@ def script(scene: Any) -> Script:
 @pytest.fixture
 def tape_script(other_scene: Any) -> Script:
     return Script(other_scene.dialogue)
+
+
+@pytest.fixture
+def local_recovery(script: Script) -> Script:
+    """A restore on one session, up to its start."""
+    script.prepared(MoverMode.WRITE, 0, 1000)
+    script.mover_listens(MoverMode.WRITE, AddrType.LOCAL, m.LocalAddr())
+    return script.data_connects(m.LocalAddr())

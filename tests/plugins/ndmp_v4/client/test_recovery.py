@@ -53,14 +53,6 @@ def seek(position: int, reason: int = MoverPauseReason.SEEK) -> m.NotifyMoverPau
     return m.NotifyMoverPausedPost(reason=reason, seek_position=position)
 
 
-@pytest.fixture
-def local_recovery(script: Script) -> Script:
-    """A restore on one session, up to its start."""
-    script.prepared(MoverMode.WRITE, 0, 1000)
-    script.mover_listens(MoverMode.WRITE, AddrType.LOCAL, m.LocalAddr())
-    return script.data_connects(m.LocalAddr())
-
-
 async def test_a_local_restore(scene: Any, local_recovery: Script, nursery: trio.Nursery) -> None:
     names = (m.Name(original_path="/a", destination_path="/vs1/vol1/b"),)
     local_recovery.recovery_starts(MOVER_DONE, DATA_DONE, names=names)

@@ -10,11 +10,9 @@ from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import ImagePart, RecoverPlan, TapeAt, recover
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
-    AddrType,
     DataHaltReason,
     DataState,
     MoverHaltReason,
-    MoverMode,
     MoverPauseReason,
     MoverState,
     NdmpError,
@@ -34,14 +32,6 @@ MOVER_DONE = m.NotifyMoverHaltedPost(reason=MoverHaltReason.CONNECT_CLOSED)
 AT_END = m.NotifyMoverPausedPost(reason=MoverPauseReason.EOF, seek_position=1000)
 
 
-@pytest.fixture
-def started(script: Script) -> Script:
-    """A restore on one session, up to its start."""
-    script.prepared(MoverMode.WRITE, 0, 1000)
-    script.mover_listens(MoverMode.WRITE, AddrType.LOCAL, m.LocalAddr())
-    return script.data_connects(m.LocalAddr())
-
-
 def begin(script: Script, *posts: m.Message) -> Script:
     """The request that starts it, with the environment of this page."""
     request = m.DataStartRecoverRequest(
@@ -52,38 +42,42 @@ def begin(script: Script, *posts: m.Message) -> Script:
 
 
 async def test_a_pause_after_the_data_server_is_done_needs_no_cure(
-    scene: Any, started: Script, nursery: trio.Nursery
+    scene: Any, local_recovery: Script, nursery: trio.Nursery
 ) -> None:
-    begin(started, DATA_DONE, AT_END)
-    started.dialogue.expect(m.MoverCloseRequest(), m.MoverCloseReply(error=OK), MOVER_DONE)
-    started.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
+    begin(local_recovery, DATA_DONE, AT_END)
+    local_recovery.dialogue.expect(m.MoverCloseRequest(), m.MoverCloseReply(error=OK), MOVER_DONE)
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, PLAN)
     await scene.client.close()
 
 
 async def test_a_mover_may_halt_while_its_next_tape_is_loaded(
-    scene: Any, started: Script, nursery: trio.Nursery
+    scene: Any, local_recovery: Script, nursery: trio.Nursery
 ) -> None:
-    begin(started, AT_END)
-    started.tape_closed().opened(SECOND, TapeOpenMode.READ)
-    started.refused(m.MoverSetWindowRequest(offset=1000, length=500), NdmpError.ILLEGAL_STATE_ERR)
-    started.mover_is(MoverState.HALTED)
-    started.dialogue.post(DATA_DONE, MOVER_DONE)
-    started.refused(m.MoverCloseRequest(), NdmpError.ILLEGAL_STATE_ERR)
-    started.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
+    begin(local_recovery, AT_END)
+    local_recovery.tape_closed().opened(SECOND, TapeOpenMode.READ)
+    local_recovery.refused(
+        m.MoverSetWindowRequest(offset=1000, length=500), NdmpError.ILLEGAL_STATE_ERR
+    )
+    local_recovery.mover_is(MoverState.HALTED)
+    local_recovery.dialogue.post(DATA_DONE, MOVER_DONE)
+    local_recovery.refused(m.MoverCloseRequest(), NdmpError.ILLEGAL_STATE_ERR)
+    local_recovery.data_is(DataState.HALTED).mover_is(MoverState.HALTED).tape_closed().stopped()
     nursery.start_soon(scene.dialogue.run)
     await recover(scene.client, PLAN)
     await scene.client.close()
 
 
 async def test_a_refusal_by_a_mover_that_is_still_paused_comes_out(
-    scene: Any, started: Script, nursery: trio.Nursery
+    scene: Any, local_recovery: Script, nursery: trio.Nursery
 ) -> None:
-    begin(started, AT_END)
-    started.tape_closed().opened(SECOND, TapeOpenMode.READ)
-    started.refused(m.MoverSetWindowRequest(offset=1000, length=500), NdmpError.ILLEGAL_ARGS_ERR)
-    started.mover_is(MoverState.PAUSED).cleaned_up()
+    begin(local_recovery, AT_END)
+    local_recovery.tape_closed().opened(SECOND, TapeOpenMode.READ)
+    local_recovery.refused(
+        m.MoverSetWindowRequest(offset=1000, length=500), NdmpError.ILLEGAL_ARGS_ERR
+    )
+    local_recovery.mover_is(MoverState.PAUSED).cleaned_up()
     nursery.start_soon(scene.dialogue.run)
     with pytest.raises(NdmpReplyError, match="MOVER_SET_WINDOW was refused: ILLEGAL_ARGS"):
         await recover(scene.client, PLAN)
