@@ -64,18 +64,7 @@ _MayEnable: TypeAlias = Annotated[
 def node_app(kernel: Callable[[], Kernel]) -> typer.Typer:
     """The commands for the node; ``kernel`` is asked when one of them runs."""
     commands = _NodeCommands(kernel)
-    app = _group(
-        "NDMP on this node.",
-        on=commands.on,
-        off=commands.off,
-        show=commands.show,
-        modify=commands.modify,
-        version=commands.version,
-        status=commands.status,
-        probe=commands.probe,
-        kill=commands.kill,
-        **{"kill-all": commands.kill_all},
-    )
+    app = _of_both("NDMP on this node.", commands)
     app.add_typer(
         _group(
             "The NDMP service of this node.",
@@ -87,15 +76,28 @@ def node_app(kernel: Callable[[], Kernel]) -> typer.Typer:
         ),
         name="service",
     )
-    app.add_typer(_logs(commands.log_start, commands.log_stop), name="log")
     return app
 
 
 def svm_app(kernel: Callable[[], Kernel]) -> typer.Typer:
     """The commands for storage virtual machines; see :func:`node_app`."""
     commands = _SvmCommands(kernel)
+    app = _of_both("NDMP on storage virtual machines.", commands)
+    app.add_typer(
+        _group(
+            "Extensions of the protocol.",
+            show=commands.extensions_show,
+            modify=commands.extensions_modify,
+        ),
+        name="extensions",
+    )
+    return app
+
+
+def _of_both(summary: str, commands: _NodeCommands | _SvmCommands) -> typer.Typer:
+    """The commands that a node and storage virtual machines both have."""
     app = _group(
-        "NDMP on storage virtual machines.",
+        summary,
         on=commands.on,
         off=commands.off,
         show=commands.show,
@@ -106,20 +108,11 @@ def svm_app(kernel: Callable[[], Kernel]) -> typer.Typer:
         kill=commands.kill,
         **{"kill-all": commands.kill_all},
     )
-    app.add_typer(
-        _group(
-            "Extensions of the protocol.",
-            show=commands.extensions_show,
-            modify=commands.extensions_modify,
-        ),
-        name="extensions",
+    logs = _group(
+        "The messages of sessions in files.", start=commands.log_start, stop=commands.log_stop
     )
-    app.add_typer(_logs(commands.log_start, commands.log_stop), name="log")
+    app.add_typer(logs, name="log")
     return app
-
-
-def _logs(start: Callable[..., None], stop: Callable[..., None]) -> typer.Typer:
-    return _group("The messages of sessions in files.", start=start, stop=stop)
 
 
 def _group(summary: str, **commands: Callable[..., Any]) -> typer.Typer:
