@@ -22,7 +22,7 @@ import trio
 from interop_peers import need
 from running_stack import make_stack
 from tapekit.hookspecs.media_changer import ElementType
-from tapekit.hookspecs.tape_driver import Condition, TapeError, TapePosition
+from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePosition
 from tapekit.scsi.cdb import changer_command
 from tapekit.scsi.sense import SenseKey, decode_sense
 from tapekit.testing import check_media_changer
@@ -49,6 +49,7 @@ from tapekit_ndmp_v4.numbers import AuthType
 from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
 from tapekit_scsi_iscsi.library import Context, Login, load_library
 from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, parse_target
+from tapekit_tape_devices.inventory import Inventory
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
 from tgt_library import DRIVES, INITIATOR, NAME, SLOTS, barcode, tgt_library
@@ -476,3 +477,31 @@ def test_speed_of_records(
             f"\n{record_size // 1024} KiB: write {amount / MIB / (written - started):.0f} MiB/s, "
             f"read {amount / MIB / (read - read_from):.0f} MiB/s"
         )
+
+
+async def without_a_rest(_seconds: float) -> None:
+    await trio.lowlevel.checkpoint()
+
+
+@pytest.mark.requirement("R042")
+async def test_a_unit_that_comes_while_the_stack_runs_gets_a_name(tmp_path: Path) -> None:
+    with tgt_library(tmp_path / "library") as library:
+        settings = ScsiIscsiSettings(initiator=INITIATOR, targets=(library.url,))
+        driver = ScsiIscsiDriver(settings, rest=without_a_rest)
+        inventory = Inventory()
+        inventory.settle({"iscsi": driver}, {"iscsi": driver})
+        assert len(inventory.drives()) == len(DRIVES)
+        held = inventory.open("nrst0a", OpenMode.RAW, "test")
+        await driver.wait_for_change()
+        unit = ("--mode", "logicalunit", "--op", "new", "--tid", "1", "--lun", "7")
+        image = str(library.directory / barcode(SLOTS[-1]))
+        tape = ("--device-type", "tape", "--bstype", "ssc", "--backing-store", image)
+        library.admin(*unit, *tape)
+        with trio.fail_after(60):
+            await driver.wait_for_change()
+        await trio.to_thread.run_sync(inventory.renew)
+        rows = inventory.drives()
+        assert [row.description.physical_path for row in rows] == ["i.0L1", "i.0L2", "i.0L7"]
+        assert [row.holder for row in rows] == ["test", None, None]
+        held.close()
+        inventory.open("nrst2a", OpenMode.RAW, "test").close()

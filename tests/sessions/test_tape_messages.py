@@ -133,10 +133,28 @@ EXPLAINED: Final = {
     "Tape read error": "mover.tape-read-error",
     "Tape record size is too small. Try a larger size.": "mover.record-size-too-small",
 }
-"""The texts that this module provokes, and the rows that explain them."""
+"""The texts with which this module sees a mover halt, and the rows that explain them."""
+
+OTHERS: Final = {
+    "Resource limitation: no available thread": "ndmp_v4.no-available-thread",
+    "Could not initialize media": "ndmp_v4.could-not-initialize-media",
+    "Maximum number of allowed dumps or restores ({max_sessions}) in progress": (
+        "ndmp_v4.max-sessions-in-progress"
+    ),
+    "Tape write error - The previous tape had less than the required minimum capacity, "
+    "{size} MB, for this tape operation, The operation should be restarted from the beginning": (
+        "mover.tape-too-small"
+    ),
+    "Already at the end of tape": "mover.already-at-end-of-tape",
+    "Tape record size should be {block_size1} and not {block_size2}": "mover.record-size-mismatch",
+    "Tape record size must be in the range between 4KB and 256KB": (
+        "ndmp_v4.record-size-out-of-range"
+    ),
+}
+"""The guide's other texts about tapes, provoked here and in ``test_limits.py``."""
 
 
-@pytest.mark.parametrize(("text", "row"), EXPLAINED.items())
+@pytest.mark.parametrize(("text", "row"), [*EXPLAINED.items(), *OTHERS.items()])
 def test_each_text_is_explained(text: str, row: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert execute(["explain", row, "--json"], Shell(installed(), {}, clock)) == 0
     found = json.loads(capsys.readouterr().out)

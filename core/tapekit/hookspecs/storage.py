@@ -30,6 +30,7 @@ __all__ = [
     "SnapshotTree",
     "Storage",
     "TreeTraits",
+    "WithholdingTree",
     "for_ever",
     "tapekit_provide_storage",
     "tapekit_register_snapshot_methods",
@@ -89,6 +90,11 @@ class TreeTraits(msgspec.Struct, frozen=True, kw_only=True):
     left_out: Mapping[bytes, str] = msgspec.field(default_factory=dict)
     """Files that no backup may have for now, by paths below the tree's root,
     and why."""
+    type_changes: int = 0
+    """How often the volume has become read/write or a data protection volume;
+    no backup builds on one from before such a change."""
+    only: bytes | None = None
+    """The one name in the root that is backed up, if the path leads to a file."""
 
 
 class SnapshotTree(Protocol):
@@ -166,7 +172,9 @@ class BackupTree(Protocol):
 
     @property
     def subpath(self) -> str:
-        """The root below the volume's top, without slashes at the ends."""
+        """What was asked for below the volume's top, without slashes at the
+        ends: the root, or a file in it.
+        """
         ...
 
     @property
@@ -218,6 +226,24 @@ class RestoreTree(Protocol):
         ...
 
 
+@runtime_checkable
+class WithholdingTree(RestoreTree, Protocol):
+    """A destination that keeps files out of backups while they are restored."""
+
+    def withhold(self, path: bytes) -> None:
+        """Leave a file out of all backups of its volume that begin from now
+        on, until :meth:`release` or the end of the tree; the server's end
+        lets go of it too.
+
+        :param path: below the tree's directory.
+        """
+        ...
+
+    def release(self, path: bytes) -> None:
+        """Leave a file out no longer; one that is not withheld stays as it is."""
+        ...
+
+
 class Storage(Protocol):
     """Volumes by path. Calls block; paths never lead out of a volume."""
 
@@ -225,16 +251,26 @@ class Storage(Protocol):
         """All volumes, in the order of the stack file."""
         ...
 
-    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
+    def check_backup(
+        self, path: str, *, may_be_file: bool = False, may_be_special: bool = False
+    ) -> None:
         """Tell at once whether :meth:`open_backup` could open ``path``, as
         far as that can be seen without making a Snapshot copy.
 
-        :param may_be_file: whether anything but a directory will do as well.
+        :param may_be_file: whether a regular file will do as well.
+        :param may_be_special: whether anything will, such as a symbolic link.
         :raises TapekitError: as :meth:`open_backup`.
         """
         ...
 
-    def open_backup(self, path: str, holder: str, keep_going: KeepGoing = for_ever) -> BackupTree:
+    def open_backup(
+        self,
+        path: str,
+        holder: str,
+        keep_going: KeepGoing = for_ever,
+        *,
+        may_be_file: bool = False,
+    ) -> BackupTree:
         """Open ``path`` for reading, from a Snapshot copy where the volume
         has a method, which may take as long as copying the volume.
         ``/vserver/volume/.snapshot/NAME[/path]`` reads an existing copy.
@@ -242,6 +278,9 @@ class Storage(Protocol):
         :param holder: who holds it, for listings, such as ``session 7``.
         :param keep_going: called while a copy is made; what it raises ends
             that, and is passed on.
+        :param may_be_file: whether ``path`` may lead to a regular file: then
+            the tree is the directory that it is in, of which its traits tell
+            the one name (:attr:`TreeTraits.only`).
         :raises TapekitError: no such path, not a directory, no copy possible.
         """
         ...

@@ -68,6 +68,9 @@ class VolumeFacts(msgspec.Struct, frozen=True, kw_only=True):
     state: VolumeState
     type: VolumeType
     style: VolumeStyle
+    is_whole: bool = True
+    """Whether no restore of an image has ended before its end; until another
+    image has made it so, it stays restricted."""
 
 
 class SnapshotCopy(NamedTuple):
@@ -111,13 +114,21 @@ class VolumeImage(Protocol):
 
     @property
     def root(self) -> Path:
-        """The volume's directory."""
+        """The volume's directory, for whoever is going to change it: before
+        it is told, it is remembered durably that the volume is not whole, as
+        it is by :meth:`take` and :meth:`forget`. So ask for it only once the
+        image has proved to be the right one.
+
+        :raises TapekitError: it cannot be remembered.
+        """
         ...
 
     @property
     def memory(self) -> Path:
         """A folder beside the volume, of mode 0700, in which the engine keeps
-        what it must know of the volume for the next increment. It exists.
+        what it must know of the volume for the next increment. It exists. It
+        is emptied when the volume becomes read/write or a data protection
+        volume: then only a baseline can be restored.
         """
         ...
 
@@ -144,7 +155,8 @@ class VolumeImage(Protocol):
         ...
 
     def go_online(self, *, writable: bool) -> None:
-        """The image is whole: bring the volume online, durably.
+        """The image is whole: bring the volume online, durably, after the
+        file system has written everything to its disk.
 
         :param writable: end its protection, so that it becomes a read/write
             volume (SMTAPE_BREAK_MIRROR); else its type stays as it is.

@@ -16,15 +16,20 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CAPACITY_PAGE",
+    "COUNTER_PAGES",
     "PAGE_LIST",
     "READ_ERRORS_PAGE",
     "SEQUENTIAL_PAGE",
     "TAPE_ALERTS",
     "TAPE_ALERT_PAGE",
+    "VOLUME_PAGE",
     "WRITE_ERRORS_PAGE",
+    "CounterPage",
     "LogParameter",
     "decode_alerts",
+    "decode_counters",
     "decode_log",
+    "decode_log_list",
     "encode_alerts",
     "encode_log",
     "encode_log_list",
@@ -34,6 +39,7 @@ PAGE_LIST: Final = 0x00
 WRITE_ERRORS_PAGE: Final = 0x02
 READ_ERRORS_PAGE: Final = 0x03
 SEQUENTIAL_PAGE: Final = 0x0C
+VOLUME_PAGE: Final = 0x17
 TAPE_ALERT_PAGE: Final = 0x2E
 CAPACITY_PAGE: Final = 0x31
 
@@ -107,6 +113,80 @@ class LogParameter(NamedTuple):
     value: bytes
 
 
+class CounterPage(NamedTuple):
+    """A page of counters, in words."""
+
+    title: str
+    counters: Mapping[int, str]
+    """What parameters count, by their codes."""
+
+
+_ERROR_COUNTERS: Final[Mapping[int, str]] = MappingProxyType(
+    {
+        0: "corrected without delay",
+        1: "corrected with delay",
+        2: "total repeated",
+        3: "total corrected",
+        4: "corrections run",
+        5: "bytes processed",
+        6: "uncorrected",
+    }
+)
+
+COUNTER_PAGES: Final[Mapping[int, CounterPage]] = MappingProxyType(
+    {
+        WRITE_ERRORS_PAGE: CounterPage("write errors", _ERROR_COUNTERS),
+        READ_ERRORS_PAGE: CounterPage("read errors", _ERROR_COUNTERS),
+        SEQUENTIAL_PAGE: CounterPage(
+            "data moved",
+            MappingProxyType(
+                {
+                    0: "bytes from hosts",
+                    1: "bytes to the tape",
+                    2: "bytes from the tape",
+                    3: "bytes to hosts",
+                    4: "MB the tape holds",
+                    5: "MB up to its early warning",
+                    6: "MB behind its early warning",
+                    7: "MB written so far",
+                    0x0100: "cleaning required",
+                }
+            ),
+        ),
+        VOLUME_PAGE: CounterPage(
+            "volume statistics",
+            MappingProxyType(
+                {
+                    1: "loads",
+                    2: "data sets written",
+                    3: "write retries",
+                    4: "unrecovered write errors",
+                    5: "suspended writes",
+                    6: "fatal suspended writes",
+                    7: "data sets read",
+                    8: "read retries",
+                    9: "unrecovered read errors",
+                    0x0C: "unrecovered write errors at the last load",
+                    0x0D: "unrecovered read errors at the last load",
+                    0x0E: "MB written at the last load",
+                    0x0F: "MB read at the last load",
+                    0x10: "MB written ever",
+                    0x11: "MB read ever",
+                    0x16: "MB the tape holds",
+                    0x17: "MB written so far",
+                    0x80: "write protected",
+                    0x81: "write once",
+                }
+            ),
+        ),
+    }
+)
+"""What tape drives and tapes count (SPC and SSC, log pages)."""
+
+_LONGEST_COUNTER: Final = 8
+"""Bytes of a counter; longer parameters are texts and tables."""
+
+
 def encode_log(page: int, parameters: Iterable[LogParameter]) -> bytes:
     """A log page."""
     body = b"".join(
@@ -120,6 +200,31 @@ def encode_log_list(pages: Iterable[int]) -> bytes:
     """The page that lists the others."""
     codes = bytes(sorted(pages))
     return bytes((PAGE_LIST, 0)) + len(codes).to_bytes(2, "big") + codes
+
+
+def decode_log_list(data: bytes) -> frozenset[int]:
+    """The pages that there are.
+
+    :raises Malformed: it is another page, or too short.
+    """
+    at_least(data, 4, "the list of log pages")
+    if data[0] & 0x3F != PAGE_LIST:
+        raise Malformed(f"log page {data[0] & 0x3F:02X}h came for {PAGE_LIST:02X}h")
+    return frozenset(code & 0x3F for code in data[4 : 4 + number(data, 2, 2)])
+
+
+def decode_counters(data: bytes, page: int) -> dict[str, int]:
+    """The counters of one of :data:`COUNTER_PAGES`, those that it tells; all
+    bits set mean that a counter is not kept.
+
+    :raises Malformed: it is another page, or too short.
+    """
+    names = COUNTER_PAGES[page].counters
+    return {
+        names[code]: int.from_bytes(value, "big")
+        for code, value in decode_log(data, page)
+        if code in names and 0 < len(value) <= _LONGEST_COUNTER and value.strip(b"\xff")
+    }
 
 
 def decode_log(data: bytes, page: int) -> list[LogParameter]:

@@ -11,7 +11,7 @@ import enum
 import struct
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tapekit.scsi.malformed import at_least, number
+from tapekit.scsi.malformed import Malformed, at_least, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,18 +21,25 @@ __all__ = [
     "NO_KEY",
     "OUT_LIST_BYTES",
     "Capabilities",
+    "FullStatus",
     "InAction",
+    "MoveList",
     "OutAction",
     "OutList",
+    "Registration",
     "Reservation",
     "ReservationKeys",
     "ReservationType",
     "decode_capabilities",
+    "decode_full_status",
     "decode_keys",
+    "decode_move_list",
     "decode_out_list",
     "decode_reservation",
     "encode_capabilities",
+    "encode_full_status",
     "encode_keys",
+    "encode_move_list",
     "encode_out_list",
     "encode_reservation",
 ]
@@ -47,6 +54,7 @@ class InAction(enum.IntEnum):
     READ_KEYS = 0
     READ_RESERVATION = 1
     REPORT_CAPABILITIES = 2
+    READ_FULL_STATUS = 3
 
 
 class OutAction(enum.IntEnum):
@@ -59,6 +67,7 @@ class OutAction(enum.IntEnum):
     PREEMPT = 4
     PREEMPT_AND_ABORT = 5
     REGISTER_AND_IGNORE = 6
+    REGISTER_AND_MOVE = 7
 
 
 class ReservationType(enum.IntEnum):
@@ -138,6 +147,23 @@ def decode_out_list(data: bytes) -> OutList:
     )
 
 
+class MoveList(NamedTuple):
+    """The parameter list of PERSISTENT RESERVE OUT with the service action
+    REGISTER AND MOVE.
+    """
+
+    key: int
+    """The key that the sender has registered."""
+    service_key: int
+    """The key under which the other initiator is registered."""
+    initiator: str
+    """The iSCSI name of the other initiator."""
+    unregisters: bool = False
+    """Whether the sender's own key goes (UNREG)."""
+    persists: bool = False
+    """Whether registrations outlive a loss of power (APTPL)."""
+
+
 class ReservationKeys(NamedTuple):
     """All keys that are registered, one for each who has."""
 
@@ -154,6 +180,23 @@ class Reservation(NamedTuple):
     """The holder's; none where all registrants hold it."""
     type: int | None = None
     """A :class:`ReservationType`; ``None`` if nothing is reserved."""
+
+
+class Registration(NamedTuple):
+    """A key, whose it is, and whether that one holds the reservation."""
+
+    key: int
+    initiator: str
+    """Its iSCSI name."""
+    type: int | None = None
+    """The :class:`ReservationType` that it holds."""
+
+
+class FullStatus(NamedTuple):
+    """All that there is to know of the reservations of a device."""
+
+    generation: int
+    registrations: Sequence[Registration] = ()
 
 
 class Capabilities(NamedTuple):
@@ -207,6 +250,80 @@ def decode_reservation(data: bytes) -> Reservation:
         return Reservation(generation)
     key, _obsolete, scope_and_type = _RESERVATION.unpack_from(body)
     return Reservation(generation, key, scope_and_type & 0x0F)
+
+
+_MOVE_LIST: Final = struct.Struct(">QQxB2xI")
+_REGISTRATION: Final = struct.Struct(">Q4xBB4xHI")
+_UNREGISTERS, _MOVE_PERSISTS, _HOLDS = 0x02, 0x01, 0x01
+_ISCSI, _LEAST_NAME_BYTES = 0x05, 20
+_ONLY_PORT: Final = 1
+
+
+def _transport_id(initiator: str) -> bytes:
+    """How a parameter names an initiator (SPC, TransportID of iSCSI)."""
+    name = initiator.encode() + b"\0"
+    name += bytes(max(-len(name) % 4, _LEAST_NAME_BYTES - len(name)))
+    return bytes((_ISCSI, 0)) + len(name).to_bytes(2, "big") + name
+
+
+def _initiator(data: bytes) -> str:
+    at_least(data, 4, "a TransportID")
+    name = data[4 : 4 + number(data, 2, 2)]
+    if data[0] != _ISCSI:
+        raise Malformed(f"the TransportID {data[:4].hex()} is none of iSCSI")
+    return name.partition(b"\0")[0].decode("utf-8", "replace")
+
+
+def encode_move_list(wanted: MoveList) -> bytes:
+    """The parameter list of REGISTER AND MOVE."""
+    name = _transport_id(wanted.initiator)
+    flags = _UNREGISTERS * wanted.unregisters | _MOVE_PERSISTS * wanted.persists
+    return _MOVE_LIST.pack(wanted.key, wanted.service_key, flags, len(name)) + name
+
+
+def decode_move_list(data: bytes) -> MoveList:
+    """Read the parameter list of REGISTER AND MOVE.
+
+    :raises Malformed: it is too short, or names no initiator of iSCSI.
+    """
+    at_least(data, _MOVE_LIST.size, "a parameter list of REGISTER AND MOVE")
+    key, service_key, flags, length = _MOVE_LIST.unpack_from(data)
+    name = data[_MOVE_LIST.size : _MOVE_LIST.size + length]
+    return MoveList(
+        key,
+        service_key,
+        _initiator(name),
+        unregisters=bool(flags & _UNREGISTERS),
+        persists=bool(flags & _MOVE_PERSISTS),
+    )
+
+
+def encode_full_status(found: FullStatus) -> bytes:
+    """What READ FULL STATUS answers."""
+    rows = bytearray()
+    for one in found.registrations:
+        name = _transport_id(one.initiator)
+        holds = _HOLDS * (one.type is not None)
+        rows += _REGISTRATION.pack(one.key, holds, one.type or 0, _ONLY_PORT, len(name)) + name
+    return _head(found.generation, bytes(rows))
+
+
+def decode_full_status(data: bytes) -> FullStatus:
+    """Read what READ FULL STATUS answers; what was cut off is left out.
+
+    :raises Malformed: it is too short, or names another initiator than of iSCSI.
+    """
+    generation, rest = _body(data)
+    found = []
+    while len(rest) >= _REGISTRATION.size:
+        key, flags, scope_and_type, _port, length = _REGISTRATION.unpack_from(rest)
+        end = _REGISTRATION.size + length
+        if len(rest) < end:
+            break
+        kind = scope_and_type & 0x0F if flags & _HOLDS else None
+        found.append(Registration(key, _initiator(rest[_REGISTRATION.size : end]), kind))
+        rest = rest[end:]
+    return FullStatus(generation, tuple(found))
 
 
 def encode_capabilities(found: Capabilities) -> bytes:

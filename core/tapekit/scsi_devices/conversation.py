@@ -44,6 +44,9 @@ _HARMLESS: Final = frozenset(
 """Unit attentions after which everything is as it was: the command was not
 carried out, and is sent again whatever it is (SPC, ASC and ASCQ)."""
 
+_RESET: Final = 0x29
+"""Power on, reset, or loss of the connection to the initiator (SPC, ASC)."""
+
 _MENDED: Final = frozenset({SenseKey.NO_SENSE, SenseKey.RECOVERED_ERROR, SenseKey.COMPLETED})
 """Sense keys of an earlier command after which nothing is wrong. The command
 that gets such news as a deferred error was not carried out itself (SPC)."""
@@ -67,6 +70,8 @@ class Conversation:
         self._commands: Final = {command.name: command for command in commands.values()}
         self.attentions = 0
         """How many unit attentions have come, but for harmless ones."""
+        self.other_news = 0
+        """Those of them that tell of more than a reset or a lost connection."""
         self.timeouts_s: Mapping[int, float] = {}
         """Time limits that replace those of callers, by operation code."""
 
@@ -99,6 +104,7 @@ class Conversation:
                 break
             if (sense.asc, sense.ascq) not in _HARMLESS:
                 self.attentions += 1
+                self.other_news += sense.asc != _RESET
                 break
         return reply.data, sense
 

@@ -31,6 +31,7 @@ from tapekit.scsi_devices.conversation import Conversation
 from tapekit.scsi_devices.head import AskedHead, CountedHead
 from tapekit.scsi_devices.health import corrected_errors, tell_alerts
 from tapekit.scsi_devices.loading import finish_loading
+from tapekit.scsi_devices.lost_answers import ObjectCount, is_path_lost
 from tapekit.scsi_devices.modes import DriveModes
 from tapekit.scsi_devices.raw_door import RawDoor
 from tapekit.scsi_devices.record_bytes import records_of
@@ -93,6 +94,7 @@ class CdbDrive:
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
         self._head: Head = AskedHead(self._position)
+        self._written: Final = ObjectCount()
         self._mark: Sense | None = None
         """Of a filemark that a read has met: the drive is behind it, its user
         before it. Most go on behind it, and a tape is slow to turn round."""
@@ -172,17 +174,55 @@ class CdbDrive:
         """Write a record; what the drive, or the way to it, has to say."""
         name = "WRITE(6)"
         try:
-            _, sense = self._send(name, record, timeout_s=_TRANSFER_S, count=len(record))
+            sense, condition = self._send_writing(
+                name, record, objects=1, timeout_s=_TRANSFER_S, count=len(record)
+            )
         except TapeError as error:
             # Records before it may have been taken.
             return error
-        condition = condition_of(sense) if sense else None
         if sense is None or condition is None:
             return None
         if condition is Condition.END_OF_MEDIUM and (sense.information or 0) > len(record):
             # More was not written than this record: some that had been taken (SSC).
             condition = Condition.MEDIUM_ERROR
         return self._talk.error(name, sense, condition)
+
+    def _send_writing(
+        self, name: str, data: bytes = b"", *, objects: int, timeout_s: float, count: int
+    ) -> tuple[Sense | None, Condition | None]:
+        """Send what writes so many objects. If the way to the drive is lost
+        meanwhile, it is sent over another one, unless it was carried out.
+        """
+        before, told = self._talk.attentions, self._attentions_told
+        _, sense = self._send(name, data, timeout_s=timeout_s, count=count)
+        if is_path_lost(sense):
+            is_done = self._is_carried_out(objects)
+            if is_done is not None:
+                self._attentions_told = self._talk.attentions if told == before else told
+                _LOG.warning(
+                    "%s: %s goes on where it stood when a path was lost", self._device, name
+                )
+                sense = None
+            if is_done is False:
+                _, sense = self._send(name, data, timeout_s=timeout_s, count=count)
+        condition = condition_of(sense) if sense else None
+        if condition in (None, Condition.EARLY_WARNING):
+            self._written.passed(objects)
+        return sense, condition
+
+    def _is_carried_out(self, objects: int) -> bool | None:
+        """Whether the place of the head proves that what was sent last has
+        been carried out, or that it has not; the drive is set up anew.
+        """
+        other_news = self._talk.other_news
+        self._set_up()
+        # Last of all: whatever news there was, the answer is from after it.
+        is_done = self._written.is_carried_out(objects, self._position())
+        if is_done is None or self._talk.other_news != other_news:
+            return None
+        self._is_displaced = False
+        self._attentions_heard = self._attentions_placed = self._talk.attentions
+        return is_done
 
     def _tell_what_is_due(self) -> None:
         due, self._due = self._due, None
@@ -196,7 +236,7 @@ class CdbDrive:
         """What lies behind the head is lost, and so is what was known of it."""
         if not self._is_dirty:
             self._give_mark_back()
-            self._head.begin_writing()
+            self._written.begin(self._head.begin_writing())
             self._is_dirty = True
             self._attentions_told = self._talk.attentions
 
@@ -204,12 +244,15 @@ class CdbDrive:
         """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
         if self._due is not None and self._due.condition is not Condition.EARLY_WARNING:
             self._tell_what_is_due()
+        name = "WRITE FILEMARKS(6)"
         if count:
             self._begin_writing()
-        name = "WRITE FILEMARKS(6)"
-        send = self._send if count else self._talk.send
-        _, sense = send(name, timeout_s=_MOTION_S, count=count)
-        condition = condition_of(sense) if sense else None
+            sense, condition = self._send_writing(
+                name, objects=count, timeout_s=_MOTION_S, count=count
+            )
+        else:
+            _, sense = self._talk.send(name, timeout_s=_MOTION_S, count=0)
+            condition = condition_of(sense) if sense else None
         if condition is not None and condition is not Condition.EARLY_WARNING:
             self._attentions_told = None
             raise self._talk.error(name, sense, condition)
@@ -303,6 +346,7 @@ class CdbDrive:
         """A user's own command may have moved the tape; where to is the user's affair."""
         self._is_displaced = False
         self._attentions_placed = self._talk.attentions
+        self._written.begin(None)
         self._head.moved_unseen(may_ask)
 
     # Motion.
@@ -500,9 +544,7 @@ class CdbDrive:
         name = "READ BLOCK LIMITS"
         limits = self._talk.run(name, room=_LIMITS_BYTES)
         self._longest = self._talk.decoded(name, lambda: _longest(limits))
-        self._modes.take_any_length()
-        if self._setup is not None and self._setup.algorithm is not None:
-            self._modes.compress(self._setup.algorithm)
+        self._set_up()
         place = self._position(SHORT)
         if place.is_beginning:
             self._choose_density()
@@ -512,6 +554,12 @@ class CdbDrive:
             if is_known
             else CountedHead(lambda: self._position(SHORT), is_beginning=place.is_beginning)
         )
+
+    def _set_up(self) -> None:
+        """What holds for all records, and what a drive forgets with its user."""
+        self._modes.take_any_length()
+        if self._setup is not None and self._setup.algorithm is not None:
+            self._modes.compress(self._setup.algorithm)
 
     def _choose_density(self) -> None:
         """A drive takes another density at the beginning of a tape alone."""

@@ -38,8 +38,11 @@ class Head(Protocol):
         """
         ...
 
-    def begin_writing(self) -> None:
-        """What lies behind the head is about to be lost."""
+    def begin_writing(self) -> int | None:
+        """What lies behind the head is about to be lost.
+
+        :returns: the objects before the head, if the drive counts them.
+        """
         ...
 
     def passed_records(self, count: int) -> None:
@@ -86,10 +89,12 @@ class AskedHead:
             return TapePosition(place.file_id, None)
         return TapePosition(place.file_id, place.object_id - start)
 
-    def begin_writing(self) -> None:
+    def begin_writing(self) -> int | None:
         """See :meth:`Head.begin_writing`."""
-        file = self._ask().file_id or 0
+        place = self._ask()
+        file = place.file_id or 0
         self._starts = {n: start for n, start in self._starts.items() if n <= file}
+        return place.object_id
 
     def passed_records(self, _count: int) -> None:
         """See :meth:`Head.passed_records`; the drive counts."""
@@ -137,8 +142,9 @@ class CountedHead:
         """See :meth:`Head.position`."""
         return self._place
 
-    def begin_writing(self) -> None:
+    def begin_writing(self) -> int | None:
         """See :meth:`Head.begin_writing`; what lies behind is not counted."""
+        return None
 
     def passed_records(self, count: int) -> None:
         """See :meth:`Head.passed_records`."""

@@ -8,16 +8,21 @@ does not tell is nothing, and no error.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.log import (
+    COUNTER_PAGES,
+    PAGE_LIST,
     READ_ERRORS_PAGE,
     TAPE_ALERT_PAGE,
     TAPE_ALERTS,
     WRITE_ERRORS_PAGE,
     decode_alerts,
+    decode_counters,
     decode_log,
+    decode_log_list,
 )
 
 if TYPE_CHECKING:
@@ -25,7 +30,7 @@ if TYPE_CHECKING:
 
     from tapekit.scsi_devices.conversation import Conversation
 
-__all__ = ["corrected_errors", "tell_alerts"]
+__all__ = ["corrected_errors", "counters", "tell_alerts"]
 
 _LOG: Final = logging.getLogger("tapekit.scsi_devices")
 
@@ -44,6 +49,21 @@ def corrected_errors(talk: Conversation) -> int | None:
     counts = [_corrected(talk, page) for page in (WRITE_ERRORS_PAGE, READ_ERRORS_PAGE)]
     told = [count for count in counts if count is not None]
     return sum(told) if told else None
+
+
+def counters(talk: Conversation) -> Mapping[str, Mapping[str, int]]:
+    """All that the drive counts, by the titles of its log pages.
+
+    :raises TapeError: the drive does not answer, or cannot be understood.
+    """
+    listed = _page(talk, PAGE_LIST)
+    known = talk.decoded(_LOG_SENSE, lambda: decode_log_list(listed)) if listed else frozenset()
+    found = {}
+    for page, words in COUNTER_PAGES.items():
+        data = _page(talk, page) if page in known else b""
+        if data:
+            found[words.title] = talk.decoded(_LOG_SENSE, partial(decode_counters, data, page))
+    return found
 
 
 def tell_alerts(talk: Conversation, device: str) -> Mapping[int, str]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.mode import (
     COMPRESSION_PAGE,
+    CONFIGURATION_PAGE,
     BlockDescriptor,
     ModeData,
     ModePage,
@@ -41,6 +42,11 @@ _COMPRESSION_BYTES: Final = 6
 
 _DEFAULT_ALGORITHM: Final = 1
 """Compresses by whatever the drive is set to."""
+
+_SELECTS, _IS_SELECTED = 12, 0xFF
+"""Where the device configuration page, without its head, selects compression (SSC)."""
+
+_CANNOT: Final = "it cannot compress"
 
 
 @final
@@ -96,23 +102,14 @@ class DriveModes:
         :param algorithm: 0 for none.
         :raises TapeError: the drive does not answer.
         """
-        page = self._compression()
-        if page is None or not page.body[0] & _IS_CAPABLE:
+        page = self._page(COMPRESSION_PAGE, _COMPRESSION_BYTES)
+        reason: object = _CANNOT
+        if page is None or page.body[0] & _IS_CAPABLE:
+            reason = self._by_either_page(page, algorithm)
+        if reason is _CANNOT:
             if algorithm:
                 _LOG.info("%s cannot compress", self._device)
-            return
-        wanted = _with_algorithm(page, algorithm)
-        if wanted == page:
-            return
-        try:
-            self._select(ModeData(buffered_mode=self._sensed().buffered_mode, pages=(wanted,)))
-            present = self._compression()
-            is_done = present is not None and not (present.body[0] ^ wanted.body[0]) & _IS_ON
-            reason: object = None if is_done else "it has ignored this"
-        except TapeError as error:
-            _only_refused(error)
-            reason = error
-        if reason is not None:
+        elif reason is not None:
             _LOG.warning(
                 "%s does not %s as its device name says: %s",
                 self._device,
@@ -120,21 +117,50 @@ class DriveModes:
                 reason,
             )
 
-    def _compression(self) -> ModePage | None:
-        """The compression page, if the drive has one."""
+    def _by_either_page(self, page: ModePage | None, algorithm: int) -> object:
+        """Switch compression on the page that is for it, or else where the
+        configuration of a drive chooses; why it could not be done, or ``None``.
+        """
+        reason: object = _CANNOT
+        if page is not None:
+            reason = self._switch(page, _with_algorithm(page, algorithm), _IS_ON, at=0)
+            if reason is None:
+                return None
+        chooser = self._page(CONFIGURATION_PAGE, _SELECTS + 1)
+        if chooser is None:
+            return reason
+        wanted = _with_byte(chooser, _SELECTS, bool(algorithm))
+        refusal = self._switch(chooser, wanted, _IS_SELECTED, at=_SELECTS)
+        present = self._page(COMPRESSION_PAGE, _COMPRESSION_BYTES)
+        if present is not None and bool(present.body[0] & _IS_ON) != bool(algorithm):
+            return reason
+        return refusal
+
+    def _switch(self, page: ModePage, wanted: ModePage, bits: int, *, at: int) -> object:
+        """Replace a page; why it could not be done, or ``None``.
+
+        :param bits: of the byte ``at``, which tell whether it was done.
+        """
+        if wanted == page:
+            return None
         try:
-            modes = self._sensed(page=COMPRESSION_PAGE)
+            self._select(ModeData(buffered_mode=self._sensed().buffered_mode, pages=(wanted,)))
+        except TapeError as error:
+            _only_refused(error)
+            return error
+        present = self._page(page.code, at + 1)
+        is_done = present is not None and not (present.body[at] ^ wanted.body[at]) & bits
+        return None if is_done else "it has ignored this"
+
+    def _page(self, code: int, length: int) -> ModePage | None:
+        """A page of so many bytes at least, if the drive has it."""
+        try:
+            modes = self._sensed(page=code)
         except TapeError as error:
             _only_refused(error)
             return None
-        return next(
-            (
-                page
-                for page in modes.pages
-                if page.code == COMPRESSION_PAGE and len(page.body) >= _COMPRESSION_BYTES
-            ),
-            None,
-        )
+        found = (page for page in modes.pages if page.code == code and len(page.body) >= length)
+        return next(found, None)
 
     def _sensed(self, page: int = 0) -> ModeData:
         data = self._talk.run(_SENSE, room=_ANSWER_BYTES, page=page, allocation=_ANSWER_BYTES)
@@ -157,6 +183,10 @@ def _with_algorithm(page: ModePage, algorithm: int) -> ModePage:
     if algorithm > _DEFAULT_ALGORITHM:
         body[2:6] = algorithm.to_bytes(4, "big")
     return page._replace(body=bytes(body))
+
+
+def _with_byte(page: ModePage, at: int, value: int) -> ModePage:
+    return page._replace(body=page.body[:at] + bytes((value,)) + page.body[at + 1 :])
 
 
 def _only_refused(error: TapeError) -> None:

@@ -22,7 +22,9 @@ from tapekit.testing.memory_tape import MemoryTape as MemoryTape
 from tapekit.testing.memory_tape import MemoryTapeDrive as MemoryTapeDrive
 from tapekit.testing.memory_tape import bytes_of as bytes_of
 from tapekit.testing.state_checks import check_state_store as check_state_store
+from tapekit.testing.tape_checks import TapeTrial as TapeTrial
 from tapekit.testing.tape_checks import check_tape_drive as check_tape_drive
+from tapekit.testing.tape_checks import tape_trials as tape_trials
 from tapekit.testing.transport_checks import check_data_transport as check_data_transport
 
 __all__ = [
@@ -37,6 +39,7 @@ __all__ = [
     "MemorySource",
     "MemoryTape",
     "MemoryTapeDrive",
+    "TapeTrial",
     "bytes_of",
     "check_authenticator",
     "check_data_engine",
@@ -44,4 +47,5 @@ __all__ = [
     "check_media_changer",
     "check_state_store",
     "check_tape_drive",
+    "tape_trials",
 ]

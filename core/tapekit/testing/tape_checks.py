@@ -9,7 +9,8 @@ the contract.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit.hookspecs.tape_driver import TapeError
 from tapekit.testing.expecting import title
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.tape_driver import TapeDrive
 
-__all__ = ["check_tape_drive"]
+__all__ = ["TapeTrial", "check_tape_drive", "tape_trials"]
 
 _WALKS: Final = 4
 
@@ -55,21 +56,59 @@ def check_tape_drive(
     :param empty_drive: a fresh drive without a tape.
     :raises AssertionError: naming the first claim that does not hold.
     """
+    for trial in tape_trials(
+        make_drive,
+        reopen=reopen,
+        small_tape=small_tape,
+        protected_tape=protected_tape,
+        empty_drive=empty_drive,
+    ):
+        trial.run()
+
+
+class TapeTrial(NamedTuple):
+    """One check of a drive."""
+
+    name: str
+    """What it is about, in a few words."""
+    run: Callable[[], None]
+    """Runs it; raises :class:`AssertionError` as :func:`check_tape_drive` does."""
+
+
+def tape_trials(
+    make_drive: Callable[[], TapeDrive],
+    *,
+    reopen: Callable[[], TapeDrive] | None = None,
+    small_tape: Callable[[], TapeDrive] | None = None,
+    protected_tape: Callable[[], TapeDrive] | None = None,
+    empty_drive: Callable[[], TapeDrive] | None = None,
+) -> Iterator[TapeTrial]:
+    """The checks of :func:`check_tape_drive` one by one, to be run in their
+    order, for whoever wants to know all that fail. Parameters are the same.
+    """
     for check in (*WRITING_CHECKS, *MOTION_CHECKS):
-        _run(make_drive, check)
+        yield TapeTrial(title(check), partial(_run, make_drive, check))
     for number in range(_WALKS):
-        with _using(make_drive, "random walk") as drive:
-            walk(drive, number)
+        yield TapeTrial(f"random walk {number}", partial(_walk, make_drive, number))
     if reopen is not None:
-        _run(make_drive, prepare_reopen)
-        _run(reopen, check_reopened)
+        yield TapeTrial("reopened", partial(_reopen, make_drive, reopen))
     if small_tape is not None:
-        _run(small_tape, check_end_of_medium)
-        _run(small_tape, check_full_tape_takes_marks)
+        for check in (check_end_of_medium, check_full_tape_takes_marks):
+            yield TapeTrial(title(check), partial(_run, small_tape, check))
     if protected_tape is not None:
-        _run(protected_tape, check_protected)
+        yield TapeTrial(title(check_protected), partial(_run, protected_tape, check_protected))
     if empty_drive is not None:
-        _run(empty_drive, check_no_tape)
+        yield TapeTrial(title(check_no_tape), partial(_run, empty_drive, check_no_tape))
+
+
+def _reopen(make: Callable[[], TapeDrive], reopen: Callable[[], TapeDrive]) -> None:
+    _run(make, prepare_reopen)
+    _run(reopen, check_reopened)
+
+
+def _walk(make: Callable[[], TapeDrive], number: int) -> None:
+    with _using(make, "random walk") as drive:
+        walk(drive, number)
 
 
 def _run(make: Callable[[], TapeDrive], check: Callable[[TapeDrive], None]) -> None:

@@ -26,7 +26,7 @@ from tapekit_dump.backup_maps import write_maps
 from tapekit_dump.backup_offsets import OffsetCollector
 from tapekit_dump.backup_paths import PathHistory
 from tapekit_dump.backup_report import BackupReport
-from tapekit_dump.backup_scope import WHOLE
+from tapekit_dump.backup_scope import WHOLE, limits_of
 from tapekit_dump.backup_stream import STATUS_CTIME, CtimeOf, ObjectStream
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.header_packing import HeaderPacker
@@ -188,6 +188,9 @@ class DumpBackup:
         token = None if opened is None else asked.step.dump_date(opened.date)
         if token is not None:
             kept.append(("DUMP_DATE", str(token)))
+        if opened is not None and opened.tree.traits.only is not None and "PREFIX" not in names:
+            # A file comes back into a directory, not below its own path.
+            kept.append(("PREFIX", asked.path.rpartition("/")[0]))
         if self._end is not None:
             kept.append(("ACL_START", str(self._end)))
         if self._map_at is not None:
@@ -252,7 +255,14 @@ class DumpBackup:
         request, restart = self._request, self._asked.restart
         if restart is not None and restart.resumption is not None:
             return restart.base(request.path, self._dates, request.room)
-        return find_base(self._asked.step, request.path, self._dates, request.room, report)
+        return find_base(
+            self._asked.step,
+            request.path,
+            self._dates,
+            request.room,
+            report,
+            type_changes=request.tree.traits.type_changes,
+        )
 
     def _walk(
         self,
@@ -298,14 +308,20 @@ class DumpBackup:
         if base is None:
             return FullNumbering(request.room, report)
         ignore_ctime = not uses_ctime(environment, request.tree, report)
-        return base.numbering(request.tree, report, ignore_ctime=ignore_ctime)
+        limits = limits_of(environment, self._asked.step.level)
+        return base.numbering(request.tree, report, ignore_ctime=ignore_ctime, limits=limits)
 
     def _remember(self, index: TreeIndex, stream: ObjectStream) -> None:
         """Keep what later backups build on."""
         request, step = self._request, self._asked.step
         if step.is_remembered:
             done = numbered(
-                index, request.tree, stream.lost_numbers, date=request.date, level=self._level
+                index,
+                request.tree,
+                stream.lost_numbers,
+                date=request.date,
+                level=self._level,
+                limits=limits_of(self._asked.environment, step.level),
             )
             step.remember(request.path, done.dump, done.pages, self._dates)
 

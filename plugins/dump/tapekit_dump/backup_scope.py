@@ -8,6 +8,7 @@ ways is refused before any data moves.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from tapekit_dump.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from tapekit.hookspecs.environment import Environment
+
 __all__ = [
     "EXCLUDED_AT_MOST",
     "WHOLE",
@@ -26,6 +29,7 @@ __all__ = [
     "Scope",
     "Subtrees",
     "Wanted",
+    "limits_of",
     "parse_excluded",
     "parse_subtrees",
 ]
@@ -35,6 +39,8 @@ EXCLUDED_AT_MOST: Final = 32
 
 Wanted: TypeAlias = Callable[["os.DirEntry[str]"], bool]
 """Tells of an entry of a directory whether it is taken."""
+
+_LIMITS_DIGITS: Final = 16
 
 _ESCAPED_COMMA: Final = re.compile(r"(?<!\\),")
 
@@ -112,6 +118,19 @@ class Scope:
 
 WHOLE: Final = Scope(None)
 """Everything."""
+
+
+def limits_of(environment: Environment, level: int) -> str:
+    """What tells two backups of a path apart that leave out different names;
+    empty if nothing is left out.
+    """
+    excluded = sorted(set((environment.text("EXCLUDE") or "").split(",")) - {""})
+    subtrees = environment.text("MULTI_SUBTREE_NAMES") or ""
+    without_qtrees = environment.switch("NON_QUOTA_TREE") and not level
+    if not (excluded or subtrees or without_qtrees):
+        return ""
+    limits = repr((excluded, sorted(subtrees.split("\n")), without_qtrees))
+    return hashlib.sha256(limits.encode()).hexdigest()[:_LIMITS_DIGITS]
 
 
 def parse_excluded(text: str) -> re.Pattern[str] | None:

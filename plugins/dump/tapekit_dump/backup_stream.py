@@ -59,7 +59,8 @@ class ObjectStream:
     ) -> None:
         """Append one header."""
         writer = self.writer
-        if not writer.room:
+        if writer.room < RECORD_BYTES:
+            # Zeros behind an extent leave the buffer between two records.
             writer.turn()
         record = writer.position // RECORD_BYTES
         template.pack(writer.buffer, writer.end, record, number, inode=inode, size=size, run=run)

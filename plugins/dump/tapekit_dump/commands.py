@@ -52,7 +52,8 @@ def command_app(dates: Callable[[], DumpDates]) -> typer.Typer:
         as_json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
     ) -> None:
         """List the backups that incremental ones may build on."""
-        rows = [row for row in date_rows(dates()) if path in {None, row.path}]
+        asked = None if path is None else _shown(path)
+        rows = [row for row in date_rows(dates()) if asked in {None, row.path}]
         if as_json:
             say_json(rows)
         else:
@@ -68,7 +69,12 @@ def date_rows(dates: DumpDates) -> Iterator[DateRow]:
         found = [("LEVEL", dump) for dump in known.levels.values()]
         found += [("BASE_DATE", dump) for dump in known.tokens]
         for by, dump in sorted(found, key=_date):
-            yield DateRow(path, name, dump.level, by, dump.date, dump.taken_at_s)
+            yield DateRow(_shown(path), _shown(name), dump.level, by, dump.date, dump.taken_at_s)
+
+
+def _shown(text: str) -> str:
+    """A text of any bytes as one that can be printed."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def _date(found: tuple[str, Dump]) -> int:

@@ -44,6 +44,10 @@ class Dump(msgspec.Struct, frozen=True, omit_defaults=True):
     hidden: tuple[int, ...] = ()
     """Numbers of directories that could not be read, of which it knows
     nothing that was in them."""
+    limits: str = ""
+    """What tells what it had left out; empty if that was nothing."""
+    type_changes: int = 0
+    """How often the volume's type had changed."""
 
 
 class PathDates(msgspec.Struct, frozen=True):

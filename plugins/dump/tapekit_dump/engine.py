@@ -135,12 +135,13 @@ class DumpEngine:
         permit(subtrees.root)
         resumption = None if restart is None else restart.resumption
         root = subtrees.root if resumption is None else resumption.tree_path
-        storage.check_backup(root)
+        may_be_file = not (subtrees.names or (read.text("FILESYSTEM") or "").endswith("/"))
+        storage.check_backup(root, may_be_file=may_be_file)
         for below in subtrees.names:
-            storage.check_backup(f"{root}/{below}", may_be_file=True)
+            storage.check_backup(f"{root}/{below}", may_be_special=True)
 
         def open_request(keep_going: KeepGoing) -> BackupRequest:
-            tree = storage.open_backup(root, holder, keep_going)
+            tree = storage.open_backup(root, holder, keep_going, may_be_file=may_be_file)
             try:
                 return self._request(read, tree, kernel, dates, resumption)
             except BaseException:

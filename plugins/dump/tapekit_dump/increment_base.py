@@ -62,9 +62,12 @@ class IncrementBase:
         self._known.close()
 
     def numbering(
-        self, tree: BackupTree, report: BackupReport, *, ignore_ctime: bool
+        self, tree: BackupTree, report: BackupReport, *, ignore_ctime: bool, limits: str = ""
     ) -> IncrementNumbering:
-        """The numbering of the new dump, which takes this base along."""
+        """The numbering of the new dump, which takes this base along.
+
+        :param limits: see :func:`tapekit_dump.backup_scope.limits_of`.
+        """
         changes = Changes(
             self.dump.taken_at_s,
             ignore_ctime=ignore_ctime,
@@ -85,15 +88,24 @@ class IncrementBase:
             changes,
             hidden=self.dump.hidden,
             is_copy=tree.snapshot_name is not None,
+            # Names come and go with what is left out, and no time tells of it.
+            all_directories=limits != self.dump.limits,
         )
 
 
 def find_base(
-    step: ChainStep, path: str, dates: DumpDates, room: SpoolRoom, report: BackupReport
+    step: ChainStep,
+    path: str,
+    dates: DumpDates,
+    room: SpoolRoom,
+    report: BackupReport,
+    *,
+    type_changes: int = 0,
 ) -> IncrementBase | None:
     """What a backup builds on; ``None`` if it is a full one, be it because
     there is nothing to build on.
 
+    :param type_changes: see :attr:`tapekit.hookspecs.storage.TreeTraits.type_changes`.
     :raises TapekitError: the state store or a temporary file failed.
     """
     if not step.level:
@@ -101,6 +113,9 @@ def find_base(
     dump = step.base(path, dates)
     if dump is None:
         report.warn(CATALOGUE.error("no-base", path=_shown(path), level=step.level))
+        return None
+    if dump.type_changes != type_changes:
+        report.warn(CATALOGUE.error("volume-type-changed", path=_shown(path), date=dump.date))
         return None
     try:
         known = KnownNumbers(dates.pages_of(path, dump), room)
@@ -111,7 +126,13 @@ def find_base(
 
 
 def numbered(
-    index: TreeIndex, tree: BackupTree, lost: Collection[int], *, date: int, level: int
+    index: TreeIndex,
+    tree: BackupTree,
+    lost: Collection[int],
+    *,
+    date: int,
+    level: int,
+    limits: str = "",
 ) -> Numbered:
     """What a complete dump leaves for those that build on it.
 
@@ -127,6 +148,8 @@ def numbered(
         taken_at_s=tree.taken_at_s,
         pages=pages,
         hidden=tuple(sorted(index.hidden)),
+        limits=limits,
+        type_changes=tree.traits.type_changes,
     )
     return Numbered(dump, _pages(index, tree))
 

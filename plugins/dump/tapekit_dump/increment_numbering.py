@@ -69,6 +69,8 @@ class IncrementNumbering:
     :param hidden: numbers of directories of which the base knows nothing that
         was in them.
     :param is_copy: whether objects have other inode numbers in the volume.
+    :param all_directories: whether the dump has directories that have not
+        changed too.
     """
 
     def __init__(
@@ -81,7 +83,9 @@ class IncrementNumbering:
         *,
         hidden: Collection[int] = (),
         is_copy: bool = False,
+        all_directories: bool = False,
     ) -> None:
+        self._all_directories: Final = all_directories
         self._hidden: Final = frozenset(hidden)
         self._is_copy: Final = is_copy
         self._report: Final = report
@@ -109,6 +113,8 @@ class IncrementNumbering:
         """What is taken next is in this directory."""
         del self._way[item.depth :]
         self._way.append(item.number)
+        if self._all_directories:
+            self._dumped.add(item.number)
         self._plan.enter(item.depth, item.name)
 
     def is_in_base(self, number: int) -> bool:

@@ -88,6 +88,10 @@ class NumberSet:
     def __contains__(self, number: object) -> bool:
         return isinstance(number, int) and has_bit(self._bits, number)
 
+    def __iter__(self) -> Iterator[int]:
+        """The numbers, ascending."""
+        return numbers_in(self._bits)
+
     def __len__(self) -> int:
         return int.from_bytes(self._bits, "little").bit_count()
 

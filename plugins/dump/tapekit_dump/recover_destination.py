@@ -13,6 +13,7 @@ import ctypes
 import os
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.hookspecs.storage import WithholdingTree
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.recover_marks import (
     DestinationVolume,
@@ -52,7 +53,7 @@ class Destination:
             permit(join_path(view.target))
         for view in self._views:
             tree = self._open(view.volume)
-            volume = DestinationVolume(tree.descriptor, tree.traits)
+            volume = _as_volume(tree)
             require_no_junction(volume, view.target)
             require_writable_qtree(volume, view.target)
 
@@ -64,7 +65,7 @@ class Destination:
         found: dict[Path, DestinationVolume] = {}
         for view in self._views:
             tree = self._open(view.volume)
-            found[view.volume] = DestinationVolume(tree.descriptor, tree.traits)
+            found[view.volume] = _as_volume(tree)
         return found
 
     def tops(self) -> Mapping[int, tuple[int, Path]]:
@@ -117,6 +118,11 @@ class Destination:
             volumes.setdefault(view.volume, []).append(view)
         for views in volumes.values():
             yield _common([view.parent for view in views]), views
+
+
+def _as_volume(tree: RestoreTree) -> DestinationVolume:
+    holder = tree if isinstance(tree, WithholdingTree) else None
+    return DestinationVolume(tree.descriptor, tree.traits, holder)
 
 
 def _common(paths: list[Path]) -> Path:

@@ -161,6 +161,7 @@ class FileMaker:
         for index, place in enumerate(places):
             try:
                 directory = self._places.descriptor(place.view, place.directory)
+                self._places.begin_file(place)
                 fd = new_file(place.name, directory, _UNTIL_FINISHED)
             except OSError as error:
                 self._losses.failed(place, error)
@@ -233,6 +234,7 @@ class FileMaker:
         self._setter.finish(copy.fd, attributes, sets, copy.path)
         self._findings.restored += copy.link_all(self._places)
         self._setter.set_flags(copy.fd, attributes.flags, copy.path)
+        self._places.file_written(copy.place, sets)
 
     def _extend(self, copy: Copy, header: Header) -> bool:
         """Let a file end in a hole; whether it does."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit_dump.backup_report import readable
 from tapekit_dump.errors import CATALOGUE
-from tapekit_dump.maps import ROOT
+from tapekit_dump.maps import ROOT, NumberSet
 from tapekit_dump.recover_catalogue import Directory
 from tapekit_dump.recover_findings import fatal_error, is_fatal
 from tapekit_dump.recover_memory import KnownName
@@ -29,11 +29,13 @@ from tapekit_dump.recover_places import Places
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from tapekit_dump.maps import NumberSet
     from tapekit_dump.recover_findings import Findings
     from tapekit_dump.recover_selection import Path, View
 
 __all__ = ["DumpedNames", "Increment"]
+
+_RESERVED: Final = 10
+"""Numbers of ext file systems up to this one are those of nothing with a name."""
 
 _ASIDE: Final = 1
 """The number of the directory aside, which no object has."""
@@ -103,18 +105,58 @@ class Increment:
 
     # Before directories are made
 
-    def apply(self, known: Iterable[KnownName], named: Iterable[tuple[int, int, bytes]]) -> None:
+    def apply(
+        self,
+        known: Iterable[KnownName],
+        named: Iterable[tuple[int, int, bytes]],
+        *,
+        is_next: bool = True,
+    ) -> None:
         """Remove what is gone, and put aside what has another name.
 
         :param named: number, directory and name of all that the dump's
             directories name, in their order.
+        :param is_next: whether the destination holds the dump's base and
+            nothing that was built on that.
         :raises TapekitError: nothing can be written to the destination.
         """
         self._view.top = ROOT
         self._make_aside()
+        met = NumberSet()
         for number, old, new in _side_by_side(known, named):
-            if number > ROOT and old:
+            if number <= ROOT:
+                continue
+            met.add(number)
+            if old:
                 self._settle(number, old, new)
+            elif not is_next and self._is_only_in_base(number):
+                self._tell_missing(new)
+        if not is_next:
+            self._tell_unnamed(met)
+
+    def _is_only_in_base(self, number: int) -> bool:
+        return number in self._dump.used and number not in self._dump.dumped
+
+    def _tell_unnamed(self, met: NumberSet) -> None:
+        """Report what the dump says is in directories that it has not, and
+        the destination has not either.
+        """
+        count = sum(
+            number > _RESERVED and number not in met and self._is_only_in_base(number)
+            for number in self._dump.used
+        )
+        if count:
+            self._findings.lose(CATALOGUE.error("objects-removed-between", count=count))
+
+    def _tell_missing(self, names: Sequence[tuple[int, bytes]]) -> None:
+        """Report what the dump's base had and a dump between them has removed."""
+        for directory, name in names:
+            parts, at = [name], self._dump.directories.get(directory)
+            while at is not None and at.inode != ROOT:
+                parts.append(at.name)
+                at = self._dump.directories.get(at.parent)
+            path = readable(b"/" + b"/".join(reversed(parts)))
+            self._findings.lose(CATALOGUE.error("removed-between", path=path))
 
     def _make_aside(self) -> None:
         try:

@@ -39,7 +39,7 @@ from tapekit_dump.tree_scope import qtree_names
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from tapekit.hookspecs.storage import TreeTraits
+    from tapekit.hookspecs.storage import TreeTraits, WithholdingTree
     from tapekit.marks import Mark
     from tapekit_dump.recover_catalogue import Catalogue, Directory
     from tapekit_dump.recover_findings import Findings
@@ -63,6 +63,7 @@ IMMUTABLE: Final = 0x10
 """The flag of a file that nobody can change, as dumps and ext have it."""
 
 _MARKED: Final = b"tapekit."
+_LUN: Final = b"tapekit.lun"
 _NT_ACL: Final = NT_ACL.partition(".")[2].encode()
 _VOLUME_DEPTH: Final = 2
 _EXECUTE: Final = 0o111
@@ -76,6 +77,8 @@ class DestinationVolume(NamedTuple):
     descriptor: int
     """Its directory, open."""
     traits: TreeTraits
+    holder: WithholdingTree | None = None
+    """What keeps files out of backups, if the storage can."""
 
 
 class Judged(NamedTuple):
@@ -146,6 +149,27 @@ class MarkRules:
 
     # What is made
 
+    def begin(self, view: View, directory: int, name: bytes) -> None:
+        """Keep a file out of backups that will have to be judged when it is
+        written, if it may be a LUN: before, nothing tells.
+
+        :param directory: as :meth:`judge` takes it.
+        """
+        holder = self._volumes[view.volume].holder
+        parts = () if holder is None else self._parts(view, directory, name)
+        if holder is not None and self._is_lun_place(view, directory, parts):
+            holder.withhold(b"/".join(parts))
+
+    def written(self, view: View, directory: int, name: bytes, sets: Sequence[bytes]) -> None:
+        """Let go of what :meth:`begin` kept, unless it is a LUN: that stays
+        out of backups until the restore is over.
+
+        :param sets: what it got.
+        """
+        holder = self._volumes[view.volume].holder
+        if holder is not None and not any(_LUN in blob for blob in sets):
+            holder.release(b"/".join(self._parts(view, directory, name)))
+
     def judge(
         self, view: View, directory: int, name: bytes, mode: int, sets: Sequence[bytes]
     ) -> Judged:
@@ -204,7 +228,12 @@ class MarkRules:
         if not stat.S_ISREG(mode):
             return None
         if isinstance(mark, LunMark):
-            return mark if self._is_lun_place(view, directory, parts) else None
+            if not self._is_lun_place(view, directory, parts):
+                return None
+            holder = self._volumes[view.volume].holder
+            if holder is not None:
+                holder.withhold(b"/".join(parts))
+            return mark
         if isinstance(mark, AlignMark):
             sectors = self._volumes[view.volume].traits.vm_align_sectors
             return AlignMark(sectors=sectors) if sectors else None

@@ -95,6 +95,16 @@ class Places:
         )
         return header._replace(mode=mode, inode_flags=header.inode_flags | flags), sets
 
+    def begin_file(self, place: Place) -> None:
+        """A file is going to be written piece by piece."""
+        if self.rules is not None:
+            self.rules.begin(place.view, place.directory, place.name)
+
+    def file_written(self, place: Place, sets: Sequence[bytes]) -> None:
+        """That file is whole, and has got these attributes."""
+        if self.rules is not None:
+            self.rules.written(place.view, place.directory, place.name, sets)
+
     def inherits(self, fd: int) -> bool:
         """Whether new objects in a directory get an ACL of its making."""
         return fd in self._inheriting

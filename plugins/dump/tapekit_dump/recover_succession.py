@@ -102,7 +102,8 @@ class Succession:
         self._increment = Increment(
             self._date, self._known(), dump, self._view, self._tops, findings
         )
-        self._increment.apply(self._known(), catalogue.all_names())
+        is_next = self._base.date == self._base_date
+        self._increment.apply(self._known(), catalogue.all_names(), is_next=is_next)
 
     def bring(self, directory: Directory, places: Places) -> None:
         """Take a directory to its place before it is made.

@@ -11,6 +11,7 @@ lock is made, so that no lock is ever without a context that undoes it.
 from __future__ import annotations
 
 import enum
+import json
 import secrets
 import threading  # noqa: TID251 - sessions and administrators meet here
 import uuid
@@ -278,7 +279,7 @@ class RestartContexts:
 
     def _keep(self, context: RestartContext) -> RestartContext:
         kept = msgspec.structs.replace(context, updated_s=int(self._clock()))
-        self._state.change(NAMESPACE, {context.id: msgspec.json.encode(kept)})
+        self._state.change(NAMESPACE, {context.id: _encoded(kept)})
         return kept
 
     def _change_checkpoints(
@@ -304,5 +305,10 @@ class RestartContexts:
         return () if value is None else (_decoded(value),)
 
 
+def _encoded(context: RestartContext) -> bytes:
+    # Paths may have bytes that are not UTF-8, as lone surrogates.
+    return json.dumps(msgspec.to_builtins(context)).encode()
+
+
 def _decoded(value: bytes) -> RestartContext:
-    return msgspec.json.decode(value, type=RestartContext)
+    return msgspec.convert(json.loads(value), RestartContext)

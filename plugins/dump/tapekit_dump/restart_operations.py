@@ -148,9 +148,9 @@ def _row(view: ContextView, contexts: RestartContexts) -> ContextRow:
         is_cleanup_pending=context.is_cleanup_pending,
         engine="dump",
         is_snapshot_auto_created=context.is_auto_created,
-        dump_path=context.path,
+        dump_path=_shown(context.path),
         level=context.level,
-        dump_name=dict(context.pairs).get("DMP_NAME") or context.path,
+        dump_name=_shown(dict(context.pairs).get("DMP_NAME") or context.path),
         updated_s=context.updated_s,
         has_offset_map=context.has_offset_map,
         offset_verify=True,
@@ -162,3 +162,8 @@ def _row(view: ContextView, contexts: RestartContexts) -> ContextRow:
         state=view.state,
         checkpoint_bytes=known[-1].position if known else 0,
     )
+
+
+def _shown(text: str) -> str:
+    """A text of any bytes as one that can be sent."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

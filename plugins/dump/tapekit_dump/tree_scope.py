@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.marks import Marks, OriginMark, QtreeMark
 from tapekit_dump.attributes import decode_set, encode_sets
 from tapekit_dump.backup_report import readable
+from tapekit_dump.backup_scope import Scope
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -101,7 +102,8 @@ class TreeScope:
 def scope_of(
     chosen: Choice, environment: Environment, tree: BackupTree, level: int, report: BackupReport
 ) -> Choice:
-    """What a backup takes of an open tree.
+    """What a backup takes of an open tree. A file that was asked for by its
+    path is taken whatever EXCLUDE says.
 
     :param level: the one that was asked for.
     """
@@ -115,6 +117,8 @@ def scope_of(
         else:
             report.warn(CATALOGUE.error("non-quota-tree-without-effect", reason=hindrance))
     traits = tree.traits
+    if traits.only is not None:
+        chosen = Scope(None, (os.fsdecode(traits.only),))
     if emptied or traits.left_out or traits.junctions:
         return TreeScope(chosen, traits, report, emptied)
     return chosen

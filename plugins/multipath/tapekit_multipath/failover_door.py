@@ -3,9 +3,11 @@
 A command that got no answer is not sent again, since nobody knows whether the
 device has carried it out. Instead the other path is opened, and the command
 answered as a device does that has lost its initiator (SAM, I_T nexus loss).
-Whoever drives the device sends again what depends on no position, and tells
-that the position is unknown otherwise. The one rule: no command is carried
-out twice.
+Whoever drives the device sends again what depends on no position, goes on
+where the position of the tape proves that it may, and tells that the position
+is unknown otherwise. The one rule: no command is carried out twice, also not
+one that arrives late, so a path on which an answer is only overdue is told as
+a reset, after which no position proves anything.
 """
 
 from __future__ import annotations
@@ -34,6 +36,12 @@ _NO_ANSWER: Final = frozenset({Condition.NO_DEVICE, Condition.HARDWARE_ERROR, Co
 _NEXUS_LOST: Final = CdbReply(
     Status.CHECK_CONDITION, sense=encode_sense(Sense(SenseKey.UNIT_ATTENTION, 0x29, 0x07))
 )
+"""The connection has ended, and what was sent over it with it."""
+
+_OVERDUE: Final = CdbReply(
+    Status.CHECK_CONDITION, sense=encode_sense(Sense(SenseKey.UNIT_ATTENTION, 0x29, 0x00))
+)
+"""The command may still be under way, or be carried out yet."""
 
 
 @final
@@ -93,7 +101,7 @@ class FailoverDoor:
             if error.condition not in _NO_ANSWER:
                 raise
             self._fail_over(error)
-        return _NEXUS_LOST
+            return _OVERDUE if error.condition is Condition.TIMEOUT else _NEXUS_LOST
 
     def _fail_over(self, error: TapeError) -> None:
         failed, door = self._path, self._door

@@ -55,7 +55,8 @@ def plan_copy(order: CopyOrder, kinds: tuple[AddrType, ...]) -> CopyPlan:
     target = order.destination.path
     return CopyPlan(
         butype=_ENGINE,
-        backup=(*environment, ("FILESYSTEM", order.source.path), ("UPDATE", "Y"), *excluded),
+        # The slash at its end asks for a directory and for nothing else.
+        backup=(*environment, ("FILESYSTEM", f"{order.source.path}/"), ("UPDATE", "Y"), *excluded),
         recover=(*environment, ("FILESYSTEM", target), ("DIRECT", "n")),
         names=(Name(original_path="/", destination_path=target),),
         kinds=kinds,

@@ -12,13 +12,13 @@ import logging
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import TapeError
-from tapekit.scsi.door import Status
+from tapekit.scsi.door import CdbReply, Status
 from tapekit.scsi.malformed import Malformed
-from tapekit.scsi.sense import SenseKey, decode_sense
+from tapekit.scsi.sense import Sense, SenseKey, decode_sense, encode_sense
 from tapekit_reservations.ways import preempted
 
 if TYPE_CHECKING:
-    from tapekit.scsi.door import CdbDoor, CdbReply, ScsiAddress
+    from tapekit.scsi.door import CdbDoor, ScsiAddress
     from tapekit_reservations.ways import Way
 
 __all__ = ["DeviceReservation"]
@@ -40,6 +40,12 @@ _ALWAYS: Final = frozenset(
 
 _PREEMPTED: Final = frozenset({(0x2A, 0x03), (0x2A, 0x05)})
 """Reservations preempted, registrations preempted (SPC, ASC and ASCQ)."""
+
+_MORE_THAN_RESET: Final = CdbReply(
+    Status.CHECK_CONDITION, sense=encode_sense(Sense(SenseKey.UNIT_ATTENTION, 0x28, 0x00))
+)
+"""Not ready to ready change (SPC): the news that were heard while the
+reservation was asked for were not for it, and nobody is told them again."""
 
 _RESET: Final = 0x29
 """Power on, reset, or loss of the connection to the initiator (SPC, ASC)."""
@@ -91,12 +97,15 @@ class _ReservedDoor:
         is_use = cdb[0] not in _ALWAYS
         if self._lost and is_use:
             raise preempted(self._device, self._lost)
+        heard = self._way.other_news
         reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
         if reply.status != Status.GOOD and is_use:
             self._lost = self._loss(reply)
             if self._lost:
                 _LOG.error("the reservation of %s is lost: it %s", self._device, self._lost)
                 raise preempted(self._device, self._lost)
+            if self._way.other_news != heard:
+                return _MORE_THAN_RESET
         return reply
 
     def reset(self) -> None:

@@ -71,9 +71,17 @@ class Way(Protocol):
         ...
 
     def is_held_after_reset(self) -> bool:
-        """Whether the reservation has outlived a reset of the device.
+        """Whether the reservation has outlived a reset of the device, or the
+        loss of a path to it; it is held over the path in use then.
 
         :raises TapeError: it does not answer.
+        """
+        ...
+
+    @property
+    def other_news(self) -> int:
+        """How much the device has told while it was asked that concerns
+        whoever uses it, but for resets.
         """
         ...
 
@@ -101,6 +109,11 @@ class ScsiWay:
     def is_held_after_reset(self) -> bool:
         """See :meth:`Way.is_held_after_reset`: never (SPC, RESERVE)."""
         return False
+
+    @property
+    def other_news(self) -> int:
+        """See :meth:`Way.other_news`."""
+        return self._talk.other_news
 
 
 @final
@@ -138,7 +151,7 @@ class PersistentWay:
                 raise
             holder = self.reservation().key
             if holder == self._key:
-                self._out(OutAction.PREEMPT, service_key=holder)
+                self._take_from_own_key()
                 return
             raise preempted(self._device, f"{_ELSEWHERE}, under the key {holder:016x}") from error
 
@@ -147,9 +160,31 @@ class PersistentWay:
         self._out(OutAction.RELEASE)
         self._unregister()
 
+    def _take_from_own_key(self) -> None:
+        """Take over what this system has reserved before, or over another
+        path; what was sent over that is not carried out any more.
+        """
+        try:
+            self._out(OutAction.PREEMPT_AND_ABORT, service_key=self._key)
+        except TapeError as error:
+            if error.condition is not Condition.BAD_REQUEST:
+                raise
+            self._out(OutAction.PREEMPT, service_key=self._key)
+
     def is_held_after_reset(self) -> bool:
-        """See :meth:`Way.is_held_after_reset`."""
+        """See :meth:`Way.is_held_after_reset`. The path in use may be another
+        one, which is registered under the same key then.
+        """
+        if self.reservation().key != self._key:
+            return False
+        self._register()
+        self._take_from_own_key()
         return self.reservation().key == self._key
+
+    @property
+    def other_news(self) -> int:
+        """See :meth:`Way.other_news`."""
+        return self._talk.other_news
 
     def reservation(self) -> Reservation:
         """The reservation of the device, whoever holds it.

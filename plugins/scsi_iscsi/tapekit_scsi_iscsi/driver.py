@@ -2,9 +2,11 @@
 
 Every look logs in to each target, asks it for its logical units and each of
 them for its name. A device is opened through a login of its own, and only if
-it is the one that was found there. The one rule: a target that does not
-answer at any of its portals fails the look as a whole, because leaving it out
-would give the names of its drives to others.
+it is the one that was found there. While the stack runs, targets are looked at now
+and then; whoever keeps the list of devices looks anew if something has changed.
+The one rule: a target that does not answer at any of its portals fails the
+look as a whole, because leaving it out would give the names of its drives to
+others.
 """
 
 from __future__ import annotations
@@ -12,6 +14,9 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
+import trio
+
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.media_changer import ChangerDescription
 from tapekit.hookspecs.tape_driver import Condition, DriveDescription, PathPorts, TapeError
 from tapekit.scsi.door import ScsiAddress
@@ -27,7 +32,7 @@ from tapekit_scsi_iscsi.logical_units import logical_unit, report_luns
 from tapekit_scsi_iscsi.settings import parse_target
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tapekit.scsi.door import DeviceDoor
@@ -68,22 +73,47 @@ class _Found(NamedTuple):
         return f"{serial}@{place}" if serial else place
 
 
+class _Look(NamedTuple):
+    """What one look at all targets has found."""
+
+    found: Sequence[_Found]
+    silent: Mapping[int, TapeError]
+    """The targets of the setting that did not answer, and why."""
+
+
+def _state(look: _Look) -> object:
+    """What differs if devices or portals have come or gone."""
+    return frozenset(look.found), frozenset(look.silent)
+
+
 @final
 class ScsiIscsiDriver:
-    """A :class:`tapekit.hookspecs.tape_driver.TapeDriver` and a
-    :class:`tapekit.hookspecs.media_changer.ChangerDriver`.
+    """A :class:`tapekit.hookspecs.tape_driver.TapeDriver`, a
+    :class:`tapekit.hookspecs.media_changer.ChangerDriver`, and what these may
+    offer besides.
     """
 
     scheme: Final = "iscsi"
 
     def __init__(
-        self, settings: ScsiIscsiSettings, connect: Callable[[Login], Connection] = log_in
+        self,
+        settings: ScsiIscsiSettings,
+        connect: Callable[[Login], Connection] = log_in,
+        rest: Callable[[float], Awaitable[object]] = trio.sleep,
     ) -> None:
-        """:param connect: logs in to a target."""
+        """:param connect: logs in to a target.
+        :param rest: lets so many seconds pass between two looks.
+        """
         self._settings: Final = settings
         self._targets: Final = [parse_target(text) for text in settings.targets]
         self._connect: Final = connect
+        self._rest: Final = rest
         self._credentials: Path | None = None
+        self._is_watching = False
+        self._state: object = None
+        """What was there when somebody looked last."""
+        self._told_silent: frozenset[int] = frozenset()
+        """The targets of which somebody has been told that they do not answer."""
         self._known: dict[str, _Found] = {}
         """What was found at each address when somebody looked last."""
 
@@ -126,6 +156,27 @@ class ScsiIscsiDriver:
             )
             for found in self._look(DeviceType.CHANGER)
         ]
+
+    async def wait_for_change(self) -> None:
+        """See :meth:`WatchfulDriver.wait_for_change`."""
+        if not self._is_watching:
+            self._is_watching = True
+            return
+        if not self._settings.look_every_s:
+            await trio.sleep_forever()
+        before = self._state
+        while self._state == before:
+            await self._rest(self._settings.look_every_s)
+            # A silent portal is not waited for when the stack ends.
+            self._state = await trio.to_thread.run_sync(self._present, abandon_on_cancel=True)
+
+    def _present(self) -> object:
+        """What there is now; if that cannot be said, why."""
+        try:
+            return _state(self._survey())
+        except TapekitError as error:
+            # Whoever looks anew meets it again, and tells it.
+            return str(error)
 
     def open_drive(self, address: str) -> CdbDrive:
         """See :meth:`TapeDriver.open_drive`."""
@@ -188,21 +239,28 @@ class ScsiIscsiDriver:
         """The devices of all targets. A portal that does not answer is left out
         only if another one of the same target does, which has its devices too.
         """
+        look = self._survey()
+        self._state = _state(look)
+        answered = {
+            target.name for number, target in enumerate(self._targets) if number not in look.silent
+        }
+        for number, reason in look.silent.items():
+            if self._targets[number].name not in answered:
+                raise reason
+            if number not in self._told_silent:
+                _LOG.warning("a path is missing: %s", reason)
+        self._told_silent = frozenset(look.silent)
+        return look.found
+
+    def _survey(self) -> _Look:
         found: list[_Found] = []
-        answered: set[str] = set()
-        silent: dict[str, TapeError] = {}
-        for number, target in enumerate(self._targets):
+        silent: dict[int, TapeError] = {}
+        for number in range(len(self._targets)):
             try:
                 found += list(self._devices(number))
             except TapeError as error:
-                silent[target.name] = error
-            else:
-                answered.add(target.name)
-        for name, reason in silent.items():
-            if name not in answered:
-                raise reason
-            _LOG.warning("a path is missing: %s", reason)
-        return found
+                silent[number] = error
+        return _Look(found, silent)
 
     def _devices(self, target: int) -> Iterator[_Found]:
         """The devices of a target, in the order of their LUNs."""

@@ -55,6 +55,11 @@ class ScsiIscsiSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     login_timeout_s: Annotated[int, Meta(ge=1, le=600)] = 15
     """Seconds within which a target must answer a login."""
 
+    look_every_s: Annotated[int, Meta(ge=0, le=86400)] = 60
+    """Seconds between two looks at the targets while the stack runs: for logical
+    units that have come or gone, and for portals that fall silent or answer
+    again; 0 looks only when the stack starts."""
+
     def __post_init__(self) -> None:
         """Refuse names and targets that cannot be."""
         if not _INITIATOR.fullmatch(self.initiator) or len(self.initiator) > _LONGEST_NAME:

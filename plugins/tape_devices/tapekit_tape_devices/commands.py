@@ -7,23 +7,28 @@ from typing import TYPE_CHECKING, Annotated, Final, final
 import typer
 
 from tapekit.console import say_json
+from tapekit_tape_devices.drive_trial import LEFT_OUT, drive_trials
+from tapekit_tape_devices.errors import CATALOGUE
 from tapekit_tape_devices.printing import say_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from tapekit.hookspecs.media_changer import ChangerRow
-    from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow, TapeInventory
+    from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow
+    from tapekit_tape_devices.drive_trial import TrialRow
+    from tapekit_tape_devices.inventory import Inventory
 
 __all__ = ["changer_listing", "command_app", "listing"]
 
 
-def command_app(inventory: Callable[[], TapeInventory]) -> typer.Typer:
+def command_app(inventory: Callable[[], Inventory]) -> typer.Typer:
     """The commands; ``inventory`` is asked when one of them runs."""
     app = typer.Typer(no_args_is_help=True, help="Tape drives, media changers and their names.")
     commands = _Commands(inventory)
     app.command()(commands.list)
     app.command()(commands.changers)
+    app.command()(commands.check)
     return app
 
 
@@ -31,7 +36,7 @@ def command_app(inventory: Callable[[], TapeInventory]) -> typer.Typer:
 class _Commands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, inventory: Callable[[], TapeInventory]) -> None:
+    def __init__(self, inventory: Callable[[], Inventory]) -> None:
         self._inventory: Final = inventory
 
     def list(
@@ -55,6 +60,41 @@ class _Commands:
             say_json(rows)
         else:
             say_lines(changer_listing(rows))
+
+    def check(
+        self,
+        device: Annotated[str, typer.Argument(help="A device with a scratch cartridge in it.")],
+        overwrite: Annotated[
+            bool, typer.Option("--overwrite", help="Lose what is on the cartridge.")
+        ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+    ) -> None:
+        """Check that a drive does what backups rely on, with a scratch cartridge.
+
+        The cartridge is written, read and erased many times, and empty at the end.
+        """
+        rows: list[TrialRow] = []
+        for row in drive_trials(self._inventory(), device, overwrite=overwrite):
+            rows.append(row)
+            if not json:
+                say_lines([_verdict(row)])
+        if json:
+            say_json(rows)
+        failed = sum(not row.is_passed for row in rows)
+        if failed:
+            raise CATALOGUE.error("check-failed", device=device, failed=failed, total=len(rows))
+        if not json:
+            say_lines(_passed_lines(device, len(rows)))
+
+
+def _verdict(row: TrialRow) -> str:
+    return f"passed  {row.name}" if row.is_passed else f"FAILED  {row.name}: {row.message}"
+
+
+def _passed_lines(device: str, total: int) -> Iterator[str]:
+    yield f"The drive of {device} passes all {total} checks. Not checked:"
+    for what in LEFT_OUT:
+        yield f"    {what}"
 
 
 def listing(drives: Iterable[DriveRow]) -> Iterator[str]:

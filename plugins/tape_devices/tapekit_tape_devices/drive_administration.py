@@ -16,7 +16,12 @@ import trio
 
 from tapekit.hookspecs.operations import NoReply
 from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.scsi.cdb import TAPE_COMMANDS
+from tapekit.scsi_devices.conversation import Conversation
+from tapekit.scsi_devices.health import counters
 from tapekit_tape_devices.drive_operations import (
+    COUNTERS,
+    ERASE,
     ERRORS,
     ONLINE,
     POSITION,
@@ -24,10 +29,14 @@ from tapekit_tape_devices.drive_operations import (
     STATISTICS,
     TRACE,
     ZERO_STATISTICS,
+    CountersReply,
+    DriveCounters,
     DriveErrors,
     DriveStatistics,
     ErrorsReply,
+    Movement,
     PositionReply,
+    PositionRequest,
     StatisticsReply,
     SwitchReply,
     TraceReply,
@@ -42,9 +51,9 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.operations import NoRequest, OfferedOperation
     from tapekit_tape_devices.drive_operations import (
+        CountersRequest,
         DriveRequest,
         OnlineRequest,
-        PositionRequest,
         TraceRequest,
     )
     from tapekit_tape_devices.inventory import Inventory
@@ -80,8 +89,10 @@ class DriveAdministration:
             ONLINE.performed_by(self.set_online),
             TRACE.performed_by(self.trace),
             POSITION.performed_by(self.position),
+            ERASE.performed_by(self.erase),
             RESET.performed_by(self.reset),
             ERRORS.performed_by(self.errors),
+            COUNTERS.performed_by(self.counters),
             STATISTICS.performed_by(self.statistics),
             ZERO_STATISTICS.performed_by(self.zero_statistics),
         )
@@ -156,11 +167,24 @@ class DriveAdministration:
         """Move the tape in a drive.
 
         :raises TapekitError: there is no such drive, it is offline or in use,
-            or the tape cannot move.
+            or the tape cannot move, or would be erased.
+        """
+        self._check_node(request.node)
+        if request.movement is Movement.ERASE:
+            raise CATALOGUE.error("erase-is-advanced", drive=request.drive)
+        drive = await self._called(request.drive)
+        return await trio.to_thread.run_sync(self._moved, drive, request)
+
+    async def erase(self, request: DriveRequest) -> PositionReply:
+        """Erase the tape in a drive.
+
+        :raises TapekitError: there is no such drive, it is offline or in use,
+            or the tape cannot be erased.
         """
         self._check_node(request.node)
         drive = await self._called(request.drive)
-        return await trio.to_thread.run_sync(self._moved, drive, request)
+        whole = PositionRequest(drive=request.drive, movement=Movement.ERASE)
+        return await trio.to_thread.run_sync(self._moved, drive, whole)
 
     def _moved(self, drive: NumberedDrive, request: PositionRequest) -> PositionReply:
         inventory, path = self._inventory, drive.description.physical_path
@@ -198,9 +222,7 @@ class DriveAdministration:
         bare = self._inventory.bare.open(path, _ADMINISTRATOR)
         try:
             if bare.door is None:
-                raise CATALOGUE.raised_as(
-                    TapeError, "no-raw-door", condition=Condition.BAD_REQUEST, device=path
-                )
+                raise _no_raw_door(path)
             bare.door.reset()
         finally:
             bare.close()
@@ -223,6 +245,34 @@ class DriveAdministration:
             alerts=dict(watch.alerts),
             recent=tuple(watch.recent),
         )
+
+    async def counters(self, request: CountersRequest) -> CountersReply:
+        """Tell what drives count themselves.
+
+        :raises TapekitError: there is no such drive.
+        """
+        self._check_node(request.node)
+        if request.drive is None:
+            drives = await trio.to_thread.run_sync(self._inventory.numbered)
+        else:
+            drives = [await self._called(request.drive)]
+        rows = [await trio.to_thread.run_sync(self._counted, drive) for drive in drives]
+        return CountersReply(node=self._node(), drives=tuple(rows))
+
+    def _counted(self, drive: NumberedDrive) -> DriveCounters:
+        path = drive.description.physical_path
+        try:
+            bare = self._inventory.bare.open(path, _ADMINISTRATOR)
+            try:
+                if bare.door is None:
+                    raise _no_raw_door(path)
+                found = counters(Conversation(bare.door, path, TAPE_COMMANDS))
+            finally:
+                bare.close()
+        except TapeError as error:
+            return DriveCounters(physical_path=path, reason=str(error))
+        pages = {title: dict(page) for title, page in found.items()}
+        return DriveCounters(physical_path=path, pages=pages)
 
     async def statistics(self, _request: NoRequest) -> StatisticsReply:
         """Tell what each drive has done."""
@@ -259,3 +309,9 @@ class DriveAdministration:
         present = self._node()
         if node not in {None, "local", present}:
             raise CATALOGUE.error("other-node", node=node, present=present)
+
+
+def _no_raw_door(device: str) -> TapeError:
+    return CATALOGUE.raised_as(
+        TapeError, "no-raw-door", condition=Condition.BAD_REQUEST, device=device
+    )

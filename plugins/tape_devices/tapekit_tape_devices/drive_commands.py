@@ -16,6 +16,8 @@ import typer
 from tapekit.console import say_json
 from tapekit.hookspecs.operations import NoRequest, Privilege
 from tapekit_tape_devices.drive_operations import (
+    COUNTERS,
+    ERASE,
     ERRORS,
     ONLINE,
     POSITION,
@@ -23,6 +25,7 @@ from tapekit_tape_devices.drive_operations import (
     STATISTICS,
     TRACE,
     ZERO_STATISTICS,
+    CountersRequest,
     DriveRequest,
     Movement,
     OnlineRequest,
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.operations import Management
     from tapekit_tape_devices.drive_operations import (
+        CountersReply,
         DriveStatistics,
         ErrorsReply,
         PositionReply,
@@ -46,7 +50,7 @@ if TYPE_CHECKING:
         TraceReply,
     )
 
-__all__ = ["drive_groups", "error_listing", "statistics_listing"]
+__all__ = ["counter_listing", "drive_groups", "error_listing", "statistics_listing"]
 
 
 class _Switch(enum.StrEnum):
@@ -65,6 +69,9 @@ _Drive: TypeAlias = Annotated[
         "-name",
         help="A name of the drive, such as st0, its device ID or its serial number.",
     ),
+]
+_Advanced: TypeAlias = Annotated[
+    bool, typer.Option("--advanced", help="Ask for the advanced privilege level.")
 ]
 
 
@@ -144,11 +151,19 @@ class _Commands:
             ),
         ] = 1,
         node: _Node = None,
+        advanced: _Advanced = False,
         as_json: _Json = False,
     ) -> None:
-        """Move the tape in a drive that nobody uses, or write filemarks on it."""
-        request = PositionRequest(drive=name, movement=operation, count=count, node=node)
-        reply = self._management.call(POSITION, request)
+        """Move the tape in a drive that nobody uses, or write filemarks on it.
+
+        To erase it needs the advanced privilege level.
+        """
+        if operation is Movement.ERASE and advanced:
+            erasing = DriveRequest(drive=name, node=node)
+            reply = self._management.call(ERASE, erasing, Privilege.ADVANCED)
+        else:
+            request = PositionRequest(drive=name, movement=operation, count=count, node=node)
+            reply = self._management.call(POSITION, request)
         if as_json:
             say_json(reply)
         else:
@@ -158,9 +173,7 @@ class _Commands:
         self,
         name: _Drive,
         node: _Node = None,
-        advanced: Annotated[
-            bool, typer.Option("--advanced", help="Ask for the advanced privilege level.")
-        ] = False,
+        advanced: _Advanced = False,
         as_json: _Json = False,
     ) -> None:
         """Reset a tape drive; this needs the advanced privilege level."""
@@ -177,9 +190,25 @@ class _Commands:
             str | None, typer.Option("--name", "-name", help="One drive, by its device ID.")
         ] = None,
         node: _Node = None,
+        counters: Annotated[
+            bool,
+            typer.Option(
+                "--counters", "-counters", help="Show what drives and tapes count themselves."
+            ),
+        ] = False,
         as_json: _Json = False,
     ) -> None:
-        """Show what went wrong with tape drives since the stack started."""
+        """Show what went wrong with tape drives since the stack started.
+
+        With -counters, what drives that nobody uses, and the tapes in them, have counted.
+        """
+        if counters:
+            counted = self._management.call(COUNTERS, CountersRequest(drive=name, node=node))
+            if as_json:
+                say_json(counted.drives)
+            else:
+                say_lines(counter_listing(counted))
+            return
         reply = self._management.call(ERRORS, NoRequest())
         if node not in {None, "local", reply.node}:
             raise CATALOGUE.error("other-node", node=node, present=reply.node)
@@ -289,6 +318,19 @@ def error_listing(reply: ErrorsReply) -> Iterator[str]:
     if latest:
         yield ""
         yield from columns(("Time", "Device ID", "Operation", "Error"), sorted(latest))
+
+
+def counter_listing(reply: CountersReply) -> Iterator[str]:
+    """The lines of a listing: a heading a drive, then a line a counter."""
+    yield f"Node: {reply.node}"
+    for drive in reply.drives:
+        yield ""
+        yield f"Tape drive ({drive.physical_path})"
+        if drive.reason:
+            yield f"    not asked: {drive.reason}"
+        for title, page in drive.pages.items():
+            for name, value in page.items():
+                yield f"    {title}: {name}: {value}"
 
 
 def statistics_listing(reply: StatisticsReply) -> Iterator[str]:

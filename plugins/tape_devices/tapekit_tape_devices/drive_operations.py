@@ -15,6 +15,8 @@ from msgspec import Meta
 from tapekit.hookspecs.operations import NoReply, NoRequest, Operation, Privilege
 
 __all__ = [
+    "COUNTERS",
+    "ERASE",
     "ERRORS",
     "ONLINE",
     "POSITION",
@@ -22,6 +24,9 @@ __all__ = [
     "STATISTICS",
     "TRACE",
     "ZERO_STATISTICS",
+    "CountersReply",
+    "CountersRequest",
+    "DriveCounters",
     "DriveCounts",
     "DriveErrorRow",
     "DriveErrors",
@@ -155,6 +160,30 @@ class ErrorsReply(msgspec.Struct, frozen=True, kw_only=True):
     drives: tuple[DriveErrors, ...]
 
 
+class CountersRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A drive whose own counters are wanted; all drives without a name."""
+
+    drive: str | None = None
+    node: str | None = None
+
+
+class DriveCounters(msgspec.Struct, frozen=True, kw_only=True):
+    """What a drive, and the tape in it, count themselves."""
+
+    physical_path: str
+    pages: dict[str, dict[str, int]] = {}
+    """By the titles of its log pages (SPC and SSC, LOG SENSE)."""
+    reason: str = ""
+    """Why it was not asked, if it was not."""
+
+
+class CountersReply(msgspec.Struct, frozen=True, kw_only=True):
+    """The counters of drives of a node."""
+
+    node: str
+    drives: tuple[DriveCounters, ...]
+
+
 class DriveCounts(msgspec.Struct, kw_only=True):
     """What a drive has done; seconds are those that calls took."""
 
@@ -212,6 +241,13 @@ POSITION: Final = Operation(
     request=PositionRequest,
     reply=PositionReply,
 )
+ERASE: Final = Operation(
+    name="tape_devices.erase",
+    summary="Erase the tape in a tape drive that nobody uses",
+    request=DriveRequest,
+    reply=PositionReply,
+    privilege=Privilege.ADVANCED,
+)
 RESET: Final = Operation(
     name="tape_devices.reset",
     summary="Reset a tape drive that nobody here uses",
@@ -224,6 +260,12 @@ ERRORS: Final = Operation(
     summary="Tell what went wrong with tape drives",
     request=NoRequest,
     reply=ErrorsReply,
+)
+COUNTERS: Final = Operation(
+    name="tape_devices.counters",
+    summary="Tell what tape drives that nobody uses count themselves",
+    request=CountersRequest,
+    reply=CountersReply,
 )
 STATISTICS: Final = Operation(
     name="tape_devices.statistics",

@@ -14,6 +14,7 @@ after it was closed.
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import (
@@ -47,7 +48,7 @@ from tapekit_tape_devices.operations import DeviceLine, Devices
 from tapekit_tape_devices.renewal import Seen, numbers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tapekit.hookspecs.media_changer import ChangerDriver, ChangerRow, OpenChanger
     from tapekit.hookspecs.tape_driver import (
@@ -172,16 +173,29 @@ class Inventory:
 
         :raises TapekitError: a driver cannot look.
         """
-        name, drive = self._named(device)
-        if self._qualifier is not None:
-            self._qualifier.permit(drive.description)
-        self.offline.refuse(drive.description)
+        name, drive = self._usable(device)
         self.take(drive, holder)
         try:
             return self._opened(name, drive, mode, holder)
         except BaseException:
             self.give_back(drive)
             raise
+
+    @contextmanager
+    def held(self, device: str, holder: str) -> Iterator[Callable[[], TapeDrive]]:
+        """Hold a device inside the block, and open its drive as often as it is
+        called; each time the one before has been closed, and the tape stays
+        where it is then.
+
+        :raises TapeError: as :meth:`open`, but for what the mode demands.
+        :raises TapekitError: a driver cannot look.
+        """
+        name, drive = self._usable(device)
+        self.take(drive, holder)
+        try:
+            yield lambda: self._set_up(name, drive)
+        finally:
+            self.give_back(drive)
 
     # For an administrator, and for what serves one.
 
@@ -290,12 +304,7 @@ class Inventory:
         reloader = Reloader(self._changers, str(name), path, serial)
         if name.row.unloads:
             reloader.check(holder)
-
-        def prepare(opened: TapeDrive) -> None:
-            if isinstance(opened, AdjustableDrive):
-                opened.adjust(self._setup(drive, name.compression))
-
-        opened = self.open_drive(drive, prepare)
+        opened = self._set_up(name, drive)
         try:
             is_writable = _check_mode(opened.status(), mode, path)
         except BaseException:
@@ -308,6 +317,23 @@ class Inventory:
             is_writable=is_writable,
             reload=lambda: reloader.reload(holder),
         )
+
+    def _set_up(self, name: DeviceName, drive: NumberedDrive) -> TapeDrive:
+        """Open a drive to work as a name says."""
+
+        def prepare(opened: TapeDrive) -> None:
+            if isinstance(opened, AdjustableDrive):
+                opened.adjust(self._setup(drive, name.compression))
+
+        return self.open_drive(drive, prepare)
+
+    def _usable(self, device: str) -> tuple[DeviceName, NumberedDrive]:
+        """The drive of a device name, if it may be used now."""
+        name, drive = self._named(device)
+        if self._qualifier is not None:
+            self._qualifier.permit(drive.description)
+        self.offline.refuse(drive.description)
+        return name, drive
 
     def _named(self, device: str) -> tuple[DeviceName, NumberedDrive]:
         drives = self._drives()

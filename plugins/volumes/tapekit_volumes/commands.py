@@ -16,13 +16,15 @@ import typer
 from tapekit.console import say, say_json, say_table
 from tapekit_volumes.file_commands import file_apps
 from tapekit_volumes.qtree_commands import qtree_app
+from tapekit_volumes.snapshots import ADMINISTRATOR
+from tapekit_volumes.state_commands import add_state_commands
 from tapekit_volumes.table import LIVE
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.storage import FilesystemInfo
     from tapekit_volumes.storage import VolumeStorage
 
-__all__ = ["CopyListing", "VolumeListing", "volume_app"]
+__all__ = ["CopyListing", "IdentifiedListing", "VolumeListing", "volume_app"]
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Volume = Annotated[str, typer.Argument(metavar="VOLUME", help="As /vserver/volume.")]
@@ -47,7 +49,18 @@ class CopyListing(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     taken_at: dt.datetime | None
-    """When it was begun, in UTC, if anybody remembers."""
+    """The time that its data stands for, in UTC, if anybody remembers."""
+    holders: tuple[str, ...]
+
+
+class IdentifiedListing(msgspec.Struct, frozen=True, kw_only=True):
+    """A Snapshot copy as ``tapekit volume snapshot show --json`` shows it."""
+
+    name: str
+    identifier: str
+    """Of this copy and of those that are restored from images of it."""
+    created_at: dt.datetime
+    """The time that its data stands for, in UTC."""
     holders: tuple[str, ...]
 
 
@@ -56,8 +69,10 @@ def volume_app(storage: VolumeStorage) -> typer.Typer:
     commands = _Commands(storage)
     app = typer.Typer(no_args_is_help=True, help="Volumes and their Snapshot copies.")
     app.command("list")(commands.list_volumes)
+    add_state_commands(app, storage)
     snapshot = typer.Typer(no_args_is_help=True, help="Snapshot copies of a volume.")
     snapshot.command("list")(commands.list_copies)
+    snapshot.command("show")(commands.show_copies)
     snapshot.command("create")(commands.create_copy)
     snapshot.command("delete")(commands.delete_copy)
     app.add_typer(snapshot, name="snapshot")
@@ -121,14 +136,43 @@ class _Commands:
             ),
         )
 
+    def show_copies(self, volume: _Volume, json: _AsJson = False) -> None:
+        """Show the Snapshot copies of a volume with their identifiers, oldest
+        first; those that backups have made for themselves are left out.
+        """
+        rows = [
+            IdentifiedListing(
+                name=copy.name,
+                identifier=copy.identifier,
+                created_at=_moment(copy.created_at_s),
+                holders=copy.holders,
+            )
+            for copy in self._storage.snapshot_copies(volume)
+        ]
+        if json:
+            say_json(rows)
+            return
+        say_table(
+            ("NAME", "IDENTIFIER", "CREATED AT", "HELD BY"),
+            (
+                (
+                    row.name,
+                    row.identifier,
+                    f"{row.created_at:%Y-%m-%d %H:%M:%S} UTC",
+                    ", ".join(row.holders),
+                )
+                for row in rows
+            ),
+        )
+
     def create_copy(self, volume: _Volume, name: _Copy) -> None:
         """Make a Snapshot copy that stays until it is deleted."""
-        self._storage.keeper.create(self._storage.volume(volume), name)
+        self._storage.create_snapshot(volume, name, ADMINISTRATOR)
         say(f"made {name}: back it up as {volume}/.snapshot/{name}")
 
     def delete_copy(self, volume: _Volume, name: _Copy) -> None:
         """Delete a Snapshot copy that nobody holds."""
-        self._storage.keeper.delete(self._storage.volume(volume), name)
+        self._storage.delete_snapshot(volume, name, ADMINISTRATOR)
         say(f"deleted {name}")
 
     def _listing(self, info: FilesystemInfo) -> VolumeListing:

@@ -95,9 +95,11 @@ def file_apps(storage: VolumeStorage) -> dict[str, typer.Typer]:
 
 
 @contextlib.contextmanager
-def _files_of(storage: VolumeStorage, volume: str) -> Iterator[MarkedFiles]:
+def _files_of(
+    storage: VolumeStorage, volume: str, *, writes: bool = False
+) -> Iterator[MarkedFiles]:
     chosen = storage.volume(volume)
-    with storage.top(chosen) as top:
+    with storage.top(chosen, writes=writes) as top:
         yield MarkedFiles(top, chosen, storage.marks)
 
 
@@ -117,7 +119,7 @@ class _LunCommands:
     ) -> None:
         """Make a file that is there a LUN."""
         mark = LunMark(serial=serial or secrets.token_hex(6), os_type=os_type)
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             files.set_lun(_parts(volume, path), mark)
         say(f"{path} is a LUN, serial number {mark.serial}")
 
@@ -165,7 +167,7 @@ class _LunCommands:
         parts = _parts(volume, path)
         changes = {"is_online": online, "is_mapped": mapped, "is_consistent": consistent}
         given = {name: value for name, value in changes.items() if value is not None}
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             mark = msgspec.structs.replace(files.lun(parts), **given)
             if consistent is False:
                 self._storage.withheld.withhold(volume, b"/".join(parts), INCONSISTENT)
@@ -177,7 +179,7 @@ class _LunCommands:
     def delete(self, volume: _Volume, path: _Path) -> None:
         """Make a LUN an ordinary file; its content stays."""
         parts = _parts(volume, path)
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             files.unset_lun(parts)
         self._storage.withheld.release(volume, b"/".join(parts), INCONSISTENT)
         say(f"{path} is a file")
@@ -220,7 +222,7 @@ class _FileCommands:
 
     def align(self, volume: _Volume, path: _Path) -> None:
         """Note that a file is laid out as the volume aligns files."""
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             files.align(_parts(volume, path))
         say(f"{path} is aligned")
 
@@ -235,7 +237,7 @@ class _WormCommands:
     def commit(self, volume: _Volume, path: _Path, until: _Until) -> None:
         """Make a file unchangeable until a time, or prolong that."""
         until_s = self._time_to_come(until)
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             files.commit(_parts(volume, path), until_s)
         say(f"{path} is retained until {_moment(until_s):%Y-%m-%d %H:%M:%S} UTC")
 
@@ -251,7 +253,7 @@ class _WormCommands:
 
     def release(self, volume: _Volume, path: _Path) -> None:
         """Make a WORM file changeable after its time; on an enterprise volume also before."""
-        with _files_of(self._storage, volume) as files:
+        with _files_of(self._storage, volume, writes=True) as files:
             files.let_go(_parts(volume, path), self._storage.keeper.now_s())
         say(f"{path} is a file like others")
 

@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit.hookspecs.storage import FilesystemInfo
+from tapekit.hookspecs.volume_images import VolumeState, VolumeType
 
 if TYPE_CHECKING:
+    from tapekit.hookspecs.volume_images import VolumeFacts
     from tapekit_volumes.table import Volume
 
 __all__ = ["filesystem_info", "is_writable"]
@@ -30,8 +32,10 @@ class _Mount(NamedTuple):
     device: str
 
 
-def filesystem_info(volume: Volume) -> FilesystemInfo:
+def filesystem_info(volume: Volume, facts: VolumeFacts) -> FilesystemInfo:
     """What is known of a volume now."""
+    if facts.state is VolumeState.OFFLINE:
+        return _offline(volume)
     try:
         directory = os.open(volume.directory, _OPEN)
     except OSError:
@@ -49,8 +53,11 @@ def filesystem_info(volume: Volume) -> FilesystemInfo:
         available_bytes=sizes.f_bavail * sizes.f_frsize,
         total_inodes=sizes.f_files,
         used_inodes=sizes.f_files - sizes.f_ffree,
-        writable=not volume.read_only and not sizes.f_flag & os.ST_RDONLY,
-        status="online",
+        writable=facts.state is VolumeState.ONLINE
+        and facts.type is VolumeType.RW
+        and not volume.read_only
+        and not sizes.f_flag & os.ST_RDONLY,
+        status=facts.state.value,
     )
 
 
@@ -58,8 +65,12 @@ def is_writable(volume: Volume) -> bool:
     """Whether the settings and the file system allow a restore; true for a
     volume that does not answer, which says so itself when it is opened.
     """
-    info = filesystem_info(volume)
-    return not volume.read_only and (info.writable or info.status != "online")
+    if volume.read_only:
+        return False
+    try:
+        return not os.statvfs(volume.directory).f_flag & os.ST_RDONLY
+    except OSError:
+        return True
 
 
 def _offline(volume: Volume) -> FilesystemInfo:
@@ -73,7 +84,7 @@ def _offline(volume: Volume) -> FilesystemInfo:
         total_inodes=0,
         used_inodes=0,
         writable=False,
-        status="offline",
+        status=VolumeState.OFFLINE.value,
     )
 
 

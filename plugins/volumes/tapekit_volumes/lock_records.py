@@ -1,7 +1,7 @@
 """What is remembered of Snapshot copies over restarts.
 
-Two tables in the stack's state: who holds which copy, and when each copy
-was begun. A record of a holder is no lock, it tells of one: what a crash
+Two tables in the stack's state: who holds which copy, and which copy each
+one is, and when it was begun. A record of a holder is no lock, it tells of one: what a crash
 leaves is a record whose lock nobody has. The one rule: a record is durable
 before the copy that it tells of is begun.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import uuid
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
@@ -19,12 +20,14 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.state import StateStore
 
-__all__ = ["LockRecord", "LockRecords"]
+__all__ = ["CopyRecord", "LockRecord", "LockRecords", "copy_record"]
 
 _LOG: Final = logging.getLogger("tapekit.volumes")
 
 _LOCKS: Final = "volumes.locks"
-_TIMES: Final = "volumes.snapshots"
+_COPIES: Final = "volumes.snapshots"
+_FOREIGN: Final = uuid.UUID("5a3f8c62-1d0e-4b0c-9a57-8f1f6d2c7be4")
+"""The name space of identifiers for copies that nobody gave one."""
 
 
 class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +46,16 @@ class LockRecord(msgspec.Struct, frozen=True, kw_only=True):
     lasting: bool = False
     """Whether it holds the copy by itself, without a lock of the operating
     system, until somebody removes it."""
+
+
+class CopyRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """A Snapshot copy, as its maker knew it."""
+
+    begun_at_s: int
+    """Nothing that has changed later is in the copy; seconds since 1970."""
+    created_at_s: int
+    """The time that its data stands for; earlier if it came from an image."""
+    identifier: str
 
 
 @final
@@ -95,24 +108,39 @@ class LockRecords:
         """Who holds a copy, as far as is known."""
         return tuple(record.holder for record in self.of_copy(volume, snapshot).values())
 
-    def begun(self, volume: str, snapshot: str, moment_s: int) -> None:
-        """Remember when a copy was begun, in seconds since 1970.
+    def note_copy(self, volume: str, snapshot: str, record: CopyRecord) -> None:
+        """Remember which copy one is, before it is begun.
 
         :raises TapekitError: the store cannot be written.
         """
-        self._state.change(_TIMES, {_copy_key(volume, snapshot): b"%d" % moment_s})
+        value = msgspec.json.encode(record)
+        self._state.change(_COPIES, {_copy_key(volume, snapshot): value})
 
-    def begun_at_s(self, volume: str, snapshot: str) -> int | None:
-        """When a copy was begun; ``None`` if nobody remembers."""
-        value = self._state.get(_TIMES, _copy_key(volume, snapshot))
-        return None if value is None else int(value)
+    def copy(self, volume: str, snapshot: str) -> CopyRecord | None:
+        """What is remembered of a copy; ``None`` if nobody remembers it."""
+        key = _copy_key(volume, snapshot)
+        value = self._state.get(_COPIES, key)
+        if value is None:
+            return None
+        known = msgspec.json.decode(value, type=int | CopyRecord)
+        if isinstance(known, CopyRecord):
+            return known
+        # Earlier versions remembered the time alone.
+        return copy_record(volume, snapshot, known)
 
     def forget_copy(self, volume: str, snapshot: str) -> None:
-        """Forget when a copy was begun, since it is gone.
+        """Forget a copy, since it is gone.
 
         :raises TapekitError: the store cannot be written.
         """
-        self._state.change(_TIMES, {_copy_key(volume, snapshot): None})
+        self._state.change(_COPIES, {_copy_key(volume, snapshot): None})
+
+
+def copy_record(volume: str, snapshot: str, moment_s: int) -> CopyRecord:
+    """The record of a copy that was made without one, always the same."""
+    name = f"{volume}/{snapshot}@{moment_s}"
+    identifier = str(uuid.uuid5(_FOREIGN, name))
+    return CopyRecord(begun_at_s=moment_s, created_at_s=moment_s, identifier=identifier)
 
 
 def _copy_key(volume: str, snapshot: str) -> str:

@@ -17,6 +17,7 @@ from tapekit_volumes.leftovers import removing_leftovers
 from tapekit_volumes.settings import VolumesSettings
 from tapekit_volumes.site import first_volume
 from tapekit_volumes.snapshots import SnapshotKeeper
+from tapekit_volumes.states import VolumeStates
 from tapekit_volumes.storage import VolumeStorage
 from tapekit_volumes.table import volume_table
 from tapekit_volumes.withheld import WithheldFiles
@@ -69,6 +70,7 @@ class VolumesPlugin:
             volume_table(rows, kernel.base_directory, methods),
             SnapshotKeeper(kernel),
             WithheldFiles(kernel.state),
+            VolumeStates(kernel),
         )
 
     @hookimpl

@@ -95,7 +95,7 @@ class _Commands:
             mode = -1
         if not 0 <= mode <= 0o777:
             raise CATALOGUE.error("bad-permissions", volume=qtree, permissions=unix_permissions)
-        with self._storage.top(chosen) as top:
+        with self._storage.top(chosen, writes=True) as top:
             qtrees = Qtrees(top, volume, self._storage.marks)
             mark = QtreeMark(
                 id=qtrees.next_id(),
@@ -106,8 +106,8 @@ class _Commands:
         say(f"made {volume}/{qtree}, number {mark.id}")
 
     def show(self, volume: _AnyVolume = "", json: _AsJson = False) -> None:
-        """Show the qtrees of a volume, or of all volumes, by number."""
-        paths = [volume] if volume else list(self._storage.volumes)
+        """Show the qtrees of a volume, or of all that are online, by number."""
+        paths = [volume] if volume else self._storage.states.online(self._storage.volumes.values())
         rows = [row for path in paths for row in self._rows(path)]
         if json:
             say_json(rows)
@@ -137,7 +137,7 @@ class _Commands:
     ) -> None:
         """Change what is given of a qtree."""
         name = os.fsencode(qtree)
-        with self._storage.top(self._storage.volume(volume)) as top:
+        with self._storage.top(self._storage.volume(volume), writes=True) as top:
             qtrees = Qtrees(top, volume, self._storage.marks)
             mark = qtrees.require(name)
             changed = QtreeMark(
@@ -153,7 +153,7 @@ class _Commands:
 
     def delete(self, volume: _Volume, qtree: _Qtree) -> None:
         """Delete a qtree with nothing in it."""
-        with self._storage.top(self._storage.volume(volume)) as top:
+        with self._storage.top(self._storage.volume(volume), writes=True) as top:
             Qtrees(top, volume, self._storage.marks).delete(os.fsencode(qtree))
         say(f"deleted {volume}/{qtree}")
 

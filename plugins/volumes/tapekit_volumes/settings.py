@@ -11,6 +11,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from tapekit.hookspecs.volume_images import VolumeStyle, VolumeType
 from tapekit.marks import SecurityStyle, SnapLock
 
 __all__ = ["VolumeSettings", "VolumesSettings"]
@@ -31,6 +32,12 @@ class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     volume, with .snapshots at the end of its name."""
     read_only: bool = False
     """Refuse to restore to this volume."""
+    type: VolumeType = VolumeType.RW
+    """What the volume is at first: "rw", or "dp" for data protection, which
+    takes images alone until its protection ends."""
+    style: VolumeStyle = VolumeStyle.FLEXVOL
+    """How the volume is laid out: "flexvol", or "flexgroup" if its directory
+    is one name space over many members; a FlexGroup takes no images."""
     security_style: SecurityStyle = SecurityStyle.UNIX
     """Whose permissions count: those of "unix", of "ntfs", or "mixed"."""
     unix_permissions: str = "0755"

@@ -15,6 +15,7 @@ import itertools
 import logging
 import math
 import time
+import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
@@ -22,9 +23,10 @@ import msgspec
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.events import Event
 from tapekit.hookspecs.storage import for_ever
+from tapekit.hookspecs.volume_images import SnapshotCopy
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.file_lock import FileLock, lock_path
-from tapekit_volumes.lock_records import LockRecord, LockRecords
+from tapekit_volumes.lock_records import CopyRecord, LockRecord, LockRecords, copy_record
 from tapekit_volumes.paths import is_copy_name
 
 if TYPE_CHECKING:
@@ -34,11 +36,15 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.storage import KeepGoing, SnapshotMethod, SnapshotTree
     from tapekit_volumes.table import Volume
 
-__all__ = ["CopyRow", "HeldCopy", "SnapshotKeeper"]
+__all__ = ["ADMINISTRATOR", "CopyRow", "HeldCopy", "SnapshotKeeper"]
 
 _LOG: Final = logging.getLogger("tapekit.volumes")
 
 _FOR_BACKUP: Final = "snapshot_for_backup."
+_MOST_COPIES: Final = 255
+"""Of one volume, those of backups that run among them."""
+ADMINISTRATOR: Final = "administrator"
+"""Who makes and removes copies by commands."""
 _COARSE_CLOCK: Final = 5
 """``CLOCK_REALTIME_COARSE`` of Linux, which :mod:`time` does not name: the
 time of the last timer tick, from which file systems take change times. A
@@ -51,7 +57,8 @@ class CopyRow(NamedTuple):
 
     name: str
     taken_at_s: int | None
-    """When it was begun, in seconds since 1970, if anybody remembers."""
+    """The time that its data stands for, in seconds since 1970, if anybody
+    remembers."""
     holders: tuple[str, ...]
 
 
@@ -104,11 +111,12 @@ class SnapshotKeeper:
         with contextlib.ExitStack() as undo:
             name, lock = self._free_name(volume, method)
             undo.callback(lock.release)
+            _require_room(volume, method)
             moment_s = self.now_s()
             self._records.remove_all(volume.path, name)
             key = self._records.add(_record(volume, method, name, holder, temporary=True))
             undo.callback(self._forget, key)
-            self._records.begun(volume.path, name, moment_s)
+            self._records.note_copy(volume.path, name, _new_copy(moment_s))
             tree = method.create(volume.directory, volume.snapshots, name, keep_going)
             undo.pop_all()
         self._tell("volumes.snapshot-created", volume.path, name, holder)
@@ -139,16 +147,25 @@ class SnapshotKeeper:
             tree = method.open(volume.snapshots, name)
             key = self._records.add(_record(volume, method, name, holder, temporary=False))
             undo.callback(self._forget, key)
-            moment_s = self._records.begun_at_s(volume.path, name)
+            known = self._known(volume, name, tree)
             let_go = undo.pop_all().close
-        if moment_s is None:
-            # The top's own change is no later than the beginning of the copy.
-            moment_s = tree.origin(tree.root.stat()).ctime_ns // 1_000_000_000
-        return HeldCopy(tree, name, moment_s, let_go)
+        return HeldCopy(tree, name, known.begun_at_s, let_go)
 
-    def create(self, volume: Volume, name: str) -> None:
+    def create(
+        self,
+        volume: Volume,
+        name: str,
+        holder: str = ADMINISTRATOR,
+        keep_going: KeepGoing = for_ever,
+        *,
+        stands_for: tuple[str, int] | None = None,
+    ) -> SnapshotCopy:
         """Make a copy that stays until it is deleted.
 
+        :param holder: who makes it, for the event.
+        :param keep_going: called meanwhile; what it raises is passed on.
+        :param stands_for: identifier and time of another system's copy that
+            this one is a restored one of.
         :raises TapekitError: the name is not allowed or in use, or as
             :meth:`make_for_backup`.
         """
@@ -156,14 +173,23 @@ class SnapshotKeeper:
         if not is_copy_name(name) or name.startswith(_FOR_BACKUP):
             raise CATALOGUE.error("bad-copy-name", name=name, reserved=_FOR_BACKUP)
         with self._alone(volume, name):
-            moment_s = self.now_s()
-            method.create(volume.directory, volume.snapshots, name, for_ever).close()
-            self._records.begun(volume.path, name, moment_s)
-        self._tell("volumes.snapshot-created", volume.path, name, "administrator")
+            if name in method.names(volume.snapshots):
+                raise CATALOGUE.error("copy-name-taken", volume=volume.path, name=name)
+            _require_room(volume, method)
+            record = _new_copy(self.now_s(), stands_for)
+            self._records.note_copy(volume.path, name, record)
+            try:
+                method.create(volume.directory, volume.snapshots, name, keep_going).close()
+            except BaseException:
+                self._records.forget_copy(volume.path, name)
+                raise
+        self._tell("volumes.snapshot-created", volume.path, name, holder)
+        return SnapshotCopy(name, record.identifier, record.created_at_s, ())
 
-    def delete(self, volume: Volume, name: str) -> None:
+    def delete(self, volume: Volume, name: str, holder: str = ADMINISTRATOR) -> None:
         """Delete a copy that nobody holds.
 
+        :param holder: who deletes it, for the event.
         :raises TapekitError: there is none, it is in use, or it cannot be
             removed.
         """
@@ -173,19 +199,34 @@ class SnapshotKeeper:
         with self._alone(volume, name):
             method.delete(volume.snapshots, name)
             self._records.forget_copy(volume.path, name)
-        self._tell("volumes.snapshot-deleted", volume.path, name, "administrator")
+        self._tell("volumes.snapshot-deleted", volume.path, name, holder)
 
     def rows(self, volume: Volume) -> Sequence[CopyRow]:
         """The whole copies of a volume, oldest first."""
         names = () if volume.method is None else volume.method.names(volume.snapshots)
-        return [
-            CopyRow(
-                name,
-                self._records.begun_at_s(volume.path, name),
-                self._records.holders(volume.path, name),
-            )
-            for name in names
-        ]
+        return [self._row(volume, name) for name in names]
+
+    def copies(self, volume: Volume) -> Sequence[SnapshotCopy]:
+        """The whole copies of a volume, oldest first, but for those that
+        backups have made for themselves.
+        """
+        names = () if volume.method is None else volume.method.names(volume.snapshots)
+        return [self.copy(volume, name) for name in names if not name.startswith(_FOR_BACKUP)]
+
+    def copy(self, volume: Volume, name: str) -> SnapshotCopy:
+        """What a whole copy is.
+
+        :raises TapekitError: there is none.
+        """
+        known = self._records.copy(volume.path, name)
+        if known is None:
+            tree = _method_of(volume).open(volume.snapshots, name)
+            try:
+                known = self._known(volume, name, tree)
+            finally:
+                tree.close()
+        holders = self._records.holders(volume.path, name)
+        return SnapshotCopy(name, known.identifier, known.created_at_s, holders)
 
     def lock(self, volume: Volume, name: str, holder: str) -> bool:
         """Keep a copy that the caller holds, over restarts, until :meth:`unlock`.
@@ -213,6 +254,21 @@ class SnapshotKeeper:
             self._remove_locked(volume, name, holder)
         for key in ours:
             self._records.remove(key)
+
+    def _row(self, volume: Volume, name: str) -> CopyRow:
+        known = self._records.copy(volume.path, name)
+        holders = self._records.holders(volume.path, name)
+        return CopyRow(name, None if known is None else known.created_at_s, holders)
+
+    def _known(self, volume: Volume, name: str, tree: SnapshotTree) -> CopyRecord:
+        """What is remembered of an open copy, or can be told by its top, whose
+        own change is no later than the beginning of the copy.
+        """
+        known = self._records.copy(volume.path, name)
+        if known is None:
+            moment_s = tree.origin(tree.root.stat()).ctime_ns // 1_000_000_000
+            known = copy_record(volume.path, name, moment_s)
+        return known
 
     def _free_name(self, volume: Volume, method: SnapshotMethod) -> tuple[str, FileLock]:
         """The first name for a backup's copy that nobody uses, and its lock. A
@@ -328,6 +384,20 @@ def _method_of(volume: Volume) -> SnapshotMethod:
     if volume.method is None:
         raise CATALOGUE.error("volume-without-copies", volume=volume.path)
     return volume.method
+
+
+def _require_room(volume: Volume, method: SnapshotMethod) -> None:
+    """Refuse one more copy than a volume may have.
+
+    :raises TapekitError: it has as many as it may.
+    """
+    if len(method.names(volume.snapshots)) >= _MOST_COPIES:
+        raise CATALOGUE.error("failed-to-create-snapshot", volume=volume.path, limit=_MOST_COPIES)
+
+
+def _new_copy(moment_s: int, stands_for: tuple[str, int] | None = None) -> CopyRecord:
+    identifier, created_at_s = stands_for or (str(uuid.uuid4()), moment_s)
+    return CopyRecord(begun_at_s=moment_s, created_at_s=created_at_s, identifier=identifier)
 
 
 def _record(

@@ -12,16 +12,21 @@ import contextlib
 import errno
 import os
 import stat
-from typing import TYPE_CHECKING, Final, final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import msgspec
 
-from tapekit.hookspecs.storage import Origin, for_ever
+from tapekit.hookspecs.storage import for_ever
+from tapekit.hookspecs.volume_images import VolumeType
 from tapekit.marks import Marks, QtreeMark
 from tapekit_volumes.descent import make_below, open_below, shown
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.filesystems import filesystem_info, is_writable
+from tapekit_volumes.images import HeldImage, open_volume_image
 from tapekit_volumes.paths import SNAPSHOT_FOLDER, VolumePath, parse_path
+from tapekit_volumes.trees import VolumeBackupTree, VolumeRestoreTree
+from tapekit_volumes.volume_lock import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,38 +39,50 @@ if TYPE_CHECKING:
         RestoreTree,
         TreeTraits,
     )
+    from tapekit.hookspecs.volume_images import (
+        HeldSnapshot,
+        SnapshotCopy,
+        VolumeFacts,
+        VolumeImage,
+    )
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
+    from tapekit_volumes.states import VolumeStates
     from tapekit_volumes.table import Volume
+    from tapekit_volumes.volume_lock import VolumeLock
     from tapekit_volumes.withheld import WithheldFiles
 
-__all__ = ["VolumeBackupTree", "VolumeRestoreTree", "VolumeStorage"]
+__all__ = ["VolumeStorage"]
 
 _TOP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_AWAY: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ESTALE})
-"""What the place of a volume answers when the volume is not there."""
 
 
 @final
 class VolumeStorage:
-    """Implements ``tapekit.hookspecs.storage.Storage``; for any number of
-    threads, after :meth:`settle`.
+    """Implements ``tapekit.hookspecs.volume_images.ImageStorage``; for any
+    number of threads, after :meth:`settle`.
     """
 
     def __init__(self) -> None:
         self._volumes: Mapping[str, Volume] = {}
         self._keeper: SnapshotKeeper | None = None
         self._withheld: WithheldFiles | None = None
+        self._states: VolumeStates | None = None
         self.marks: Final = Marks()
 
     def settle(
-        self, volumes: Mapping[str, Volume], keeper: SnapshotKeeper, withheld: WithheldFiles
+        self,
+        volumes: Mapping[str, Volume],
+        keeper: SnapshotKeeper,
+        withheld: WithheldFiles,
+        states: VolumeStates,
     ) -> None:
-        """Take the stack's volumes, the keeper of their copies, and what is
-        left out of backups; once.
+        """Take the stack's volumes, the keeper of their copies, what is left
+        out of backups, and the states of the volumes; once.
         """
         self._volumes = volumes
         self._keeper = keeper
         self._withheld = withheld
+        self._states = states
 
     @property
     def volumes(self) -> Mapping[str, Volume]:
@@ -84,17 +101,24 @@ class VolumeStorage:
         assert self._withheld is not None, "the stack has not been assembled"
         return self._withheld
 
+    @property
+    def states(self) -> VolumeStates:
+        """What volumes are now."""
+        assert self._states is not None, "the stack has not been assembled"
+        return self._states
+
     @contextlib.contextmanager
-    def top(self, volume: Volume) -> Iterator[int]:
+    def top(self, volume: Volume, *, writes: bool = False) -> Iterator[int]:
         """A volume's directory, open.
 
-        :raises TapekitError: it is not there.
+        :param writes: whether something in it is to be changed.
+        :raises TapekitError: it is not there, or its state does not allow it.
         """
-        top = _open_top(volume)
-        try:
+        with contextlib.ExitStack() as undo:
+            undo.callback(self.states.use(volume, writes=writes).release)
+            top = _open_top(volume)
+            undo.callback(os.close, top)
             yield top
-        finally:
-            os.close(top)
 
     def volume(self, path: str) -> Volume:
         """The volume of a name.
@@ -128,46 +152,149 @@ class VolumeStorage:
         """
         self.keeper.unlock(self.volume(volume), name, holder)
 
+    def volume_facts(self, volume: str) -> VolumeFacts:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: there is no such volume.
+        """
+        return self.states.facts(self.volume(volume))
+
+    def snapshot_copies(self, volume: str) -> Sequence[SnapshotCopy]:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: there is no such volume.
+        """
+        return self.keeper.copies(self.volume(volume))
+
+    def create_snapshot(
+        self, volume: str, name: str, holder: str, keep_going: KeepGoing = for_ever
+    ) -> SnapshotCopy:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: the volume's state does not allow it, or the
+            keeper refuses.
+        """
+        chosen = self.volume(volume)
+        use = self.states.use(chosen)
+        try:
+            if self.states.facts(chosen).type is VolumeType.DP:
+                raise CATALOGUE.error("copies-come-from-source", volume=volume)
+            os.close(_open_top(chosen))
+            return self.keeper.create(chosen, name, holder, keep_going)
+        finally:
+            use.release()
+
+    def delete_snapshot(self, volume: str, name: str, holder: str) -> None:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: the volume's state does not allow it, or the
+            keeper refuses.
+        """
+        chosen = self.volume(volume)
+        use = self.states.use(chosen)
+        try:
+            self.keeper.delete(chosen, name, holder)
+        finally:
+            use.release()
+
+    def hold_snapshot(self, volume: str, name: str, holder: str) -> HeldSnapshot:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: the volume's state does not allow it, or the
+            copy cannot be held.
+        """
+        chosen = self.volume(volume)
+        with contextlib.ExitStack() as undo:
+            use = self.states.use(chosen)
+            undo.callback(use.release)
+            held = self.keeper.hold(chosen, name, holder)
+            undo.callback(held.let_go)
+            whole = VolumePath(volume, None, ())
+            traits = self._traits(chosen, _Root(-1, whole, None), held.tree.root)
+            image = HeldImage(self.keeper.copy(chosen, name), held, traits, use)
+            undo.pop_all()
+        return image
+
+    def open_image(self, volume: str, holder: str) -> VolumeImage:
+        """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
+
+        :raises TapekitError: it is not restricted, not a data protection
+            volume, a FlexGroup volume, or another restore has it.
+        """
+        chosen = self.volume(volume)
+        os.close(_open_top(chosen))
+        return open_volume_image(chosen, self.states, self.keeper, holder)
+
     def filesystems(self) -> Sequence[FilesystemInfo]:
         """All volumes, in the order of the stack file."""
-        return [filesystem_info(volume) for volume in self._volumes.values()]
+        return [
+            filesystem_info(volume, self.states.facts(volume)) for volume in self._volumes.values()
+        ]
 
-    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
+    def check_backup(
+        self, path: str, *, may_be_file: bool = False, may_be_special: bool = False
+    ) -> None:
         """Tell whether a directory can be opened for reading, without making
-        a Snapshot copy of it.
+        a Snapshot copy of it; see ``Storage.check_backup``.
 
-        :param may_be_file: whether anything else will do as well, which is
-            not opened.
-        :raises TapekitError: no such path or copy, or not a directory.
+        :raises TapekitError: no such path or copy, or not what may be there.
         """
         asked = parse_path(path)
         volume = self.volume(asked.volume)
+        self.states.check(volume)
         if asked.snapshot is not None:
             self.keeper.check(volume, asked.snapshot)
-        elif not (may_be_file and asked.parts and _is_file(volume, asked)):
-            os.close(_open_live(volume, asked))
+        elif not (may_be_special and asked.parts and _is_special(volume, asked)):
+            os.close(_open_live(volume, asked, may_be_file=may_be_file).descriptor)
 
-    def open_backup(self, path: str, holder: str, keep_going: KeepGoing = for_ever) -> BackupTree:
+    def open_backup(
+        self,
+        path: str,
+        holder: str,
+        keep_going: KeepGoing = for_ever,
+        *,
+        may_be_file: bool = False,
+    ) -> BackupTree:
         """Open a directory for reading; see ``Storage.open_backup``.
 
         :raises TapekitError: no such path, not a directory, no copy possible.
         """
         asked = parse_path(path)
         volume = self.volume(asked.volume)
+        use = self.states.use(volume)
+        try:
+            return self._open_tree(volume, asked, holder, keep_going, use, may_be_file=may_be_file)
+        except BaseException:
+            use.release()
+            raise
+
+    def _open_tree(
+        self,
+        volume: Volume,
+        asked: VolumePath,
+        holder: str,
+        keep_going: KeepGoing,
+        use: VolumeLock,
+        *,
+        may_be_file: bool,
+    ) -> BackupTree:
+        """Open what a backup reads; ``use`` goes with the tree."""
         if asked.snapshot is not None:
             copy = self.keeper.hold(volume, asked.snapshot, holder)
-            return self._tree_of_copy(volume, asked, copy)
+            return self._tree_of_copy(volume, asked, copy, use, may_be_file=may_be_file)
         moment_s = self.keeper.now_s()
-        descriptor = _open_live(volume, asked)
+        root = _open_live(volume, asked, may_be_file=may_be_file)
         if volume.method is None:
             with contextlib.ExitStack() as undo:
-                undo.callback(os.close, descriptor)
-                traits = self._traits(volume, asked, volume.directory)
+                undo.callback(os.close, root.descriptor)
+                traits = self._traits(volume, root, volume.directory)
                 undo.pop_all()
-            return VolumeBackupTree(asked, descriptor, moment_s, None, traits)
-        os.close(descriptor)
+            return VolumeBackupTree(asked, root.descriptor, moment_s, None, traits, use)
+        os.close(root.descriptor)
+        # What is released while the copy is made stands in it half written.
+        withheld = self.withheld.of_volume(volume.path)
         copy = self.keeper.make_for_backup(volume, volume.method, holder, keep_going)
-        return self._tree_of_copy(volume, asked, copy)
+        return self._tree_of_copy(volume, asked, copy, use, withheld, may_be_file=may_be_file)
 
     def open_restore(self, path: str, holder: str) -> RestoreTree:  # noqa: ARG002 - a restore holds nothing
         """Open a directory for writing; see ``Storage.open_restore``.
@@ -180,20 +307,32 @@ class VolumeStorage:
         if asked.snapshot is not None:
             raise CATALOGUE.error("copy-is-read-only", path=path, folder=SNAPSHOT_FOLDER)
         _require_no_junction(volume, asked)
-        if not is_writable(volume):
-            raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
+        with contextlib.ExitStack() as undo:
+            use = self.states.use(volume, writes=True)
+            undo.callback(use.release)
+            if not is_writable(volume):
+                raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
+            descriptor = self._open_destination(volume, asked)
+            undo.pop_all()
+        traits = msgspec.structs.replace(volume.traits, junctions=_junctions(volume, asked))
+        return VolumeRestoreTree(asked, descriptor, traits, use, self.withheld)
+
+    def _open_destination(self, volume: Volume, asked: VolumePath) -> int:
+        """Open the directory that a restore writes, made if need be.
+
+        :raises TapekitError: it is in a qtree or on a file system that is
+            read-only, or something is in the way.
+        """
         top = _open_top(volume)
         try:
             self._require_writable_qtree(top, asked)
-            descriptor = make_below(top, asked.parts, volume.path)
+            return make_below(top, asked.parts, volume.path)
         except OSError as error:
             if error.errno != errno.EROFS:
                 raise
             raise CATALOGUE.error("destination-volume-read-only", volume=volume.path) from error
         finally:
             os.close(top)
-        traits = msgspec.structs.replace(volume.traits, junctions=_junctions(volume, asked))
-        return VolumeRestoreTree(asked, descriptor, traits)
 
     def _require_writable_qtree(self, top: int, asked: VolumePath) -> None:
         """Refuse what leads into a qtree that is read-only.
@@ -206,14 +345,22 @@ class VolumeStorage:
                 path = shown(asked.volume, asked.parts[:1])
                 raise CATALOGUE.error("destination-qtree-read-only", path=path)
 
-    def _traits(self, volume: Volume, asked: VolumePath, root: Path) -> TreeTraits:
-        """What the volume is, seen from the directory that was asked for.
+    def _traits(
+        self,
+        volume: Volume,
+        root: _Root,
+        directory: Path,
+        withheld: Mapping[bytes, str] = MappingProxyType({}),
+    ) -> TreeTraits:
+        """What the volume is, seen from the root of a backup.
 
-        :param root: the volume's directory, or that of a copy of it.
+        :param directory: the volume's directory, or that of a copy of it.
+        :param withheld: what is left out besides what is now.
         """
+        asked = root.path
         style = volume.traits.security_style
         if asked.parts:
-            top = os.open(root, _TOP)
+            top = os.open(directory, _TOP)
             try:
                 qtree = self.marks.read_below(top, asked.parts[0], QtreeMark)
             finally:
@@ -226,111 +373,38 @@ class VolumeStorage:
             junctions=_junctions(volume, asked),
             left_out={
                 b"/".join(parts[depth:]): reason
-                for path, reason in self.withheld.of_volume(volume.path).items()
+                for path, reason in {
+                    **withheld,
+                    **self.withheld.of_volume(volume.path),
+                }.items()
                 if (parts := tuple(path.split(b"/")))[:depth] == asked.parts
             },
+            type_changes=self.states.type_changes(volume),
+            only=root.only,
         )
 
-    def _tree_of_copy(self, volume: Volume, asked: VolumePath, copy: HeldCopy) -> BackupTree:
+    def _tree_of_copy(
+        self,
+        volume: Volume,
+        asked: VolumePath,
+        copy: HeldCopy,
+        use: VolumeLock,
+        withheld: Mapping[bytes, str] = MappingProxyType({}),
+        *,
+        may_be_file: bool,
+    ) -> BackupTree:
         """Open a directory in a Snapshot copy, which is let go if that fails."""
         with contextlib.ExitStack() as undo:
             undo.callback(copy.let_go)
-            traits = self._traits(volume, asked, copy.tree.root)
             top = os.open(copy.tree.root, _TOP)
             try:
-                descriptor = open_below(top, asked.parts, asked.volume)
+                root = _open_root(top, asked, may_be_file=may_be_file)
             finally:
                 os.close(top)
+            undo.callback(os.close, root.descriptor)
+            traits = self._traits(volume, root, copy.tree.root, withheld)
             undo.pop_all()
-        return VolumeBackupTree(asked, descriptor, copy.taken_at_s, copy, traits)
-
-
-@final
-class VolumeBackupTree:
-    """Implements ``tapekit.hookspecs.storage.BackupTree``."""
-
-    def __init__(
-        self,
-        asked: VolumePath,
-        descriptor: int,
-        taken_at_s: int,
-        copy: HeldCopy | None,
-        traits: TreeTraits,
-    ) -> None:
-        self.traits: Final = traits
-        """What the volume is besides a directory."""
-        self._asked: Final = asked
-        self._descriptor: Final = descriptor
-        self._taken_at_s: Final = taken_at_s
-        self._copy: Final = copy
-        self._undo: Final = contextlib.ExitStack()
-        if copy is not None:
-            self._undo.callback(copy.let_go)
-        self._undo.callback(os.close, descriptor)
-
-    @property
-    def descriptor(self) -> int:
-        """Open descriptor of the backup's root directory."""
-        return self._descriptor
-
-    @property
-    def volume_path(self) -> str:
-        """``/vserver/volume``."""
-        return self._asked.volume
-
-    @property
-    def subpath(self) -> str:
-        """The root below the volume's top."""
-        return self._asked.subpath
-
-    @property
-    def snapshot_name(self) -> str | None:
-        """The Snapshot copy being read, or ``None``."""
-        return None if self._copy is None else self._copy.name
-
-    @property
-    def taken_at_s(self) -> int:
-        """The time the data stands for, in seconds since 1970."""
-        return self._taken_at_s
-
-    def origin(self, status: os.stat_result) -> Origin:
-        """What the object of this status was in the volume."""
-        if self._copy is None:
-            return Origin(status.st_ino, status.st_ctime_ns)
-        return self._copy.tree.origin(status)
-
-    def close(self) -> None:
-        """Let go; removes the Snapshot copy if it was made for this. Later
-        calls do nothing.
-        """
-        self._undo.close()
-
-
-@final
-class VolumeRestoreTree:
-    """Implements ``tapekit.hookspecs.storage.RestoreTree``."""
-
-    def __init__(self, asked: VolumePath, descriptor: int, traits: TreeTraits) -> None:
-        self.traits: Final = traits
-        """What the volume is besides a directory."""
-        self._asked: Final = asked
-        self._descriptor: Final = descriptor
-        self._undo: Final = contextlib.ExitStack()
-        self._undo.callback(os.close, descriptor)
-
-    @property
-    def descriptor(self) -> int:
-        """Open descriptor of the destination directory."""
-        return self._descriptor
-
-    @property
-    def path(self) -> str:
-        """``/vserver/volume[/path]``."""
-        return f"{self._asked.volume}/{self._asked.subpath}".rstrip("/")
-
-    def close(self) -> None:
-        """Let go of the directory; later calls do nothing."""
-        self._undo.close()
+        return VolumeBackupTree(asked, root.descriptor, copy.taken_at_s, copy, traits, use)
 
 
 def _open_top(volume: Volume) -> int:
@@ -341,11 +415,7 @@ def _open_top(volume: Volume) -> int:
     try:
         top = os.open(volume.directory, _TOP)
     except OSError as error:
-        if error.errno in _AWAY:
-            raise CATALOGUE.error("volume-in-transitional-state", volume=volume.path) from error
-        raise CATALOGUE.error(
-            "could-not-obtain-vol-ref", volume_name=volume.path, reason=error.strerror
-        ) from error
+        raise unreachable(volume.path, error) from error
     if volume.is_mount_point and not volume.directory.is_mount():
         # What would be read is the empty directory below the mount.
         os.close(top)
@@ -379,7 +449,16 @@ def _junctions(volume: Volume, asked: VolumePath) -> Mapping[bytes, bytes]:
     }
 
 
-def _open_live(volume: Volume, asked: VolumePath) -> int:
+class _Root(NamedTuple):
+    """The root of a backup."""
+
+    descriptor: int
+    path: VolumePath
+    only: bytes | None
+    """The one name in it that was asked for; ``None`` for all."""
+
+
+def _open_live(volume: Volume, asked: VolumePath, *, may_be_file: bool = False) -> _Root:
     """Open what a path leads to in a volume; the caller closes it.
 
     :raises TapekitError: it leads to no directory of this volume.
@@ -387,22 +466,41 @@ def _open_live(volume: Volume, asked: VolumePath) -> int:
     _require_no_junction(volume, asked)
     top = _open_top(volume)
     try:
-        return open_below(top, asked.parts, volume.path)
+        return _open_root(top, asked, may_be_file=may_be_file)
     finally:
         os.close(top)
 
 
-def _is_file(volume: Volume, asked: VolumePath) -> bool:
+def _open_root(top: int, asked: VolumePath, *, may_be_file: bool) -> _Root:
+    """Open the directory that a path leads to, or that its regular file is in.
+
+    :raises TapekitError: there is neither.
+    """
+    if may_be_file and asked.parts:
+        above = asked._replace(parts=asked.parts[:-1])
+        directory = open_below(top, above.parts, asked.volume)
+        if _type_of(asked.parts[-1], directory) == stat.S_IFREG:
+            return _Root(directory, above, asked.parts[-1])
+        os.close(directory)
+    return _Root(open_below(top, asked.parts, asked.volume), asked, None)
+
+
+def _is_special(volume: Volume, asked: VolumePath) -> bool:
     """Whether a path leads to something that is not a directory.
 
     :raises TapekitError: one of the directories on the way is none.
     """
-    *above, name = asked.parts
-    directory = _open_live(volume, asked._replace(parts=tuple(above)))
+    above = _open_live(volume, asked._replace(parts=asked.parts[:-1])).descriptor
     try:
-        return not stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode)
+        return _type_of(asked.parts[-1], above) not in (0, stat.S_IFDIR)
+    finally:
+        os.close(above)
+
+
+def _type_of(name: bytes, directory: int) -> int:
+    """The type of what has a name in a directory; 0 if that cannot be told."""
+    try:
+        return stat.S_IFMT(os.lstat(name, dir_fd=directory).st_mode)
     except OSError:
         # Who opens it as a directory says what is wrong with it.
-        return False
-    finally:
-        os.close(directory)
+        return 0

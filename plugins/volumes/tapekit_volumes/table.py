@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.storage import TreeTraits
+from tapekit.hookspecs.volume_images import VolumeStyle, VolumeType
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.paths import is_volume_name, parse_path
 
@@ -48,6 +49,9 @@ class Volume(NamedTuple):
     read_only: bool
     is_mount_point: bool
     """Whether another file system than its parent's was here at the start."""
+    type: VolumeType = VolumeType.RW
+    """By the stack file; it may have changed since."""
+    style: VolumeStyle = VolumeStyle.FLEXVOL
     traits: TreeTraits = TreeTraits()
     """What it is besides a directory, without what changes while it is used."""
     junctions: Mapping[tuple[bytes, ...], str] = MappingProxyType({})
@@ -91,6 +95,8 @@ def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMetho
         snapshots=(base / snapshots).resolve(),
         read_only=row.read_only,
         is_mount_point=directory.is_mount(),
+        type=row.type,
+        style=row.style,
         traits=_traits(row),
     )
 

@@ -70,6 +70,7 @@ def command_app(
         commands.verify,
     ):
         app.command()(command)
+    app.command("power-cycle")(commands.power_cycle)
     app.command("import")(images.import_)
     app.add_typer(fault_app(management), name="fault")
     return app
@@ -205,6 +206,13 @@ class _Commands:
             raise CATALOGUE.error(
                 "protected-on-host", barcode=barcode, folder=str(library.folder(barcode))
             )
+
+    def power_cycle(self, of: LibraryName = None) -> None:
+        """Turn the drives and the changer off and on: who had reserved them has
+        not any more, unless a reservation outlives a loss of power (APTPL).
+        """
+        self._devices(of).cut_power()
+        say("the devices have been turned off and on")
 
     def verify(
         self,

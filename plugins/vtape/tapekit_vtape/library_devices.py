@@ -21,6 +21,7 @@ from tapekit_vtape.library import Library
 from tapekit_vtape.models import VIRTUAL
 from tapekit_vtape.packing import FramePacker
 from tapekit_vtape.reservation_guard import DeviceGuard
+from tapekit_vtape.reservation_rules import power_lost
 from tapekit_vtape.tape_target import tape_door
 from tapekit_vtape.zstd import find_zstd
 
@@ -152,6 +153,17 @@ class LibraryDevices:
             self._faults.changer(self.site.name),
             guard,
         )
+
+    def cut_power(self) -> None:
+        """Turn all devices off and on, as far as reservations go: those of
+        RESERVE(6) are gone, persistent ones unless they are to outlive that.
+
+        :raises TapeError: the library is missing, or cannot be written.
+        """
+        self.library.state()
+        devices = (_CHANGER, *(f"drive-{number}" for number in range(self.drives)))
+        for device in devices:
+            self.library.reservations.change(device, power_lost)
 
     def _packer(self) -> FramePacker | None:
         """What a drive compresses with; buffers of its own.

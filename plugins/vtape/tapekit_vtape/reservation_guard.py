@@ -11,20 +11,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.scsi.malformed import Malformed
 from tapekit.scsi.reservations import (
     OUT_LIST_BYTES,
     Capabilities,
     InAction,
+    OutAction,
     ReservationType,
+    decode_move_list,
     decode_out_list,
     encode_capabilities,
+    encode_full_status,
     encode_keys,
     encode_reservation,
 )
 from tapekit.scsi.sense import Sense, SenseKey
 from tapekit_vtape.errors import CATALOGUE
-from tapekit_vtape.reservation_rules import admit, changed, released, reserved, reset, told
-from tapekit_vtape.target import BAD_FIELD, RESET, Answer, Refusal
+from tapekit_vtape.reservation_rules import (
+    admit,
+    changed,
+    moved,
+    released,
+    reserved,
+    reset,
+    told,
+)
+from tapekit_vtape.target import BAD_FIELD, BAD_PARAMETER, RESET, Answer, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,6 +126,8 @@ class DeviceGuard:
             return Answer(encode_keys(state.registered))
         if action == InAction.READ_RESERVATION:
             return Answer(encode_reservation(state.reservation))
+        if action == InAction.READ_FULL_STATUS:
+            return Answer(encode_full_status(state.full_status))
         if action != InAction.REPORT_CAPABILITIES:
             raise Refusal(BAD_FIELD._replace(field=1))
         every = frozenset(map(int, ReservationType))
@@ -121,10 +135,12 @@ class DeviceGuard:
 
     def _change(self, request: Request) -> Answer:
         values = request.values
-        if values["list_length"] != OUT_LIST_BYTES:
-            raise Refusal(_BAD_LENGTH)
         if values["scope"]:
             raise Refusal(BAD_FIELD._replace(field=2))
+        if values["service_action"] == OutAction.REGISTER_AND_MOVE:
+            return self._move(request)
+        if values["list_length"] != OUT_LIST_BYTES:
+            raise Refusal(_BAD_LENGTH)
         wanted = decode_out_list(request.data)
         self._book.change(
             self._device,
@@ -138,3 +154,15 @@ class DeviceGuard:
             ),
         )
         return Answer(written=OUT_LIST_BYTES)
+
+    def _move(self, request: Request) -> Answer:
+        length = request.values["list_length"]
+        try:
+            wanted = decode_move_list(request.data[:length])
+        except Malformed:
+            raise Refusal(_BAD_LENGTH if length < OUT_LIST_BYTES else BAD_PARAMETER) from None
+        self._book.change(
+            self._device,
+            lambda state: moved(state, self._initiator, self._name, wanted, request.values["type"]),
+        )
+        return Answer(written=length)

@@ -16,7 +16,9 @@ import msgspec
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.reservations import (
     NO_KEY,
+    FullStatus,
     OutAction,
+    Registration,
     Reservation,
     ReservationKeys,
     ReservationType,
@@ -28,9 +30,20 @@ from tapekit_vtape.target import BAD_FIELD, BAD_PARAMETER, Refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tapekit.scsi.reservations import OutList
+    from tapekit.scsi.reservations import MoveList, OutList
 
-__all__ = ["FREE", "DeviceState", "admit", "changed", "released", "reserved", "reset", "told"]
+__all__ = [
+    "FREE",
+    "DeviceState",
+    "admit",
+    "changed",
+    "moved",
+    "power_lost",
+    "released",
+    "reserved",
+    "reset",
+    "told",
+]
 
 _RELEASED: Final = (0x2A, 0x04)
 _RESERVATIONS_PREEMPTED: Final = (0x2A, 0x03)
@@ -90,6 +103,17 @@ class DeviceState(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_
     def registered(self) -> ReservationKeys:
         """As READ KEYS tells it."""
         return ReservationKeys(self.generation, tuple(self.keys.values()))
+
+    @property
+    def full_status(self) -> FullStatus:
+        """As READ FULL STATUS tells it."""
+        return FullStatus(
+            self.generation,
+            tuple(
+                Registration(key, name, self.type if self.holds(name) else None)
+                for name, key in self.keys.items()
+            ),
+        )
 
     def holds(self, initiator: str) -> bool:
         """Whether an initiator holds the persistent reservation."""
@@ -189,6 +213,15 @@ def reset(state: DeviceState) -> DeviceState:
     return msgspec.structs.replace(state, simple=None, resets=state.resets + 1)
 
 
+def power_lost(state: DeviceState) -> DeviceState:
+    """The device has lost its power: registrations are left if they were made
+    to outlive that, with the persistent reservation, and nothing else.
+    """
+    if not state.persists:
+        state = msgspec.structs.replace(state, keys={}, holder=None, type=None)
+    return reset(msgspec.structs.replace(state, news={}))
+
+
 def told(state: DeviceState, initiator: str) -> DeviceState:
     """An initiator has been told its news."""
     news = {name: codes for name, codes in state.news.items() if name != initiator}
@@ -221,6 +254,38 @@ def changed(
     if action in _TYPED and kind not in _TYPES:
         raise Refusal(BAD_FIELD._replace(field=2))
     return change(_Change(initiator, device, wanted, kind), state)
+
+
+def moved(
+    state: DeviceState, initiator: str, device: str, wanted: MoveList, kind: int
+) -> DeviceState:
+    """PERSISTENT RESERVE OUT, REGISTER AND MOVE: another initiator holds the
+    reservation from now on, under a key that it is given.
+
+    :param kind: the type of reservation that the command names.
+    :raises TapeError: ``RESERVED``: a wrong key, or somebody else's reservation.
+    :raises Refusal: the command is not in order.
+    """
+    if initiator not in state.keys or state.keys[initiator] != wanted.key:
+        raise _conflict(device, state.holder or "")
+    if state.type is None or not state.holds(initiator):
+        raise _conflict(device, state.holder or "")
+    if ReservationType(state.type).is_held_by_all or kind != state.type:
+        raise Refusal(BAD_FIELD._replace(field=2))
+    if wanted.service_key == NO_KEY or wanted.initiator in ("", initiator):
+        raise Refusal(BAD_PARAMETER)
+    keys = {**state.keys, wanted.initiator: wanted.service_key}
+    if len(keys) > _MOST_REGISTRATIONS:
+        raise Refusal(_NO_ROOM)
+    if wanted.unregisters:
+        del keys[initiator]
+    return msgspec.structs.replace(
+        state,
+        keys=keys,
+        holder=wanted.initiator,
+        generation=state.generation + 1,
+        persists=wanted.persists,
+    )
 
 
 class _Change(NamedTuple):

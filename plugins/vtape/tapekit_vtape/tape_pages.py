@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, final
 from tapekit.scsi.log import (
     CAPACITY_PAGE,
     PAGE_LIST,
+    READ_ERRORS_PAGE,
     SEQUENTIAL_PAGE,
     TAPE_ALERT_PAGE,
+    VOLUME_PAGE,
+    WRITE_ERRORS_PAGE,
     LogParameter,
     encode_alerts,
     encode_log,
@@ -288,7 +291,16 @@ def _unannounced(data: bytes) -> bytes:
 def page_list() -> bytes:
     """The log pages that there are."""
     return encode_log_list(
-        (PAGE_LIST, SEQUENTIAL_PAGE, COMPRESSION_LOG_PAGE, TAPE_ALERT_PAGE, CAPACITY_PAGE)
+        (
+            PAGE_LIST,
+            WRITE_ERRORS_PAGE,
+            READ_ERRORS_PAGE,
+            SEQUENTIAL_PAGE,
+            VOLUME_PAGE,
+            COMPRESSION_LOG_PAGE,
+            TAPE_ALERT_PAGE,
+            CAPACITY_PAGE,
+        )
     )
 
 
@@ -319,7 +331,28 @@ def log_page(page: int, status: DriveStatus, traffic: Traffic) -> bytes | None:
         return encode_log(page, (*bytes_so_far, *counters, LogParameter(0x0100, bytes(8))))
     if page == COMPRESSION_LOG_PAGE:
         return encode_log(page, _compression(traffic))
+    if page == VOLUME_PAGE:
+        return encode_log(page, _volume(status))
+    if page in (WRITE_ERRORS_PAGE, READ_ERRORS_PAGE):
+        moved = traffic.to_medium if page == WRITE_ERRORS_PAGE else traffic.from_medium
+        return encode_log(page, (_NOTHING_CORRECTED, LogParameter(5, moved.to_bytes(8, "big"))))
     return None
+
+
+_NOTHING_CORRECTED: Final = LogParameter(3, bytes(4))
+"""What is read from a file is right, or cannot be read."""
+
+
+def _volume(status: DriveStatus) -> list[LogParameter]:
+    """Of the tape alone: its sizes, and whether it can be written."""
+    total, remaining = status.total_bytes, status.remaining_bytes
+    if not status.has_tape or total is None or remaining is None:
+        return []
+    return [
+        LogParameter(0x16, _megabytes(total)),
+        LogParameter(0x17, _megabytes(total - remaining)),
+        LogParameter(0x80, bytes((status.write_protected,))),
+    ]
 
 
 def _compression(traffic: Traffic) -> list[LogParameter]:

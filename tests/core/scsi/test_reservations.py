@@ -10,16 +10,23 @@ from tapekit.scsi.malformed import Malformed
 from tapekit.scsi.reservations import (
     MOST_KEY,
     Capabilities,
+    FullStatus,
+    MoveList,
     OutList,
+    Registration,
     Reservation,
     ReservationKeys,
     ReservationType,
     decode_capabilities,
+    decode_full_status,
     decode_keys,
+    decode_move_list,
     decode_out_list,
     decode_reservation,
     encode_capabilities,
+    encode_full_status,
     encode_keys,
+    encode_move_list,
     encode_out_list,
     encode_reservation,
 )
@@ -81,3 +88,47 @@ def test_types_say_who_else_may_do_what() -> None:
         "WRITE_EXCLUSIVE_ALL": (True, True, True),
         "EXCLUSIVE_ACCESS_ALL": (False, True, True),
     }
+
+
+NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=40)
+
+
+def test_another_initiator_is_named_where_the_standard_says() -> None:
+    data = encode_move_list(MoveList(1, 2, "iqn.x:a", unregisters=True, persists=True))
+    assert data == bytes.fromhex(
+        "0000000000000001 0000000000000002 00 03 0000 00000018 05000014"
+    ) + b"iqn.x:a".ljust(20, b"\0")
+
+
+@given(KEYS, KEYS, NAMES, st.booleans(), st.booleans())
+def test_move_lists(key: int, service: int, name: str, unregisters: bool, persists: bool) -> None:
+    wanted = MoveList(key, service, name, unregisters=unregisters, persists=persists)
+    assert decode_move_list(encode_move_list(wanted)) == wanted
+
+
+@given(
+    NUMBERS,
+    st.lists(
+        st.builds(Registration, KEYS, NAMES, st.none() | st.sampled_from(ReservationType)),
+        max_size=4,
+    ),
+    st.integers(0, 40),
+)
+def test_full_status(generation: int, rows: list[Registration], cut: int) -> None:
+    data = encode_full_status(FullStatus(generation, tuple(rows)))
+    assert decode_full_status(data) == FullStatus(generation, tuple(rows))
+    shorter = decode_full_status(data[: max(len(data) - cut, 8)])
+    assert list(shorter.registrations) == rows[: len(shorter.registrations)]
+
+
+@pytest.mark.parametrize("length", [0, 23, 24, 27])
+def test_a_move_list_that_is_too_short_is_malformed(length: int) -> None:
+    with pytest.raises(Malformed):
+        decode_move_list(encode_move_list(MoveList(1, 2, "x"))[:length])
+
+
+def test_an_initiator_of_another_transport_is_malformed() -> None:
+    data = bytearray(encode_move_list(MoveList(1, 2, "x")))
+    data[24] = 0x06
+    with pytest.raises(Malformed, match="none of iSCSI"):
+        decode_move_list(bytes(data))

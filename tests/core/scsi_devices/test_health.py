@@ -11,15 +11,17 @@ from tapekit.hookspecs.tape_driver import AlertingDrive, Condition, TapeError
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi.log import (
     READ_ERRORS_PAGE,
+    VOLUME_PAGE,
     WRITE_ERRORS_PAGE,
     LogParameter,
     encode_alerts,
     encode_log,
+    encode_log_list,
 )
 from tapekit.scsi.sense import Sense
 from tapekit.scsi_devices.conversation import Conversation
 from tapekit.scsi_devices.drive import CdbDrive
-from tapekit.scsi_devices.health import corrected_errors, tell_alerts
+from tapekit.scsi_devices.health import corrected_errors, counters, tell_alerts
 
 NO_PAGE, BROKEN = Sense(5, 0x24, 0), Sense(4, 0x44, 0)
 
@@ -101,3 +103,33 @@ def test_a_status_has_the_soft_errors_of_a_drive_that_counts(door: Any) -> None:
     door.ran.clear()
     drive.status()
     assert door.names.count("LOG SENSE") == 1
+
+
+def test_all_that_a_drive_counts_is_told_by_name(door: Any, talk: Conversation) -> None:
+    volume = (
+        LogParameter(1, b"\0\0\0\7"),
+        LogParameter(0x10, b"\xff" * 8),
+        LogParameter(0x40, b"SERIAL    "),
+        LogParameter(0x1234, b"\1"),
+    )
+    door.next["LOG SENSE"] = [
+        encode_log_list((0, WRITE_ERRORS_PAGE, VOLUME_PAGE, 0x2E)),
+        errors_page(WRITE_ERRORS_PAGE, 3),
+        encode_log(VOLUME_PAGE, volume),
+    ]
+    assert counters(talk) == {
+        "write errors": {"total repeated": 7, "total corrected": 3},
+        "volume statistics": {"loads": 7},
+    }
+
+
+def test_a_drive_without_a_list_of_pages_counts_nothing(door: Any, talk: Conversation) -> None:
+    door.next["LOG SENSE"] = [NO_PAGE]
+    assert counters(talk) == {}
+
+
+def test_a_list_that_cannot_be_read_is_an_error(door: Any, talk: Conversation) -> None:
+    door.next["LOG SENSE"] = [b"\x31\0\0\0"]
+    with pytest.raises(TapeError) as caught:
+        counters(talk)
+    assert caught.value.condition is Condition.HARDWARE_ERROR

@@ -11,6 +11,7 @@ from tapekit.hookspecs.tape_driver import Condition, DriveSetup, TapeError
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi.mode import (
     COMPRESSION_PAGE,
+    CONFIGURATION_PAGE,
     BlockDescriptor,
     ModeData,
     ModePage,
@@ -129,6 +130,38 @@ def test_a_drive_that_cannot_compress_is_left_alone(
         modes.compress(1)
     assert "v.0 cannot compress" in caplog.text
     assert sent(door) == []
+
+
+def configuration(selected: int) -> ModePage:
+    return ModePage(
+        CONFIGURATION_PAGE, bytes((0, 0, 0, 0, 0, 0, 0x40, 0, 0x10, 0, 0, 0, selected, 0))
+    )
+
+
+@pytest.mark.requirement("R049")
+@pytest.mark.parametrize("has_page", [True, False], ids=["ignores its page", "has no page"])
+def test_compression_is_set_where_the_configuration_chooses(
+    door: Any, modes: DriveModes, caplog: pytest.LogCaptureFixture, has_page: bool
+) -> None:
+    before = has(0x5A, compression(OFF)) if has_page else Sense(5, 0x24, 0)
+    after = has(0x5A, compression(ON)) if has_page else Sense(5, 0x24, 0)
+    looks = [before, has(), before] if has_page else [before]
+    chooses = [has(0x5A, configuration(0)), has(), has(0x5A, configuration(1)), after]
+    door.next["MODE SENSE(6)"] = [*looks, *chooses]
+    with caplog.at_level(logging.INFO):
+        modes.compress(1)
+    assert caplog.text == ""
+    assert sent(door)[-1].pages == (configuration(1),)
+
+
+def test_a_choice_that_changes_nothing_is_told(
+    door: Any, modes: DriveModes, caplog: pytest.LogCaptureFixture
+) -> None:
+    off = has(0x5A, compression(OFF))
+    door.next["MODE SENSE(6)"] = [off, has(), off, has(0x5A, configuration(1)), off]
+    with caplog.at_level(logging.INFO):
+        modes.compress(1)
+    assert "compress by algorithm 01h as its device name says: it has ignored this" in caplog.text
 
 
 def test_a_drive_that_fails_is_an_error(door: Any, modes: DriveModes) -> None:

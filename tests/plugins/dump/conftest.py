@@ -64,10 +64,14 @@ class DirectoryStorage:
     def _below(self, path: str) -> Path:
         return self.directory / path.removeprefix(VOLUME).strip("/")
 
-    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
+    def check_backup(
+        self, path: str, *, may_be_file: bool = False, may_be_special: bool = False
+    ) -> None:
         """Every path can be tried."""
 
-    def open_backup(self, path: str, holder: str, keep_going: KeepGoing) -> DirectoryTree:
+    def open_backup(
+        self, path: str, holder: str, keep_going: KeepGoing, *, may_be_file: bool = False
+    ) -> DirectoryTree:
         keep_going()
         tree = DirectoryTree(self._below(path), path, self.snapshot_name, self.now_s)
         self.trees.append(tree)

@@ -224,8 +224,8 @@ def test_job_that_never_ran_has_nothing_to_let_go(site: Any) -> None:
 def test_failed_tree_is_a_failed_backup(site: Any) -> None:
     opened = site.storage.open_backup
 
-    def open_backup(path: str, holder: str, keep_going: Any) -> Any:
-        tree = opened(path, holder, keep_going)
+    def open_backup(*how: Any, **may: bool) -> Any:
+        tree = opened(*how, **may)
         os.close(tree.descriptor)
         return tree
 

@@ -142,7 +142,7 @@ def test_an_older_snapshot_copy_does_not_hide_what_came_after_it(epochs: Any) ->
     (epochs.volume / "file").touch()
     epochs.back_up()
     open_now = epochs.storage.open_backup
-    epochs.storage.open_backup = lambda *_: older
+    epochs.storage.open_backup = lambda *_, **_may: older
     (epochs.volume / "later").touch()
     dated = epochs.back_up(("UPDATE", "Y")).records[0].header.date
     assert dated > older.taken_at_s

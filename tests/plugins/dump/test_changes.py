@@ -105,8 +105,8 @@ def test_level_leaves_out_what_only_changed_its_ctime(
     born = (epochs.volume / "old").stat().st_ctime_ns // SECOND + 1
     open_backup = epochs.storage.open_backup
 
-    def open_live(*how: Any) -> Live:
-        tree = Live(open_backup(*how))
+    def open_live(*how: Any, **may: bool) -> Live:
+        tree = Live(open_backup(*how, **may))
         tree.snapshot_name, tree.taken_at_s = None, born
         return tree
 

@@ -61,7 +61,7 @@ def test_copies_are_told_by_the_inode_numbers_of_the_volume(epochs: Any, volume:
             found = self._tree.origin(status)
             return Origin(found.inode + 2**40 * offset, found.ctime_ns)
 
-    epochs.storage.open_backup = lambda *how: Copy(open_backup(*how))
+    epochs.storage.open_backup = lambda *how, **may: Copy(open_backup(*how, **may))
     full = epochs.back_up()
     assert epochs.back_up(("LEVEL", "1")).dumped == {b""}
     offset = 1
@@ -88,7 +88,7 @@ def test_inode_numbers_of_several_objects_are_not_relied_on(epochs: Any) -> None
         def origin(self, status: os.stat_result) -> Origin:
             return Origin(same, self._tree.origin(status).ctime_ns)
 
-    epochs.storage.open_backup = lambda *how: Unreliable(open_backup(*how))
+    epochs.storage.open_backup = lambda *how, **may: Unreliable(open_backup(*how, **may))
     for level in (1, 2):
         backup = epochs.back_up(("LEVEL", str(level)))
         assert len({backup.paths[name] for name in (b"a", b"b", b"c")}) == 3

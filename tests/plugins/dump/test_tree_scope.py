@@ -78,8 +78,8 @@ class Traited:
     def __getattr__(self, name: str) -> Any:
         return getattr(self.storage, name)
 
-    def open_backup(self, path: str, holder: str, keep_going: Any) -> Any:
-        opened = self.storage.open_backup(path, holder, keep_going)
+    def open_backup(self, *how: Any, **may: bool) -> Any:
+        opened = self.storage.open_backup(*how, **may)
         opened.traits = self.traits
         return opened
 

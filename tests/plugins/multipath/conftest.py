@@ -38,6 +38,10 @@ class Cable:
         self.is_cut = False
         self.cut_at: int | None = None
         """The operation code during which it is cut; the device has it carried out."""
+        self.cut_before: int | None = None
+        """The operation code that never gets to the device, since it is cut."""
+        self.is_slow = False
+        """Whether answers are overdue instead of lost."""
         self.opened: list[str] = []
 
     def discover(self) -> list[DriveDescription]:
@@ -91,7 +95,7 @@ class Cable:
             raise CATALOGUE.raised_as(
                 TapeError,
                 "path-lost",
-                condition=Condition.HARDWARE_ERROR,
+                condition=Condition.TIMEOUT if self.is_slow else Condition.HARDWARE_ERROR,
                 device=self.scheme,
                 reason="the cable is cut",
             )
@@ -111,6 +115,7 @@ class CableDoor:
         self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0, timeout_s: float | None = None
     ) -> CdbReply:
         cable = self._cable
+        cable.is_cut = cable.is_cut or cdb[0] == cable.cut_before
         cable.check()
         reply: CdbReply = self._door.execute(cdb, data_out=data_out, data_in=data_in)
         if cdb[0] == cable.cut_at:

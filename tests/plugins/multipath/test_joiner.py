@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePosition
 from tapekit_multipath.joiner import PathsOfDevices
 
-WRITE, LOOK = 0x0A, 0x34
+WRITE, MARK = 0x0A, 0x10
 
 
 @pytest.fixture
@@ -61,10 +60,12 @@ def test_a_path_that_has_failed_is_left_for_the_other(
 
 
 @pytest.mark.requirement("R038")
+@pytest.mark.parametrize("lost", ["cut_at", "cut_before"], ids=["the answer", "the command"])
 def test_a_path_that_fails_in_a_job_loses_and_repeats_no_record(
     cable_of: Any,
     inventory_over: Any,
     paths: PathsOfDevices,
+    lost: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     first, second = cable_of("0b"), cable_of("0d")
@@ -72,20 +73,73 @@ def test_a_path_that_fails_in_a_job_loses_and_repeats_no_record(
     tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "x")
     tape.drive.rewind()
     assert tape.drive.write_records([memoryview(record(1))], 1024) == 1
-    first.cut_at = WRITE
-    with pytest.raises(TapeError, match="6/29/07"):
-        tape.drive.write_records([memoryview(record(2))], 1024)
-    assert caplog.records[-1].levelno == logging.WARNING
+    setattr(first, lost, WRITE)
+    several = [memoryview(record(number)) for number in (2, 3, 4)]
+    assert tape.drive.write_records(several, 1024) == 3
     assert "0b.5L1 is reached over 0d.5L1 now" in caplog.text
-    with pytest.raises(TapeError):
-        tape.drive.write_records([memoryview(record(3))], 1024)
+    assert "WRITE(6) goes on where it stood" in caplog.text
+    tape.drive.write_filemarks(1)
+    assert tape.drive.write_records([memoryview(record(5))], 1024) == 1
     tape.drive.rewind()
-    assert tape.drive.status().position == TapePosition(0, 0)
-    # The drive had taken the record whose answer was lost.
-    assert [tape.drive.read_record(1024)[0] for _ in range(2)] == [1, 2]
+    assert [tape.drive.read_record(1024)[0] for _ in range(4)] == [1, 2, 3, 4]
+    tape.drive.space_filemarks(1)
+    assert tape.drive.read_record(1024)[0] == 5
     with pytest.raises(TapeError) as ended:
         tape.drive.read_record(1024)
     assert ended.value.condition is Condition.END_OF_DATA
+    tape.close()
+    assert (first.opened, second.opened) == (["0"], ["0"])
+
+
+@pytest.mark.requirement("R038")
+@pytest.mark.parametrize("lost", ["cut_at", "cut_before"], ids=["the answer", "the command"])
+def test_filemarks_are_neither_lost_nor_repeated(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, lost: str
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    tape = inventory_over(paths, first, second).open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    tape.drive.write_records([memoryview(record(1))], 1024)
+    setattr(first, lost, MARK)
+    tape.drive.write_filemarks(2)
+    tape.drive.write_records([memoryview(record(2))], 1024)
+    tape.drive.rewind()
+    assert tape.drive.space_filemarks(9) == 2
+    assert tape.drive.status().position.file == 2
+    tape.drive.rewind()
+    tape.drive.space_filemarks(2)
+    assert tape.drive.read_record(1024)[0] == 2
+    tape.close()
+
+
+def moved(door: Any) -> None:
+    """Somebody else has written a record."""
+    assert door.execute(bytes((WRITE, 0, 0, 4, 0, 0)), data_out=record(9)).status == 0
+
+
+@pytest.mark.requirement("R038")
+@pytest.mark.parametrize("why", ["at the beginning", "moved", "overdue"])
+def test_nothing_is_written_where_no_position_proves_what_happened(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, doors: Any, why: str
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    tape = inventory_over(paths, first, second).open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    written = 0 if why == "at the beginning" else 1
+    if written:
+        tape.drive.write_records([memoryview(record(1))], 1024)
+    if why == "moved":
+        moved(doors["0"])
+        moved(doors["0"])
+    first.is_slow = why == "overdue"
+    first.cut_before = WRITE
+    with pytest.raises(TapeError, match="6/29/0"):
+        tape.drive.write_records([memoryview(record(2))], 1024)
+    with pytest.raises(TapeError, match="may not stand where it did") as refused:
+        tape.drive.write_records([memoryview(record(3))], 1024)
+    assert refused.value.condition is Condition.HARDWARE_ERROR
+    tape.drive.rewind()
+    assert tape.drive.status().position == TapePosition(0, 0)
     tape.close()
 
 

@@ -31,7 +31,7 @@ def test_each_server_hears_of_its_own_path_only() -> None:
         "TYPE": "dump",
         "LEVEL": "0",
         "HIST": "n",
-        "FILESYSTEM": "/vs1/vol1/a",
+        "FILESYSTEM": "/vs1/vol1/a/",
         "UPDATE": "Y",
     }
     assert dict(plan.recover) == {

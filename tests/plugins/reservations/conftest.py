@@ -90,6 +90,8 @@ class ScriptedDoor:
         self.answers: dict[int, CdbReply | Sense | int] = {
             int(code.removeprefix("x"), 16): answer for code, answer in answers.items()
         }
+        self.once: dict[int, Sense] = {}
+        """What comes before the answers, once each."""
         self.sent: list[int] = []
         self.resets = 0
 
@@ -97,7 +99,7 @@ class ScriptedDoor:
         self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0, timeout_s: float | None = None
     ) -> CdbReply:
         self.sent.append(cdb[0])
-        answer = self.answers.get(cdb[0], Status.GOOD)
+        answer = self.once.pop(cdb[0], None) or self.answers.get(cdb[0], Status.GOOD)
         if isinstance(answer, Sense):
             return CdbReply(Status.CHECK_CONDITION, sense=encode_sense(answer))
         return answer if isinstance(answer, CdbReply) else CdbReply(answer)

@@ -10,7 +10,7 @@ import pytest
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.door import CdbReply, Status
 from tapekit.scsi.reservations import Reservation, ReservationType, encode_reservation
-from tapekit.scsi.sense import Sense, SenseKey
+from tapekit.scsi.sense import Sense, SenseKey, decode_sense
 from tapekit_reservations.reserved_door import DeviceReservation
 from tapekit_reservations.ways import PersistentWay, ScsiWay
 
@@ -89,7 +89,8 @@ def test_a_persistent_reservation_is_looked_for_after_a_reset(
             entrance.execute(WRITE, data_out=b"x")
     else:
         assert entrance.execute(WRITE, data_out=b"x").status == Status.CHECK_CONDITION
-    assert door.sent == [0x0A, 0x5E]
+    # What is held is registered and taken over by the path in use, and looked for again.
+    assert door.sent == [0x0A, 0x5E] + ([] if is_lost else [0x5F, 0x5F, 0x5E])
 
 
 def test_a_conflict_over_a_command_that_reserves_is_its_senders_affair(door_of: Any) -> None:
@@ -112,3 +113,11 @@ def test_a_reset_by_its_user_goes_through(door_of: Any) -> None:
     entrance = reserved(door).door
     entrance.reset()
     assert (door.resets, entrance.address) == (1, door.address)
+
+
+def test_news_that_the_reservation_has_heard_are_passed_on(door_of: Any) -> None:
+    door = door_of(x0A=attention(0x29, 0x07), x5E=HELD)
+    entrance = reserved(door, is_persistent=True).door
+    door.once = {0x5F: attention(0x28, 0x00)}
+    reply = entrance.execute(WRITE, data_out=b"x")
+    assert decode_sense(reply.sense)[:3] == (SenseKey.UNIT_ATTENTION, 0x28, 0x00)

@@ -15,7 +15,7 @@ from tapekit.scsi.reservations import (
     decode_out_list,
     encode_reservation,
 )
-from tapekit.scsi.sense import Sense, SenseKey
+from tapekit.scsi.sense import Sense, SenseKey, encode_sense
 from tapekit_reservations.ways import PersistentWay, ScsiWay
 
 KEY, OTHER = 0xAB, 0xCD
@@ -28,6 +28,7 @@ class RecordingDoor:
     def __init__(self, holder: int = 0, *refused: OutAction) -> None:
         self.holder = holder
         self.refused = set(refused)
+        self.unknown: set[OutAction] = set()
         self.done: list[tuple[OutAction, int, int]] = []
 
     def execute(
@@ -43,6 +44,8 @@ class RecordingDoor:
         if action not in (OutAction.REGISTER, OutAction.REGISTER_AND_IGNORE):
             assert cdb[2] == ReservationType.EXCLUSIVE_ACCESS
         self.done.append((action, wanted.key, wanted.service_key))
+        if action in self.unknown:
+            return CdbReply(Status.CHECK_CONDITION, sense=encode_sense(UNKNOWN))
         return CdbReply(Status.RESERVATION_CONFLICT if action in self.refused else Status.GOOD)
 
 
@@ -69,7 +72,17 @@ def test_whoever_is_refused_leaves_no_key_behind() -> None:
 def test_a_reservation_of_our_own_from_before_is_taken_over() -> None:
     door: Any = RecordingDoor(KEY, OutAction.RESERVE)
     PersistentWay(door, "x.1", KEY).take()
-    assert door.done[-1] == (OutAction.PREEMPT, KEY, KEY)
+    assert door.done[-1] == (OutAction.PREEMPT_AND_ABORT, KEY, KEY)
+
+
+def test_a_device_that_aborts_nothing_is_taken_over_all_the_same() -> None:
+    door: Any = RecordingDoor(KEY, OutAction.RESERVE)
+    door.unknown = {OutAction.PREEMPT_AND_ABORT}
+    PersistentWay(door, "x.1", KEY).take()
+    assert [action for action, _, _ in door.done[-2:]] == [
+        OutAction.PREEMPT_AND_ABORT,
+        OutAction.PREEMPT,
+    ]
 
 
 def test_a_reservation_of_another_system_is_broken_off() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.testing import bytes_of
 from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
@@ -132,3 +134,106 @@ def test_credentials_go_to_their_target(target: Any, tmp_path: Path) -> None:
     login = target.logins[0]
     assert (login.target, login.timeout_s) == (Target("10.0.0.7:3260", NAME), 7)
     assert login.chap.password == "words"
+
+
+# While the stack runs.
+
+
+class Watched:
+    """A driver whose rests end when the test says so."""
+
+    def __init__(self, target: Any, silent: set[str], **settings: Any) -> None:
+        def connect(login: Any) -> Any:
+            if login.target.portal in silent:
+                raise LibraryFailure("no route to host")
+            return target.connect(login)
+
+        urls = tuple(f"iscsi://10.0.0.{host}/{NAME}" for host in (7, 8))
+        made = ScsiIscsiSettings(initiator="iqn.2026-11.x:me", targets=urls, **settings)
+        self.driver = ScsiIscsiDriver(made, connect, self.rest)
+        self.rests: list[float] = []
+        self.changes: list[Any] = []
+        """What happens during the following rests."""
+
+    async def rest(self, seconds: float) -> None:
+        self.rests.append(seconds)
+        self.changes.pop(0)()
+
+    async def change(self) -> int:
+        """How many rests it took until there was something to look at."""
+        before = len(self.rests)
+        await self.driver.wait_for_change()
+        return len(self.rests) - before
+
+    def paths(self) -> list[str]:
+        return [found.physical_path for found in self.driver.discover()]
+
+
+def nothing() -> None:
+    """Nothing happens."""
+
+
+@pytest.mark.requirement("R042")
+async def test_units_that_come_and_go_are_worth_a_look(target: Any) -> None:
+    watched = Watched(target, set(), look_every_s=7)
+    assert watched.paths() == ["i.0L1", "i.0L300", "i.1L1", "i.1L300"]
+    assert await watched.change() == 0
+    taken = target.units.pop(1)
+    watched.driver.discover_changers()
+    watched.changes = [nothing, nothing, lambda: target.units.update({2: taken})]
+    assert await watched.change() == 3
+    assert watched.rests == [7] * 3
+    assert watched.paths() == ["i.0L2", "i.0L300", "i.1L2", "i.1L300"]
+    watched.changes = [lambda: target.units.pop(2)]
+    assert await watched.change() == 1
+    assert watched.paths() == ["i.0L300", "i.1L300"]
+
+
+@pytest.mark.requirement("R038")
+@pytest.mark.requirement("R042")
+async def test_portals_that_fall_silent_and_answer_again_are_worth_a_look(
+    target: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    silent: set[str] = set()
+    watched = Watched(target, silent)
+    watched.paths()
+    await watched.change()
+    watched.changes = [lambda: silent.add("10.0.0.7:3260")]
+    assert await watched.change() == 1
+    for _ in range(2):
+        assert watched.paths() == ["i.1L1", "i.1L300"]
+    assert caplog.text.count("a path is missing") == 1
+    watched.changes = [lambda: silent.add("10.0.0.8:3260")]
+    assert await watched.change() == 1
+    with pytest.raises(TapeError, match="Cannot log in"):
+        watched.paths()
+    watched.changes = [nothing, silent.clear]
+    assert await watched.change() == 2
+    assert watched.paths() == ["i.0L1", "i.0L300", "i.1L1", "i.1L300"]
+    assert watched.rests == [60] * 4
+
+
+async def test_credentials_that_become_unreadable_are_told_by_the_next_look(
+    target: Any, tmp_path: Path
+) -> None:
+    file = tmp_path / "secrets.toml"
+    file.write_text("")
+    file.chmod(0o600)
+    watched = Watched(target, set(), credentials="secrets.toml")
+    watched.driver.settle(tmp_path)
+    watched.paths()
+    await watched.change()
+    watched.changes = [file.unlink]
+    assert await watched.change() == 1
+    with pytest.raises(TapekitError, match="Cannot read"):
+        watched.paths()
+
+
+async def test_targets_are_looked_at_once_if_so_set(target: Any, autojump_clock: Any) -> None:
+    watched = Watched(target, set(), look_every_s=0)
+    watched.paths()
+    await watched.change()
+    with trio.move_on_after(1e6) as waiting:
+        await watched.change()
+    assert waiting.cancelled_caught
+    assert watched.rests == []

@@ -18,8 +18,11 @@ from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePo
 from tapekit.scsi.cdb import tape_command
 from tapekit.testing import MemoryTape
 from tapekit_tape_devices.drive_operations import (
+    COUNTERS,
+    ERASE,
     POSITION,
     RESET,
+    CountersRequest,
     DriveRequest,
     Movement,
     PositionRequest,
@@ -103,7 +106,7 @@ async def test_a_drive_in_use_is_not_taken_away(tape_stack: Any, typed: Any) -> 
         (["eom"], 2, TapePosition(2, 0)),
         (["append"], 2, TapePosition(2, 0)),
         (["eom", "weof -count 3"], 3, TapePosition(5, 0)),
-        (["fsf", "erase"], 0, TapePosition(0, 0)),
+        (["fsf", "erase --advanced"], 0, TapePosition(0, 0)),
     ],
     ids=lambda value: "+".join(value) if isinstance(value, list) else "",
 )
@@ -303,8 +306,10 @@ async def test_a_drive_without_a_door_is_neither_reset_nor_erased(
     driver = driver_of("m", tape)
     offering = plugin("drives", tapekit_register_tape_drivers=lambda self: (driver,))
     kernel = assembled(TapeDevicesPlugin, offering)
-    erasing = PositionRequest(drive="m.0", movement=Movement.ERASE)
-    for operation, request in ((RESET, DriveRequest(drive="st0")), (POSITION, erasing)):
+    for operation, request in (
+        (RESET, DriveRequest(drive="st0")),
+        (ERASE, DriveRequest(drive="m.0")),
+    ):
         with pytest.raises(TapeError, match=r"^m\.0 takes no SCSI commands$"):
             await kernel.operations[operation.name].perform(request)
     assert driver.opened == driver.closed == ["0", "0"]
@@ -312,6 +317,54 @@ async def test_a_drive_without_a_door_is_neither_reset_nor_erased(
         PositionRequest(drive="m.0", movement=Movement.FSR)
     )
     assert (moved.done, moved.file, moved.record) == (1, 0, 1)
+
+
+@pytest.mark.requirement("R016")
+async def test_a_tape_is_not_erased_by_mistake(tape_stack: Any, typed: Any) -> None:
+    async with tape_stack() as kernel:
+        write(kernel, 2)
+        with pytest.raises(TapekitError, match="not erased without the advanced privilege") as no:
+            await typed(kernel, "storage tape position -name st0 -operation erase")
+        assert "--advanced" in no.value.action
+        tape = opened(kernel)
+        assert tape.drive.space_records(9) == 2
+        tape.close()
+        await typed(kernel, "storage tape position -name st0 -operation erase --advanced")
+        tape = opened(kernel)
+        assert tape.drive.space_records(9) == 0
+        tape.close()
+
+
+@pytest.mark.requirement("R019")
+async def test_what_drives_and_tapes_count_is_shown(tape_stack: Any, typed: Any) -> None:
+    async with tape_stack() as kernel:
+        write(kernel, 4)
+        line = "storage tape show-errors -counters"
+        first, second = json.loads(await typed(kernel, f"{line} --json"))
+        assert first["physical_path"] == "v.0"
+        assert first["pages"]["write errors"]["total corrected"] == 0
+        assert first["pages"]["data moved"]["MB the tape holds"] > 0
+        assert first["pages"]["volume statistics"]["write protected"] == 0
+        assert second["physical_path"] == "v.1"
+        shown = (await typed(kernel, f"{line} -name nrst0a")).splitlines()
+        assert shown[:3] == ["Node: Node1", "", "Tape drive (v.0)"]
+        assert "    write errors: total corrected: 0" in shown
+        held = opened(kernel)
+        shown = await typed(kernel, f"{line} -name st0")
+        assert "    not asked: tape drive v.0 is in use by session 1" in shown
+        held.close()
+
+
+async def test_a_drive_without_a_door_counts_nothing(
+    assembled: Any, plugin: Any, driver_of: Any
+) -> None:
+    driver = driver_of("m", None)
+    offering = plugin("drives", tapekit_register_tape_drivers=lambda self: (driver,))
+    kernel = assembled(TapeDevicesPlugin, offering)
+    reply = await kernel.operations[COUNTERS.name].perform(CountersRequest())
+    (row,) = reply.drives
+    assert (row.pages, row.reason) == ({}, "m.0 takes no SCSI commands")
+    assert driver.opened == driver.closed == ["0"]
 
 
 async def test_an_empty_drive_has_nothing_to_move(

@@ -12,6 +12,7 @@ from tapekit.hookspecs.storage import Origin
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_volumes.settings import VolumeSettings
 from tapekit_volumes.snapshots import SnapshotKeeper
+from tapekit_volumes.states import VolumeStates
 from tapekit_volumes.storage import VolumeStorage
 from tapekit_volumes.table import volume_table
 from tapekit_volumes.withheld import WithheldFiles
@@ -150,7 +151,8 @@ class Site:
         """Settle the storage with these volumes."""
         table = volume_table(rows, self.folder, self.kernel.snapshot_methods)
         withheld = WithheldFiles(self.kernel.state)
-        self.storage.settle(table, SnapshotKeeper(self.kernel), withheld)
+        states = VolumeStates(self.kernel)
+        self.storage.settle(table, SnapshotKeeper(self.kernel), withheld, states)
 
     def row(self, path: str, directory: str, **more: object) -> VolumeSettings:
         return VolumeSettings(path=path, directory=self.folder / directory, **more)

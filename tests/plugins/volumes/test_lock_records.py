@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from tapekit.kernel.memory_state import MemoryStateStore
-from tapekit_volumes.lock_records import LockRecord, LockRecords
+from tapekit_volumes.lock_records import CopyRecord, LockRecord, LockRecords, copy_record
 
 
 def record(snapshot: str, holder: str) -> LockRecord:
@@ -43,13 +43,27 @@ def test_holders_of_a_copy_are_not_those_of_another(state: MemoryStateStore) -> 
     assert sorted(each.holder for each in records.every().values()) == ["c", "d"]
 
 
-def test_times_are_remembered_until_the_copy_is_forgotten(state: MemoryStateStore) -> None:
+def test_copies_are_remembered_until_the_copy_is_forgotten(state: MemoryStateStore) -> None:
     records = LockRecords(state)
-    assert records.begun_at_s("/vs1/vol1", "one") is None
-    records.begun("/vs1/vol1", "one", 12345)
-    assert LockRecords(state).begun_at_s("/vs1/vol1", "one") == 12345
+    assert records.copy("/vs1/vol1", "one") is None
+    copy = CopyRecord(begun_at_s=12345, created_at_s=123, identifier="an identifier")
+    records.note_copy("/vs1/vol1", "one", copy)
+    assert LockRecords(state).copy("/vs1/vol1", "one") == copy
     records.forget_copy("/vs1/vol1", "one")
-    assert records.begun_at_s("/vs1/vol1", "one") is None
+    assert records.copy("/vs1/vol1", "one") is None
+
+
+def test_a_copy_of_which_the_time_alone_is_known_always_has_the_same_identifier(
+    state: MemoryStateStore,
+) -> None:
+    times = {"/vs1/vol1/one": b"12345", "/vs1/vol1/two": b"12345"}
+    state.change("volumes.snapshots", times)
+    known = LockRecords(state).copy("/vs1/vol1", "one")
+    assert known == copy_record("/vs1/vol1", "one", 12345)
+    assert (known.begun_at_s, known.created_at_s) == (12345, 12345)
+    other = LockRecords(state).copy("/vs1/vol1", "two")
+    assert other is not None
+    assert other.identifier != known.identifier
 
 
 def test_what_is_no_record_is_logged_and_left_alone(

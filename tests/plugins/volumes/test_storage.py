@@ -101,6 +101,33 @@ def test_a_file_is_refused_with_its_directory(site: Site) -> None:
     assert "that it is in, /vs1/vol1/inner;" in error.explained
 
 
+@pytest.mark.requirement("R119")
+@pytest.mark.parametrize("volume", ["vol1", "live"])
+def test_a_file_is_the_one_name_of_its_directory(site: Site, volume: str) -> None:
+    (site.folder / volume / "inner" / "beside").touch()
+    site.storage.withheld.withhold(f"/vs1/{volume}", b"inner/beside", RESTRICTED)
+    path = f"/vs1/{volume}/inner/file"
+    site.storage.check_backup(path, may_be_file=True)
+    tree = site.storage.open_backup(path, "session 1", may_be_file=True)
+    assert (tree.traits.only, tree.subpath) == (b"file", "inner/file")
+    assert names_in(tree.descriptor) == ["beside", "file"]
+    assert tree.traits.left_out == {b"beside": RESTRICTED}
+    tree.close()
+
+
+def test_only_what_may_be_there_passes(site: Site) -> None:
+    (site.folder / "live" / "link").symlink_to("inner")
+
+    def check(path: str, _holder: str) -> None:
+        site.storage.check_backup(f"/vs1/live/{path}", may_be_file=True)
+
+    check("inner/file", "")
+    check("inner", "")
+    assert refused(check, "link").id == "volumes.path-through-link"
+    assert refused(check, "inner/file/below").id == "volumes.path-is-no-directory"
+    site.storage.check_backup("/vs1/live/link", may_be_special=True)
+
+
 def test_a_path_that_is_not_in_the_copy_lets_go_of_it(site: Site) -> None:
     def remove() -> None:
         [copy] = site.snapshots.glob(".*.new")

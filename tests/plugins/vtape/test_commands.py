@@ -188,3 +188,9 @@ def test_the_inventory_is_what_the_changer_tells(robot_in: Any, tmp_path: Path) 
     assert rows[-2]["volume_tag"] == "A"
     assert rows[-2]["is_accessible"] is False
     drive.close()
+
+
+def test_devices_are_turned_off_and_on(robot: Any, run: Callable[..., str]) -> None:
+    assert run("power-cycle") == "the devices have been turned off and on\n"
+    book = robot.driver.of().library.reservations
+    assert [book.state(device).resets for device in ("changer", "drive-0")] == [1, 1]

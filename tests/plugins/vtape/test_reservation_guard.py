@@ -14,12 +14,16 @@ from tapekit.scsi.cdb import changer_command, tape_command
 from tapekit.scsi.door import CdbReply, Status
 from tapekit.scsi.reservations import (
     InAction,
+    MoveList,
     OutAction,
     OutList,
+    Registration,
     ReservationType,
     decode_capabilities,
+    decode_full_status,
     decode_keys,
     decode_reservation,
+    encode_move_list,
     encode_out_list,
 )
 from tapekit.scsi.sense import decode_sense
@@ -272,3 +276,100 @@ def test_a_reservation_outlives_the_process_that_was_killed(
     other.rewind()
     assert other.read_record(SIZE) == b"h" * SIZE
     other.close()
+
+
+# Other initiators by their names, and power.
+
+
+def move(door: CdbDoor, wanted: MoveList, **values: int) -> str:
+    data = encode_move_list(wanted)
+    values = {"type": ReservationType.EXCLUSIVE_ACCESS, "list_length": len(data), **values}
+    action = OutAction.REGISTER_AND_MOVE
+    return said(send(door, "PERSISTENT RESERVE OUT", data, service_action=action, **values))
+
+
+def held(stacks: tuple[Stack, Stack], **values: int) -> tuple[Any, Any]:
+    """Both have the drive open, and the left one has reserved it under key 1."""
+    left = stacks[0].drive()
+    assert out(left.door, OutAction.REGISTER, 0, 1, **values) == "GOOD"
+    assert out(left.door, OutAction.RESERVE, 1) == "GOOD"
+    return left, stacks[1].drive()
+
+
+def test_the_full_status_names_all_who_have_registered(stacks: tuple[Stack, Stack]) -> None:
+    left, right = held(stacks)
+    assert out(right.door, OutAction.REGISTER, 0, 2) == "GOOD"
+    status = decode_full_status(ask(right.door, InAction.READ_FULL_STATUS))
+    assert status.registrations == (
+        Registration(1, "left", ReservationType.EXCLUSIVE_ACCESS),
+        Registration(2, "right"),
+    )
+    left.close()
+    right.close()
+
+
+@pytest.mark.parametrize("unregisters", [False, True])
+def test_a_reservation_is_moved_to_another_initiator(
+    stacks: tuple[Stack, Stack], unregisters: bool
+) -> None:
+    left, right = held(stacks)
+    wanted = MoveList(1, 7, "right", unregisters=unregisters)
+    assert move(left.door, wanted) == "GOOD"
+    found = decode_reservation(ask(right.door, InAction.READ_RESERVATION))
+    assert (found.key, found.type) == (7, ReservationType.EXCLUSIVE_ACCESS)
+    keys = decode_keys(ask(right.door, InAction.READ_KEYS)).keys
+    assert sorted(keys) == ([7] if unregisters else [1, 7])
+    assert said(send(left.door, "REWIND")) == "RESERVATION_CONFLICT"
+    assert out(right.door, OutAction.RELEASE, 7) == "GOOD"
+    left.close()
+    right.close()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "values", "answer"),
+    [
+        (MoveList(2, 7, "right"), {}, "RESERVATION_CONFLICT"),
+        (MoveList(1, 0, "right"), {}, "5/26/00"),
+        (MoveList(1, 7, "left"), {}, "5/26/00"),
+        (MoveList(1, 7, "right"), {"type": ReservationType.WRITE_EXCLUSIVE}, "5/24/00"),
+        (MoveList(1, 7, "right"), {"list_length": 20}, "5/1A/00"),
+    ],
+)
+def test_a_move_that_is_not_in_order_moves_nothing(
+    stacks: tuple[Stack, Stack], wanted: MoveList, values: dict[str, int], answer: str
+) -> None:
+    left, right = held(stacks)
+    assert move(left.door, wanted, **values) == answer
+    assert move(right.door, MoveList(0, 7, "right")) == "RESERVATION_CONFLICT"
+    assert decode_reservation(ask(left.door, InAction.READ_RESERVATION)).key == 1
+    left.close()
+    right.close()
+
+
+@pytest.mark.requirement("R032")
+@pytest.mark.parametrize("persists", [0, 1])
+def test_a_reservation_outlives_a_loss_of_power_if_it_is_to(
+    stacks: tuple[Stack, Stack], persists: int
+) -> None:
+    left, right = held(stacks, persists=persists)
+    stacks[1].driver.of().cut_power()
+    assert said(send(left.door, "TEST UNIT READY")) == "6/29/03"
+    assert said(send(right.door, "TEST UNIT READY")) == "6/29/03"
+    found = decode_reservation(ask(right.door, InAction.READ_RESERVATION))
+    assert found.key == persists
+    assert out(right.door, OutAction.REGISTER, 0, 2) == "GOOD"
+    answer = out(right.door, OutAction.RESERVE, 2)
+    assert answer == ("RESERVATION_CONFLICT" if persists else "GOOD")
+    left.close()
+    right.close()
+
+
+def test_a_simple_reservation_is_gone_with_the_power(stacks: tuple[Stack, Stack]) -> None:
+    left = stacks[0].drive()
+    assert said(send(left.door, "RESERVE(6)")) == "GOOD"
+    right = stacks[1].drive()
+    stacks[0].driver.of().cut_power()
+    assert said(send(right.door, "TEST UNIT READY")) == "6/29/03"
+    assert said(send(right.door, "RESERVE(6)")) == "GOOD"
+    left.close()
+    right.close()

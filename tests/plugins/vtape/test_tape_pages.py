@@ -264,8 +264,8 @@ def test_alerts_are_told(alerts: frozenset[int]) -> None:
 
 
 def test_pages_are_listed_and_others_are_none() -> None:
-    assert page_list() == bytes.fromhex("00 00 0005 00 0c 1b 2e 31")
-    assert log_page(0x17, STATUS, Traffic()) is None
+    assert page_list() == bytes.fromhex("00 00 0008 00 02 03 0c 17 1b 2e 31")
+    assert log_page(0x18, STATUS, Traffic()) is None
 
 
 def rows_of(data: bytes) -> list[bytes]:

@@ -166,7 +166,7 @@ def test_a_block_of_another_length_ends_fixed_blocks(tape: Initiator) -> None:
         ("READ POSITION", {"service_action": 7}),
         ("LOAD UNLOAD", {"hold": 1}),
         ("READ BLOCK LIMITS", {"objects": 1}),
-        ("LOG SENSE", {"page": 0x17, "allocation": 100}),
+        ("LOG SENSE", {"page": 0x18, "allocation": 100}),
         ("LOG SENSE", {"page": 0x31, "parameter": 2, "allocation": 100}),
         ("REPORT DENSITY SUPPORT", {"medium_type": 1}),
     ],

@@ -78,10 +78,14 @@ class EpochStorage:
             return self._directory / path.removeprefix(VOLUME).strip("/")
         return self._directory.parent / path.removeprefix("/vs1/")
 
-    def check_backup(self, path: str, *, may_be_file: bool = False) -> None:
+    def check_backup(
+        self, path: str, *, may_be_file: bool = False, may_be_special: bool = False
+    ) -> None:
         self._place(path).stat()
 
-    def open_backup(self, path: str, holder: str, keep_going: KeepGoing) -> EpochTree:
+    def open_backup(
+        self, path: str, holder: str, keep_going: KeepGoing, *, may_be_file: bool = False
+    ) -> EpochTree:
         keep_going()
         moments = [*self._moments]
         tree = EpochTree(self._place(path), path, moments, by_content=self._by_content)

@@ -50,8 +50,8 @@ class FolderTree:
 def backed_up(folder: Path, **variables: str) -> bytes:
     kernel: Any = SimpleNamespace(
         storage=SimpleNamespace(
-            check_backup=lambda path: None,
-            open_backup=lambda path, holder, keep_going: FolderTree(folder),
+            check_backup=lambda path, **may: None,
+            open_backup=lambda path, holder, keep_going, **may: FolderTree(folder),
         ),
         state=MemoryStateStore(),
         base_directory=folder,

@@ -300,3 +300,58 @@ def test_another_full_dump_begins_anew(chain: Chain) -> None:
     (chain.tree / "first").unlink()
     chain.copy(1)
     assert chain.differences() == []
+
+
+def excluding(*names: str) -> tuple[str, str]:
+    return "EXCLUDE", ",".join(names)
+
+
+def test_names_that_are_left_out_later_go_with_their_directories_times(chain: Chain) -> None:
+    (chain.tree / "inner/deep").mkdir(parents=True)
+    (chain.tree / "inner/deep/object.o").touch()
+    (chain.tree / "inner/one").write_text("one file")
+    (chain.tree / "two.o").hardlink_to(chain.tree / "inner/one")
+    os.utime(chain.tree / "inner/deep", (0, 1_600_000_000))
+    chain.restore(chain.dump(0))
+    chain.restore(chain.dump(1, excluding("*.o")))
+    assert (chain.back / "inner/deep").stat().st_mtime == 1_600_000_000
+    (chain.tree / "inner/deep/object.o").unlink()
+    (chain.tree / "two.o").unlink()
+    assert chain.differences(Aspect.MTIME) == []
+
+
+def test_names_that_are_no_longer_left_out_come_with_their_directories(chain: Chain) -> None:
+    (chain.tree / "inner").mkdir()
+    (chain.tree / "inner/one").write_text("one file")
+    (chain.tree / "two.o").hardlink_to(chain.tree / "inner/one")
+    (chain.tree / "inner/three.o").write_text("three")
+    chain.restore(chain.dump(0, excluding("*.o")))
+    chain.restore(chain.dump(1, excluding("other")))
+    assert chain.differences() == []
+    chain.restore(chain.dump(2))
+    assert chain.differences() == []
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_what_a_dump_between_has_removed_is_told(chain: Chain, is_named: bool) -> None:
+    (chain.tree / "inner").mkdir()
+    for number in range(20):
+        (chain.tree / f"inner/file{number}").touch()
+    (chain.tree / "inner/object.o").write_text("unchanged")
+    base = chain.dump(0)
+    between = chain.dump(1, excluding("*.o"))
+    if is_named:
+        (chain.tree / "inner/new").touch()
+    last = chain.dump(1)
+    chain.restore(base)
+    chain.restore(between)
+    services = MemoryServices()
+    with closing(chain.engine.prepare_recover([("FILESYSTEM", BACK)], (), "a test")) as job:
+        with pytest.raises(TapekitError, match="restore is incomplete"):
+            job.run(MemoryRanges(last), services)
+    subject = "/inner/object.o is missing" if is_named else "1 objects are missing"
+    told = [text for _, text in services.messages]
+    assert [text for text in told if text.startswith(subject)], told
+    chain.restore(base)
+    assert not [text for text in chain.restore(last) if "in between" in text]
+    assert chain.differences() == []

@@ -1,0 +1,56 @@
+"""Writes whose answer was lost with the way to the drive.
+
+A drive counts the objects before its head, those in its memory included (SSC,
+READ POSITION). So the count tells whether a write was carried out that nobody
+has answered, and that all before it is still there. The one rule: only the
+count from before the write, or that from behind it, proves anything.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, final
+
+from tapekit.scsi.sense import SenseKey
+
+if TYPE_CHECKING:
+    from tapekit.scsi.position import Position
+    from tapekit.scsi.sense import Sense
+
+__all__ = ["ObjectCount", "is_path_lost"]
+
+_PATH_LOST: Final = (SenseKey.UNIT_ATTENTION, 0x29, 0x07)
+"""I_T nexus loss occurred (SPC, sense key, ASC and ASCQ)."""
+
+
+def is_path_lost(sense: Sense | None) -> bool:
+    """Whether the answer to a command was lost with the way to the drive."""
+    return sense is not None and (sense.key, sense.asc, sense.ascq) == _PATH_LOST
+
+
+@final
+class ObjectCount:
+    """The objects before the head of a drive that is being written to."""
+
+    def __init__(self) -> None:
+        self._before: int | None = None
+
+    def begin(self, before: int | None) -> None:
+        """Writing begins behind so many objects; ``None`` if nobody knows."""
+        self._before = before
+
+    def passed(self, objects: int) -> None:
+        """So many more were written."""
+        if self._before is not None:
+            self._before += objects
+
+    def is_carried_out(self, objects: int, place: Position) -> bool | None:
+        """Whether a command that was to write so many objects was carried out;
+        ``None`` where that is not certain. The beginning of a tape proves
+        nothing, since every tape has one.
+
+        :param place: where the head stands now.
+        """
+        before, now = self._before, place.object_id
+        if not before or now is None:
+            return None
+        return {before: False, before + objects: True}.get(now)
