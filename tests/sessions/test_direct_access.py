@@ -21,6 +21,15 @@ from tapekit_ndmp_v4.client import (
     back_up,
     recover,
 )
+from tapekit_ndmp_v4.numbers import (
+    UNLIMITED,
+    AddrType,
+    DataHaltReason,
+    MoverHaltReason,
+    MoverMode,
+    TapeOpenMode,
+)
+from tapekit_ndmp_v4.wire import Pair
 from tapekit_trees.comparing import compare_trees
 
 if TYPE_CHECKING:
@@ -28,7 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from memory_stack import MemoryStack
-    from tapekit_ndmp_v4.client import BackupResult, RecoverResult
+    from tapekit_ndmp_v4.client import BackupResult, NdmpClient, RecoverResult
     from tapekit_ndmp_v4.wire import Message
 
 VOLUME = "/vs1/vol1"
@@ -203,3 +212,28 @@ def test_positions_tell_paths_and_unknown_names(stack: MemoryStack) -> None:
     assert run.positions.find("dir0/none") is None
     with pytest.raises(KeyError):
         run.positions.name("none/at/all", VOLUME)
+
+
+def test_a_local_mover_halts_when_the_data_server_has_all_it_wanted(stack: MemoryStack) -> None:
+    fill(stack.volume)
+    run = Run(stack, Shelf(stack, 1 << 30), three_way=False, record=65536)
+    run.back_up()
+    name = run.positions.name("dir1/inner/small3", f"{VOLUME}/back/small3")
+    environment = (*run.backup.environment, ("DIRECT", "Y"))
+
+    async def restore(client: NdmpClient, _tape: None) -> None:
+        await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ))
+        await client.call(m.MoverSetRecordSizeRequest(len=run.record))
+        await client.call(m.MoverSetWindowRequest(offset=0, length=UNLIMITED))
+        await client.call(m.MoverListenRequest(mode=MoverMode.WRITE, addr_type=AddrType.LOCAL))
+        await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
+        pairs = tuple(Pair(*each) for each in environment)
+        await client.call(m.DataStartRecoverRequest(env=pairs, nlist=(name,), butype_name="dump"))
+        with trio.fail_after(20):
+            done = await client.wait_for(m.NotifyDataHaltedPost)
+            halted = await client.wait_for(m.NotifyMoverHaltedPost)
+        assert done.reason is DataHaltReason.SUCCESSFUL
+        assert halted.reason is MoverHaltReason.CONNECT_CLOSED
+
+    trio.run(run._in_sessions, restore)
+    assert (stack.volume / "back/small3").stat().st_size == 2700

@@ -8,13 +8,13 @@ import pytest
 import trio
 from typer.testing import CliRunner
 
-from session_stack import new_site, serving
+from session_stack import clock, new_site, serving
 from tapekit.cli.groups import group_command
 from tapekit.errors import TapekitError
 from tapekit.kernel import assemble, installed
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import BackupPlan, RecoverPlan, TapeAt, Watch, back_up, recover
-from tapekit_ndmp_v4.errors import NdmpReplyError
+from tapekit_ndmp_v4.errors import NdmpReplyError, OperationFailed
 from tapekit_ndmp_v4.numbers import AddrType, MoverMode, NdmpError, TapeOpenMode
 from tapekit_ndmp_v4.wire import Pair
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from session_stack import ServedStack
+    from tapekit_ndmp_v4.client import BackupResult
 
 VOLUME = "/vs1/vol1"
 RECORD = 10240
@@ -44,7 +45,7 @@ async def typed(stack: ServedStack, *words: str) -> str:
     """
 
     def run() -> str:
-        kernel = assemble(stack.directory / "tapekit.toml", installed())
+        kernel = assemble(stack.directory / "tapekit.toml", installed(), clock=clock)
         app = group_command([kernel.command_groups({})["volume"]])
         done = CliRunner().invoke(app, ("volume", *words))
         if done.exception is not None:
@@ -80,24 +81,27 @@ async def refused(stack: ServedStack, work: Any) -> str:
     return told[-1]
 
 
-async def status_of(stack: ServedStack) -> tuple[str, bool]:
-    """What CONFIG_GET_FS_INFO tells: the state, and whether restores may come."""
+async def status_of(stack: ServedStack) -> tuple[str, bool, bool]:
+    """What CONFIG_GET_FS_INFO tells: the state, and whether backups and
+    restores may come.
+    """
     async with stack.client() as client:
         (info,) = (await client.call(m.ConfigGetFsInfoRequest())).fs_info
-    return info.fs_status, "AVAILABLE_RECOVERY" in {pair.name for pair in info.fs_env}
+    names = {pair.name for pair in info.fs_env}
+    return info.fs_status, "AVAILABLE_BACKUP" in names, "AVAILABLE_RECOVERY" in names
 
 
 @pytest.mark.requirement("R379")
 async def test_a_running_server_heeds_the_state_of_a_volume(stack: ServedStack) -> None:
     def back(client: Any, watch: Watch) -> Any:
-        return back_up(client, plan(), watch)
+        return back_up(client, plan(), watch=watch)
 
-    assert await status_of(stack) == ("online", True)
+    assert await status_of(stack) == ("online", True, True)
     await typed(stack, "offline", VOLUME)
-    assert await status_of(stack) == ("offline", False)
+    assert await status_of(stack) == ("offline", False, False)
     assert (await refused(stack, back)).startswith("Volume offline [volumes.volume-offline: ")
     await typed(stack, "restrict", VOLUME)
-    assert await status_of(stack) == ("restricted", False)
+    assert await status_of(stack) == ("restricted", False, False)
     assert "/vs1/vol1 is restricted" in await refused(stack, back)
     await typed(stack, "online", VOLUME)
     async with stack.client() as client:
@@ -132,10 +136,10 @@ async def test_a_volume_that_becomes_read_only_asks_for_a_baseline(stack: Served
     async with stack.client() as client:
         backup = await back_up(client, plan(("LEVEL", "0")))
     await typed(stack, "modify", VOLUME, "--type", "dp")
-    assert await status_of(stack) == ("online", False)
+    assert await status_of(stack) == ("online", True, False)
     told, watch = listening()
     async with stack.client() as client:
-        await back_up(client, plan(("LEVEL", "1")), watch)
+        await back_up(client, plan(("LEVEL", "1")), watch=watch)
     assert any("so this one is a full backup of level 0" in line for line in told)
     restore = RecoverPlan(
         parts=backup.parts,
@@ -143,5 +147,41 @@ async def test_a_volume_that_becomes_read_only_asks_for_a_baseline(stack: Served
         names=(m.Name(original_path="/", destination_path=VOLUME),),
         record_size=RECORD,
     )
-    reason = await refused(stack, lambda client, watch: recover(client, restore, watch))
+    reason = await refused(stack, lambda client, watch: recover(client, restore, watch=watch))
     assert reason.startswith("Destination volume is read-only [")
+
+
+@pytest.mark.requirement("R274")
+async def test_an_increment_is_not_restored_to_a_volume_that_was_read_only_meanwhile(
+    stack: ServedStack,
+) -> None:
+    (stack.volume / "data").mkdir()
+
+    def data(level: int) -> BackupPlan:
+        environment = (("FILESYSTEM", f"{VOLUME}/data"), ("UPDATE", "Y"), ("LEVEL", str(level)))
+        return BackupPlan(tape=TapeAt(f"nrst{level}a"), environment=environment, record_size=RECORD)
+
+    async def restore(backup: BackupResult, watch: Watch) -> None:
+        plan = RecoverPlan(
+            parts=backup.parts,
+            environment=backup.environment,
+            names=(m.Name(original_path="", destination_path=f"{VOLUME}/back"),),
+            record_size=RECORD,
+        )
+        async with stack.client() as client:
+            await recover(client, plan, watch=watch)
+
+    told, watch = listening()
+    async with stack.client() as client:
+        full = await back_up(client, data(0))
+        (stack.volume / "data" / "new").touch()
+        increment = await back_up(client, data(1))
+    await restore(full, watch)
+    for kind in ("dp", "rw"):
+        await typed(stack, "modify", VOLUME, "--type", kind)
+    with pytest.raises(OperationFailed):
+        await restore(increment, watch)
+    assert any("nothing known" in line for line in told)
+    await restore(full, watch)
+    await restore(increment, watch)
+    assert (stack.volume / "back" / "new").exists()

@@ -59,6 +59,7 @@ class FilesystemInfo(msgspec.Struct, frozen=True, kw_only=True):
     used_inodes: int
     writable: bool
     status: str
+    """``online``, ``restricted`` or ``offline``."""
 
 
 class Origin(NamedTuple):
@@ -92,7 +93,7 @@ class TreeTraits(msgspec.Struct, frozen=True, kw_only=True):
     and why."""
     type_changes: int = 0
     """How often the volume has become read/write or a data protection volume;
-    no backup builds on one from before such a change."""
+    no backup or restore builds on one from before such a change."""
     only: bytes | None = None
     """The one name in the root that is backed up, if the path leads to a file."""
 

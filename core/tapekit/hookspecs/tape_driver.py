@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "AdjustableDrive",
     "AlertingDrive",
+    "BridgeDescription",
+    "BridgeFinder",
     "Condition",
     "DeviceRow",
     "DoorDriver",
@@ -363,6 +365,30 @@ class PortedDriver(Protocol):
 
     def ports(self, address: str) -> PathPorts:
         """The ports between which a device was found. Must not block."""
+        ...
+
+
+class BridgeDescription(msgspec.Struct, frozen=True, kw_only=True):
+    """A bridge or router that a driver has found between this host and drives
+    or changers: on the target that these are on.
+    """
+
+    physical_path: str
+    vendor: str
+    product: str
+    revision: str
+    serial: str
+
+
+@runtime_checkable
+class BridgeFinder(Protocol):
+    """What a driver offers besides if its devices may be behind bridges."""
+
+    def discover_bridges(self) -> Sequence[BridgeDescription]:
+        """The bridges and routers that are there now, in a stable order.
+
+        :raises TapekitError: looking failed as a whole.
+        """
         ...
 
 

@@ -42,7 +42,17 @@ class DeviceType(enum.IntEnum):
     """What a device is (SPC, peripheral device type)."""
 
     TAPE = 0x01
+    PROCESSOR = 0x03
     CHANGER = 0x08
+    CONTROLLER = 0x0C
+    ENCLOSURE = 0x0D
+
+    @property
+    def is_bridge(self) -> bool:
+        """Whether it is what bridges and routers are on the targets of the
+        drives and changers behind them.
+        """
+        return self in (DeviceType.PROCESSOR, DeviceType.CONTROLLER, DeviceType.ENCLOSURE)
 
 
 class VitalPage(enum.IntEnum):

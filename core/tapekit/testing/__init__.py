@@ -10,6 +10,8 @@ from tapekit.testing.authenticator_checks import check_authenticator as check_au
 from tapekit.testing.changer_checks import check_media_changer as check_media_changer
 from tapekit.testing.engine_checks import EngineTrial as EngineTrial
 from tapekit.testing.engine_checks import check_data_engine as check_data_engine
+from tapekit.testing.image_checks import ImageTrial as ImageTrial
+from tapekit.testing.image_checks import check_image_storage as check_image_storage
 from tapekit.testing.memory_changer import MemoryChanger as MemoryChanger
 from tapekit.testing.memory_connection import FailingSink as FailingSink
 from tapekit.testing.memory_connection import FailingSource as FailingSource
@@ -31,6 +33,7 @@ __all__ = [
     "EngineTrial",
     "FailingSink",
     "FailingSource",
+    "ImageTrial",
     "MemoryChanger",
     "MemoryHistory",
     "MemoryRanges",
@@ -44,6 +47,7 @@ __all__ = [
     "check_authenticator",
     "check_data_engine",
     "check_data_transport",
+    "check_image_storage",
     "check_media_changer",
     "check_state_store",
     "check_tape_drive",

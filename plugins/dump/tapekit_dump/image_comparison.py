@@ -1,8 +1,8 @@
 """An image against a directory: what is other there, name by name.
 
-Type, permissions, owner, time of modification, target, device number, links
-and every byte of content are compared; what only the directory has is not
-looked for. The one rule: the directory is only ever read, and never through
+Type, permissions, owner, time of modification, target, device number, links,
+extended attributes and every byte of content are compared; what only the
+directory has is not looked for. The one rule: the directory is only ever read, and never through
 a symbolic link.
 """
 
@@ -15,13 +15,16 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.marks import is_mark
+from tapekit_dump.attributes import decode_set
 from tapekit_dump.backup_report import readable
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.image_listing import device_numbers, kind_of, path_of, time_text
+from tapekit_dump.posix_acl import ACCESS_ACL, minimal_acl
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from tapekit.errors import TapekitError
     from tapekit_dump.headers import Header
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Comparison"]
 
 _OPEN: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_ITSELF: Final = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _STEP_BYTES: Final = 1 << 20
 _SECOND_NS: Final = 10**9
 _MICROSECOND_NS: Final = 1000
@@ -115,6 +119,8 @@ class Comparison:
             self._tell(member, f"is a {kind_of(status.st_mode)}, in the image a {kind_of(wanted)}")
             return
         self._judge_attributes(member, status)
+        if member.sets and member.first_name is None:
+            self._judge_extended(member)
         if member.target is not None:
             self._judge_target(member)
         if member.first_name is not None:
@@ -146,6 +152,19 @@ class Comparison:
             if numbers != (there := device_numbers(member.device)):
                 self._tell(member, f"is device {numbers}, in the image {there}")
 
+    def _judge_extended(self, member: Member) -> None:
+        directory = self._places.descriptor(self._view, member.directory)
+        is_directory = stat.S_ISDIR(member.attributes.mode)
+        fd = os.open(b"." if is_directory else _name_of(member), _ITSELF, dir_fd=directory)
+        try:
+            for name, wanted in _wanted_attributes(member.sets):
+                found = _attribute(f"/proc/self/fd/{fd}", name)
+                if found != wanted:
+                    what = "has another" if found is not None else "lacks the"
+                    self._tell(member, f"{what} attribute {readable(os.fsencode(name))}")
+        finally:
+            os.close(fd)
+
     def _judge_target(self, member: Member) -> None:
         directory = self._places.descriptor(self._view, member.directory)
         target = os.readlink(_name_of(member), dir_fd=directory)
@@ -171,6 +190,23 @@ class Comparison:
     def _tell(self, member: Member, what: str) -> None:
         self.count += 1
         self._differ(CATALOGUE.error("image-differs", path=path_of(member), what=what))
+
+
+def _wanted_attributes(sets: Sequence[bytes]) -> Iterator[tuple[str, bytes]]:
+    """The attributes that a restore of an image sets, but marks, which it judges."""
+    for blob in sets:
+        for name, value in decode_set(blob)[0].items():
+            says_what_the_mode_says = name == ACCESS_ACL and value == minimal_acl(value)
+            if not is_mark(name) and not says_what_the_mode_says:
+                yield name, value
+
+
+def _attribute(path: str, name: str) -> bytes | None:
+    """The value of an attribute; ``None`` if it cannot be had."""
+    try:
+        return os.getxattr(path, name)
+    except OSError:
+        return None
 
 
 def _open_regular(name: bytes, directory: int) -> int:

@@ -59,7 +59,9 @@ class Member(NamedTuple):
     """The path that it is a hard link to, if it is not the first name."""
     is_complete: bool
     extended: ObjectAttributes = PLAIN
-    """ACLs, streams and other extended attributes."""
+    """ACLs, streams and other extended attributes, as people read them."""
+    sets: Sequence[bytes] = ()
+    """The same as the image has them."""
 
 
 class ContentTaker(Protocol):
@@ -154,6 +156,7 @@ class ImageWalk:
 
     def _directories(self) -> Iterator[Member]:
         for directory in self._catalogue.arrange():
+            sets = self._catalogue.sets_of(directory)
             yield Member(
                 path=self._path(directory.inode),
                 directory=directory.inode,
@@ -164,7 +167,8 @@ class ImageWalk:
                 target=None,
                 first_name=None,
                 is_complete=True,
-                extended=read_attributes(self._catalogue.sets_of(directory)),
+                extended=read_attributes(sets),
+                sets=sets,
             )
 
     def _objects(self, header: Header | None) -> Iterator[Member]:
@@ -195,11 +199,12 @@ class ImageWalk:
             is_complete = target is not None
         else:
             is_complete = self._take(content, places)
-        extended = read_attributes(content.take_sets())
+        sets = content.take_sets()
+        extended = read_attributes(sets)
         if places:
             self._judge(content, places, is_complete=is_complete)
         for member in self._named(header, places, target, is_complete=is_complete):
-            yield member if extended is PLAIN else member._replace(extended=extended)
+            yield member._replace(extended=extended, sets=sets) if sets else member
         return content.following
 
     def _take(self, content: ObjectContent, places: Sequence[Place]) -> bool:

@@ -44,10 +44,12 @@ class Findings:
     """Tells the operator what goes wrong, and how much it was.
 
     :param limit: messages of each kind; more are only counted.
+    :param debug: whether :meth:`debug` says anything.
     """
 
-    def __init__(self, services: JobServices, limit: int) -> None:
+    def __init__(self, services: JobServices, limit: int, *, debug: bool = False) -> None:
         self._services: Final = services
+        self._is_debugging: Final = debug
         self._limit: Final = limit
         self.restored = 0
         """Names under which complete objects stand, without directories."""
@@ -114,6 +116,11 @@ class Findings:
     def note(self, text: str) -> None:
         """Something an operator likes to know."""
         self._services.log(LogLevel.NORMAL, text)
+
+    def debug(self, text: str) -> None:
+        """Something that helps to find a fault (DEBUG)."""
+        if self._is_debugging:
+            self._services.log(LogLevel.DEBUG, text)
 
     def _tell(self, level: LogLevel, finding: TapekitError, count: int) -> None:
         if count <= self._limit:

@@ -151,11 +151,7 @@ class Increment:
     def _tell_missing(self, names: Sequence[tuple[int, bytes]]) -> None:
         """Report what the dump's base had and a dump between them has removed."""
         for directory, name in names:
-            parts, at = [name], self._dump.directories.get(directory)
-            while at is not None and at.inode != ROOT:
-                parts.append(at.name)
-                at = self._dump.directories.get(at.parent)
-            path = readable(b"/" + b"/".join(reversed(parts)))
+            path = self._path_of(directory, name)
             self._findings.lose(CATALOGUE.error("removed-between", path=path))
 
     def _make_aside(self) -> None:
@@ -370,7 +366,7 @@ class Increment:
 
     def _clear_aside(self) -> None:
         """Remove directories that are gone; what others put there stays."""
-        for goal in sorted(os.listdir(self._aside)):  # noqa: PTH208 - a descriptor
+        for goal in sorted(_names_in(self._aside)):
             number = int(goal) if goal.isdecimal() else 0
             try:
                 os.rmdir(goal, dir_fd=self._aside)
@@ -417,6 +413,17 @@ class Increment:
         fd, self._aside = self._aside, -1
         if fd >= 0:
             os.close(fd)
+
+
+def _names_in(directory: int) -> list[str]:
+    """What is in an open directory now: btrfs lists through a descriptor no
+    more than there was when it was opened.
+    """
+    again = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.listdir(again)  # noqa: PTH208 - a descriptor
+    finally:
+        os.close(again)
 
 
 def _side_by_side(

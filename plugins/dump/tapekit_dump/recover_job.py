@@ -154,7 +154,8 @@ class RecoverJob:
         :raises ConnectionBroken: the stream's other end broke off.
         :raises TapekitError: not everything could be restored.
         """
-        findings = Findings(services, self._options.messages)
+        debug = self._environment.switch("DEBUG")
+        findings = Findings(services, self._options.messages, debug=debug)
         is_settled = False
         self._announce_start()
         try:
@@ -188,6 +189,11 @@ class RecoverJob:
             self._inspect(stream, findings)
             return
         tops = self._destination.tops()
+        for view in self._views:
+            findings.debug(
+                f"{join_path(view.source)} goes to {join_path(view.target)};"
+                f" node {view.node}, position {view.position}"
+            )
         if self._knows_positions(findings) and self._restore_directly(stream, tops, findings):
             return
         self._restore_whole(stream, tops, findings)
@@ -227,6 +233,7 @@ class RecoverJob:
         try:
             with self._telling_of_stream(lambda: direct.bytes_read):
                 DirectCourse(direct, views, self._wishes, means).run()
+                findings.debug(f"{direct.bytes_read} bytes were read directly")
                 self._flush()
         except WholeStreamNeeded as needed:
             direct.close()
@@ -259,6 +266,9 @@ class RecoverJob:
         try:
             with self._telling_of_stream(lambda: reader.position):
                 course.run()
+                findings.debug(
+                    f"{len(catalogue.directories)} directories with {catalogue.names_count} names"
+                )
                 self._flush()
                 if succession is not None:
                     succession.conclude(catalogue)
@@ -276,7 +286,8 @@ class RecoverJob:
         view = self._views[0]
         if len(self._views) > 1 or view.source or self._wishes.extract != "N":
             return None
-        memory = RestoreMemory(self._kernel.state, join_path(view.target))
+        changes = self._destination.volumes()[view.volume].traits.type_changes
+        memory = RestoreMemory(self._kernel.state, join_path(view.target), changes)
         return Succession(memory, view, tops, findings)
 
     def _inspect(self, stream: RangeSource, findings: Findings) -> None:

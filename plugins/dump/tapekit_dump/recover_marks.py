@@ -67,7 +67,7 @@ _LUN: Final = b"tapekit.lun"
 _NT_ACL: Final = NT_ACL.partition(".")[2].encode()
 _VOLUME_DEPTH: Final = 2
 _EXECUTE: Final = 0o111
-_HIGHEST_QTREE: Final = 4994
+_QTREE_NUMBERS: Final = range(1, 4995)
 _QTREE: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -243,9 +243,10 @@ class MarkRules:
         traits = self._volumes[view.volume].traits
         return traits.snaplock is not SnapLock.NONE and mark.retained_until_s > self._now_s()
 
-    def _numbered(self, mark: QtreeMark, view: View, name: bytes) -> QtreeMark:
+    def _numbered(self, mark: QtreeMark, view: View, name: bytes) -> QtreeMark | None:
         """A qtree with a number that no other of the volume has: that of the
         qtree that is there already, its own, or the smallest that is free.
+        A volume that has no free one gets a directory, which is told.
         """
         top = self._volumes[view.volume].descriptor
         present = self._marks.read_below(top, name, QtreeMark)
@@ -256,8 +257,11 @@ class MarkRules:
             used = self._numbers[view.volume] = self._numbers_in(top)
         number = mark.id
         if number in used:
-            free = (each for each in range(1, _HIGHEST_QTREE) if each not in used)
-            number = next(free, _HIGHEST_QTREE)
+            number = next((each for each in _QTREE_NUMBERS if each not in used), 0)
+            if not number:
+                path = join_path((*view.volume, name))
+                self._findings.warn(CATALOGUE.error("qtree-numbers-used-up", path=path))
+                return None
         used.add(number)
         return msgspec.structs.replace(mark, id=number)
 

@@ -56,6 +56,8 @@ class Restored(msgspec.Struct, frozen=True):
     under_way: int = 0
     """The date of an increment that has begun to change names and has not
     been applied to its end; 0 if there is none."""
+    type_changes: int = 0
+    """How often the volume's type had changed."""
 
     def holds(self, date: int) -> bool:
         """Whether everything of the dump of a date is in it."""
@@ -72,15 +74,24 @@ class RestoreMemory:
     """What is kept of one destination; for one thread.
 
     :param path: ``/vserver/volume[/path]``.
+    :param type_changes: see :attr:`tapekit.hookspecs.storage.TreeTraits.type_changes`.
     """
 
-    def __init__(self, state: StateStore, path: str) -> None:
+    def __init__(self, state: StateStore, path: str, type_changes: int = 0) -> None:
         self._state: Final = state
         self._path: Final = path
+        self._type_changes: Final = type_changes
 
     @property
     def restored(self) -> Restored | None:
-        """What it holds, if a restore of a whole backup has told."""
+        """What it holds, if a restore of a whole backup has told, and the
+        volume's type has not changed since.
+        """
+        kept = self._kept
+        return kept if kept is not None and kept.type_changes == self._type_changes else None
+
+    @property
+    def _kept(self) -> Restored | None:
         value = self._state.get(NAMESPACE, self._path)
         return None if value is None else msgspec.json.decode(value, type=Restored)
 
@@ -103,7 +114,7 @@ class RestoreMemory:
 
         :raises TapekitError: the store cannot be written.
         """
-        restored = self.restored
+        restored = self._kept
         if restored is not None:
             self._state.change(NAMESPACE, {self._path: None})
             self._drop(restored)
@@ -126,14 +137,14 @@ class RestoreMemory:
         :param bases: the dates of the dumps that it builds on.
         :raises TapekitError: the store cannot be written.
         """
-        before, pages, rest = self.restored, 0, iter(names)
+        before, pages, rest = self._kept, 0, iter(names)
         turn = 0 if before is None else before.turn + 1
         while page := list(itertools.islice(rest, _NAMES_PER_PAGE)):
             packed = zlib.compress(b"".join(map(_pack, page)), _QUICK)
             self._state.change(PAGES_NAMESPACE, {_page(self._path, turn, pages): packed})
             pages += 1
-        restored = msgspec.json.encode(Restored(date, pages, turn, bases))
-        self._state.change(NAMESPACE, {self._path: restored})
+        restored = Restored(date, pages, turn, bases, type_changes=self._type_changes)
+        self._state.change(NAMESPACE, {self._path: msgspec.json.encode(restored)})
         if before is not None:
             self._drop(before)
 

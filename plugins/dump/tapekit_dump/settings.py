@@ -35,9 +35,9 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     """Threads that read small files before their turn in a backup, while they
     come from a disk and not from memory; 0 for none."""
 
-    records_per_block: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 10
-    """Blocking of the stream in records of 1,024 bytes: its end is padded to a
-    multiple of them, and its headers tell it to readers of real tapes."""
+    records_per_block: Annotated[int, msgspec.Meta(ge=4, le=256)] = 10
+    """Blocking factor: tape blocks of 1,024 bytes that the stream's end is
+    padded to, and that its headers tell to readers of real tapes."""
 
     offset_map: bool = True
     """Whether backups with file history end with an offset map, by which

@@ -17,11 +17,13 @@ from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit.hookspecs.operations import NoReply, OptionState
 from tapekit_eventlog.commands import Commands
 from tapekit_eventlog.errors import CATALOGUE
+from tapekit_eventlog.file_command import rdfile_app
 from tapekit_eventlog.lines import Lines
 from tapekit_eventlog.log_file import LogFile
 from tapekit_eventlog.operations import ENABLE, SWITCH, SwitchRequest
 from tapekit_eventlog.recorder import Recorder, is_on, next_dump
 from tapekit_eventlog.settings import EventlogSettings
+from tapekit_eventlog.web_view import WebView, open_listeners
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -64,7 +66,8 @@ class EventlogPlugin:
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Find the folder and the time zone.
 
-        :raises TapekitError: there is no such time zone.
+        :raises TapekitError: there is no such time zone, or nobody who could
+            read the log in a browser.
         """
         zone, state = _zone(self._settings.timezone), kernel.state
         self._kernel = kernel
@@ -72,6 +75,8 @@ class EventlogPlugin:
         self._file = file
         lines = Lines(zone, lambda: next_dump(state))
         self._recorder = Recorder(lines, file, state, kernel.clock)
+        if self._settings.http_port is not None and kernel.authenticator is None:
+            raise CATALOGUE.error("http-needs-users")
 
     @hookimpl
     def tapekit_on_event(self, event: Event) -> None:
@@ -86,9 +91,12 @@ class EventlogPlugin:
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
-        """Offer ``tapekit eventlog``."""
+        """Offer ``tapekit eventlog`` and ``tapekit rdfile``."""
         app = Commands(self._site, _wait).app()
-        return (CommandGroup("eventlog", "The log of backups and restores", app),)
+        return (
+            CommandGroup("eventlog", "The log of backups and restores", app),
+            CommandGroup("rdfile", "A file of the backup log", rdfile_app(self._path)),
+        )
 
     @hookimpl
     def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:
@@ -100,7 +108,14 @@ class EventlogPlugin:
         # A task of the kernel outlasts the contexts of all plugins, and so
         # hears of the last job that ends.
         kernel.start_task(self._record, "eventlog")
-        yield
+        async with trio.open_nursery() as browsers:
+            port, authenticator = self._settings.http_port, kernel.authenticator
+            if port is not None and authenticator is not None:
+                view = WebView(self._file.path, authenticator)
+                listeners = await open_listeners(port)
+                browsers.start_soon(trio.serve_listeners, view.serve, listeners)
+            yield
+            browsers.cancel_scope.cancel()
 
     async def _record(self) -> None:
         recorder = self._recorder
@@ -136,6 +151,9 @@ class EventlogPlugin:
     def _site(self) -> tuple[Kernel, Path]:
         assert self._kernel is not None
         return self._kernel, self._file.path
+
+    def _path(self) -> Path:
+        return self._file.path
 
 
 def _zone(name: str) -> tzinfo:

@@ -9,10 +9,10 @@ from tapekit_eventlog.errors import CATALOGUE
 from tapekit_eventlog.log_file import KEPT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-__all__ = ["all_lines", "follow"]
+__all__ = ["all_lines", "follow", "lines_of", "log_files"]
 
 _PIECE: Final = 1 << 20
 
@@ -22,16 +22,27 @@ def all_lines(path: Path) -> Iterator[str]:
 
     :raises TapekitError: one cannot be read.
     """
-    older = (path.with_name(f"{path.name}.{number}") for number in reversed(range(KEPT)))
-    for file in (*older, path):
-        if not file.exists():
-            continue
-        try:
-            with file.open(encoding="utf-8", errors="surrogateescape") as opened:
-                for line in opened:
-                    yield line.rstrip("\n")
-        except OSError as error:
-            raise _unreadable(file, error) from error
+    for file in reversed(log_files(path)):
+        if file.exists():
+            yield from lines_of(file)
+
+
+def log_files(path: Path) -> Sequence[Path]:
+    """Where the present file and its predecessors are, if they are there."""
+    return [path, *(path.with_name(f"{path.name}.{number}") for number in range(KEPT))]
+
+
+def lines_of(file: Path) -> Iterator[str]:
+    """The lines of one file.
+
+    :raises TapekitError: it cannot be read.
+    """
+    try:
+        with file.open(encoding="utf-8", errors="surrogateescape") as opened:
+            for line in opened:
+                yield line.rstrip("\n")
+    except OSError as error:
+        raise _unreadable(file, error) from error
 
 
 def follow(path: Path, wait: Callable[[], bool]) -> Iterator[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 __all__ = ["EventlogSettings"]
@@ -15,3 +17,6 @@ class EventlogSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
     starts at the stack file."""
     timezone: str = "UTC"
     """The time zone of the lines and of the week, which begins on Sunday."""
+    http_port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """Port of 127.0.0.1 at which a browser reads the log, as a user of the
+    stack; unset, there is none."""

@@ -18,7 +18,13 @@ import trio
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.media_changer import ChangerDescription
-from tapekit.hookspecs.tape_driver import Condition, DriveDescription, PathPorts, TapeError
+from tapekit.hookspecs.tape_driver import (
+    BridgeDescription,
+    Condition,
+    DriveDescription,
+    PathPorts,
+    TapeError,
+)
 from tapekit.scsi.door import ScsiAddress
 from tapekit.scsi.inquiry import DeviceType
 from tapekit.scsi_devices.changer import CdbChanger
@@ -46,6 +52,9 @@ _LOG: Final = logging.getLogger("tapekit.scsi_iscsi")
 
 _FORMAT: Final = "as the drive is set"
 """What each compression letter means to a drive of which nothing more is known."""
+
+_WANTED: Final = frozenset({DeviceType.TAPE, DeviceType.CHANGER})
+_BRIDGES: Final = frozenset(kind for kind in DeviceType if kind.is_bridge)
 
 
 def log_in(login: Login) -> Connection:
@@ -155,6 +164,26 @@ class ScsiIscsiDriver:
                 serial=found.identity.serial,
             )
             for found in self._look(DeviceType.CHANGER)
+        ]
+
+    def discover_bridges(self) -> Sequence[BridgeDescription]:
+        """See :meth:`BridgeFinder.discover_bridges`; the controller that some
+        targets have as a logical unit counts as one.
+
+        :raises TapekitError: a target does not answer, or libiscsi is missing.
+        """
+        found = self._all()
+        served = {one.target for one in found if one.identity.inquiry.type in _WANTED}
+        return [
+            BridgeDescription(
+                physical_path=_path(one.target, one.lun),
+                vendor=one.identity.inquiry.vendor,
+                product=one.identity.inquiry.product,
+                revision=one.identity.inquiry.revision,
+                serial=one.identity.serial,
+            )
+            for one in found
+            if one.identity.inquiry.type in _BRIDGES and one.target in served
         ]
 
     async def wait_for_change(self) -> None:

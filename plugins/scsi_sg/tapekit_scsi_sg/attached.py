@@ -29,6 +29,7 @@ __all__ = ["Attached", "Nexus", "attached_devices"]
 
 _CLASS: Final = "class/scsi_generic"
 _NEXUS: Final = re.compile(r"([0-9]+):([0-9]+):([0-9]+):([0-9]+)", re.ASCII)
+_BRIDGES: Final = frozenset(kind for kind in DeviceType if kind.is_bridge)
 _FLAT: Final = 1
 """The addressing method of a LUN above 255 (SAM)."""
 
@@ -78,6 +79,11 @@ class Attached(NamedTuple):
     def is_wanted(self) -> bool:
         """Whether it is a drive or a changer."""
         return self.kind in (DeviceType.TAPE, DeviceType.CHANGER)
+
+    @property
+    def is_bridge(self) -> bool:
+        """Whether it may be a bridge or a router."""
+        return self.kind in _BRIDGES
 
 
 def attached_devices(sysfs: Path) -> list[Attached]:

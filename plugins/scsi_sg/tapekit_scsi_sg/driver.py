@@ -16,7 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.media_changer import ChangerDescription
-from tapekit.hookspecs.tape_driver import Condition, DriveDescription, TapeError
+from tapekit.hookspecs.tape_driver import (
+    BridgeDescription,
+    Condition,
+    DriveDescription,
+    TapeError,
+)
 from tapekit.scsi.inquiry import DeviceType
 from tapekit.scsi_devices.changer import CdbChanger
 from tapekit.scsi_devices.drive import CdbDrive
@@ -105,6 +110,25 @@ class ScsiSgDriver:
                 serial=found.identity.serial,
             )
             for found in self._look(DeviceType.CHANGER)
+        ]
+
+    def discover_bridges(self) -> Sequence[BridgeDescription]:
+        """See :meth:`BridgeFinder.discover_bridges`; nothing is asked of them.
+
+        :raises TapeError: the kernel has no list of SCSI devices.
+        """
+        found = attached_devices(self._sysfs)
+        served = {one.nexus[:3] for one in found if one.is_wanted}
+        return [
+            BridgeDescription(
+                physical_path=self._path(one),
+                vendor=one.identity.inquiry.vendor,
+                product=one.identity.inquiry.product,
+                revision=one.identity.inquiry.revision,
+                serial=one.identity.serial,
+            )
+            for one in found
+            if one.is_bridge and one.nexus[:3] in served
         ]
 
     async def wait_for_change(self) -> None:

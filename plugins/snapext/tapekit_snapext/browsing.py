@@ -19,7 +19,7 @@ from tapekit_snapext.messages import SnapEntry
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from tapekit.hookspecs.storage import LockingStorage
+    from tapekit.hookspecs.storage import BackupTree, LockingStorage
 
 __all__ = ["Browser", "Listing", "SnapshotPath", "snapshot_path"]
 
@@ -81,6 +81,9 @@ class Browser:
         self._storage: Final = storage
         self._run: Final = run
         self._most: Final = entries_at_once
+        self._kept: tuple[str, int, Sequence[str]] | None = None
+        """The names of a directory that is not listed to its end, and the
+        path and the time of the copy that they were read from."""
 
     def entries(self, path: str, cookie: int, most: int, holder: str) -> Listing:
         """The entries of a directory by name, from a cookie on.
@@ -92,18 +95,29 @@ class Browser:
         count = min(most or self._most, self._most)
         place = snapshot_path(path)
         if place.snapshot is None:
-            names = list(self._storage.snapshot_names(place.volume))
-            found = list(map(_of_copy, names[start : start + count]))
-            return self._listing(found, start + count, len(names))
+            copies = self._storage.snapshot_names(place.volume)
+            found = list(map(_of_copy, copies[start : start + count]))
+            return self._listing(found, start + count, len(copies))
         tree = self._storage.open_backup(path, holder)
         try:
-            with os.scandir(tree.descriptor) as found_now:
-                names = sorted(entry.name for entry in found_now)
+            names = self._names(path, tree)
             here = names[start : start + count]
             found = list(_entries(tree.descriptor, here))
         finally:
             tree.close()
+        if start + count >= len(names):
+            self._kept = None
         return self._listing(found, start + count, len(names))
+
+    def _names(self, path: str, tree: BackupTree) -> Sequence[str]:
+        """The names of a directory in their order, which are read once."""
+        kept = self._kept
+        if kept is not None and kept[:2] == (path, tree.taken_at_s):
+            return kept[2]
+        with os.scandir(tree.descriptor) as entries:
+            names = tuple(sorted(entry.name for entry in entries))
+        self._kept = path, tree.taken_at_s, names
+        return names
 
     def _start(self, path: str, cookie: int) -> int:
         run, start = cookie >> _RUN_SHIFT, cookie & _LATEST

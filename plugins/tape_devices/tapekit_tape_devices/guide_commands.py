@@ -12,7 +12,7 @@ import typer
 from tapekit.console import say_json
 from tapekit.hookspecs.operations import NoRequest
 from tapekit_tape_devices.errors import CATALOGUE
-from tapekit_tape_devices.operations import DEVICES
+from tapekit_tape_devices.operations import BRIDGES, DEVICES
 from tapekit_tape_devices.printing import columns, lone_command, say_lines
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.commands import CommandGroup
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit_tape_devices.operations import DeviceLine, Devices
+    from tapekit_tape_devices.operations import Bridges, DeviceLine, Devices
 
-__all__ = ["device_table", "guide_groups", "overview"]
+__all__ = ["bridge_table", "device_table", "guide_groups", "overview"]
 
 _DRIVE: Final = "tape drive"
 _CHANGER: Final = "media changer"
@@ -40,6 +40,7 @@ def guide_groups(kernel: Callable[[], Kernel]) -> Sequence[CommandGroup]:
         lone_command("storage tape show", "Tape drives and media changers", commands.show),
         lone_command("storage tape show-tape-drive", "Tape drives", commands.drives),
         lone_command("storage tape show-media-changer", "Media changers", commands.changers),
+        lone_command("storage bridge show", "Bridges and routers", commands.bridges),
         lone_command("system node hardware tape drive show", "Tape drives", commands.drives),
         lone_command("system node hardware tape library show", "Media changers", commands.changers),
     )
@@ -83,6 +84,16 @@ class _Commands:
         devices = self._devices(node)
         self._list(devices, devices.changers, as_json=as_json)
 
+    def bridges(self, node: _Node = None, as_json: _Json = False) -> None:
+        """List bridges and routers before tape drives and media changers."""
+        found = self._kernel().management.call(BRIDGES, NoRequest())
+        if node not in {None, "local", found.node}:
+            raise CATALOGUE.error("other-node", node=node, present=found.node)
+        if as_json:
+            say_json(found.bridges)
+        else:
+            say_lines(bridge_table(found))
+
     def _list(self, devices: Devices, lines: Sequence[DeviceLine], *, as_json: bool) -> None:
         if as_json:
             say_json(lines)
@@ -114,6 +125,18 @@ def overview(devices: Devices, *, with_names: bool) -> Iterator[str]:
         yield ""
         yield f"{one.description} ({one.physical_path})"
         yield from (f"    {name}" for name in one.device_names)
+
+
+def bridge_table(found: Bridges) -> Iterator[str]:
+    """The lines of a listing of bridges."""
+    yield f"Node: {found.node}"
+    yield from columns(
+        ("Bridge", "Device ID", "Serial Number", "Description", "Revision"),
+        [
+            (one.name, one.physical_path, one.serial, one.description, one.revision)
+            for one in found.bridges
+        ],
+    )
 
 
 def device_table(node: str, lines: Sequence[DeviceLine]) -> Iterator[str]:

@@ -78,12 +78,17 @@ class Reloader:
         self._serial: Final = serial
 
     def check(self, holder: str) -> None:
-        """Make sure that a library has the drive.
+        """Make sure that a library has the drive, and warn if no tape follows
+        the one that is in it: how many a backup needs, only the backup knows.
 
         :raises TapekitError: ``NO_DEVICE``; ``BUSY``, somebody else uses the
             changer, or it cannot be asked.
         """
-        self._found(holder).opened.close()
+        opened, elements, drive = self._found(holder)
+        opened.close()
+        home = home_of(elements, drive)
+        if drive.is_full and home is not None and next_of(elements, home) is None:
+            _LOG.warning("the tape in %s is the last one of its library sequence", self._drive)
 
     def reload(self, holder: str) -> None:
         """Put the tape that has been unloaded into its slot, and the next one

@@ -8,7 +8,7 @@ import msgspec
 
 from tapekit.hookspecs.operations import NoRequest, Operation
 
-__all__ = ["DEVICES", "DeviceLine", "Devices"]
+__all__ = ["BRIDGES", "DEVICES", "BridgeLine", "Bridges", "DeviceLine", "Devices"]
 
 
 class DeviceLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,6 +38,30 @@ class Devices(msgspec.Struct, frozen=True, kw_only=True):
     changers: tuple[DeviceLine, ...]
 
 
+class BridgeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """A bridge or a router."""
+
+    name: str
+    """Its number in words, such as ``br0``."""
+    physical_path: str
+    description: str
+    serial: str
+    revision: str
+
+
+class Bridges(msgspec.Struct, frozen=True, kw_only=True):
+    """The bridges and routers of a node."""
+
+    node: str
+    bridges: tuple[BridgeLine, ...]
+
+
+BRIDGES: Final = Operation(
+    name="tape_devices.bridges",
+    summary="List the bridges and routers before tape drives and media changers",
+    request=NoRequest,
+    reply=Bridges,
+)
 DEVICES: Final = Operation(
     name="tape_devices.devices",
     summary="List the tape drives and media changers, and who has them",

@@ -14,6 +14,7 @@ from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, InitSite, Kernel, Manifest
 from tapekit.hookspecs.tape_driver import WatchfulDriver
 from tapekit_tape_devices import hookspecs
+from tapekit_tape_devices.bridges import bridge_lines
 from tapekit_tape_devices.commands import command_app
 from tapekit_tape_devices.drive_administration import DriveAdministration
 from tapekit_tape_devices.drive_commands import drive_groups
@@ -23,7 +24,7 @@ from tapekit_tape_devices.inventory import Inventory
 from tapekit_tape_devices.library_administration import LibraryAdministration
 from tapekit_tape_devices.library_commands import library_app
 from tapekit_tape_devices.offline import OfflineDrives
-from tapekit_tape_devices.operations import DEVICES, Devices
+from tapekit_tape_devices.operations import BRIDGES, DEVICES, Bridges, Devices
 from tapekit_tape_devices.settings import TapeDevicesSettings
 
 if TYPE_CHECKING:
@@ -80,7 +81,8 @@ class TapeDevicesPlugin:
         """Offer the list of devices, and what can be asked of drives."""
         libraries = LibraryAdministration(self._inventory)
         devices = DEVICES.performed_by(self._devices)
-        return (devices, *libraries.offered(), *self._administration.offered())
+        bridges = BRIDGES.performed_by(self._bridges)
+        return (devices, bridges, *libraries.offered(), *self._administration.offered())
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
@@ -140,6 +142,12 @@ class TapeDevicesPlugin:
     async def _devices(self, _request: NoRequest) -> Devices:
         node = self._settled().node_name
         return await trio.to_thread.run_sync(self._inventory.devices, node)
+
+    async def _bridges(self, _request: NoRequest) -> Bridges:
+        kernel = self._settled()
+        drivers = (*kernel.tape_drivers.values(), *kernel.changer_drivers.values())
+        found = await trio.to_thread.run_sync(bridge_lines, drivers)
+        return Bridges(node=kernel.node_name, bridges=tuple(found))
 
     def _settled(self) -> Kernel:
         assert self._kernel is not None

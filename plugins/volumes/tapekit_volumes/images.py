@@ -154,7 +154,8 @@ class RestoredVolume:
 
         :raises TapekitError: it cannot be written, or the state cannot.
         """
-        for folder in (self._volume.directory, self._volume.snapshots):
+        folders = (self._volume.directory, self._volume.snapshots)
+        for folder in {folder.stat().st_dev: folder for folder in folders}.values():
             _flush(self._volume, folder)
         self._states.end_image(self._volume, writable=writable)
         # What is changed now is changed in a volume that is online.

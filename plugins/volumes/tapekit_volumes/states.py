@@ -3,12 +3,13 @@
 What a volume is now stands in the stack's state, as far as it differs from
 the stack file; each use looks there, so that a command takes effect at once
 in a server that runs. The one rule: a volume whose image is not whole is
-restricted until another image has made it whole.
+not online until another image has made it whole, or nothing is left in it.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 from typing import TYPE_CHECKING, Final, final
 
@@ -146,8 +147,8 @@ class VolumeStates:
         """
         with self._alone(volume):
             record = self._record(volume)
-            if not record.is_whole and state is VolumeState.ONLINE:
-                raise CATALOGUE.error("image-not-whole", volume=volume.path)
+            if state is VolumeState.ONLINE:
+                record = _whole(volume, record)
             self._write(volume, msgspec.structs.replace(record, state=state))
 
     def change_type(self, volume: Volume, kind: VolumeType) -> None:
@@ -158,9 +159,7 @@ class VolumeStates:
             the state cannot be written.
         """
         with self._alone(volume):
-            record = self._record(volume)
-            if not record.is_whole:
-                raise CATALOGUE.error("image-not-whole", volume=volume.path)
+            record = _whole(volume, self._record(volume))
             if self.facts(volume).type is not kind:
                 _forget_memory(volume)
                 self._write(volume, _of_type(record, kind))
@@ -221,6 +220,31 @@ def memory_of(volume: Volume) -> Path:
     its name is none that a Snapshot copy can have.
     """
     return volume.snapshots / ".image"
+
+
+def _whole(volume: Volume, record: StateRecord) -> StateRecord:
+    """The record of a volume that is whole, as one with nothing in it is.
+
+    :raises TapekitError: its image is not.
+    """
+    if record.is_whole:
+        return record
+    if not _is_empty(volume):
+        raise CATALOGUE.error("image-not-whole", volume=volume.path)
+    _forget_memory(volume)
+    return msgspec.structs.replace(record, is_whole=True)
+
+
+def _is_empty(volume: Volume) -> bool:
+    """Whether nothing is in a volume but what its file system puts there.
+
+    :raises TapekitError: it cannot be looked at.
+    """
+    try:
+        with os.scandir(volume.directory) as entries:
+            return all(entry.name == "lost+found" for entry in entries)
+    except OSError as error:
+        raise unreachable(volume.path, error) from error
 
 
 def _of_type(record: StateRecord, kind: VolumeType) -> StateRecord:

@@ -11,22 +11,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple, final
+from typing import TYPE_CHECKING, Final, final
 
 import msgspec
 
 from tapekit.hookspecs.storage import for_ever
 from tapekit.hookspecs.volume_images import VolumeType
 from tapekit.marks import Marks, QtreeMark
-from tapekit_volumes.descent import make_below, open_below, shown
+from tapekit_volumes.descent import make_below, shown
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.filesystems import filesystem_info, is_writable
 from tapekit_volumes.images import HeldImage, open_volume_image
 from tapekit_volumes.paths import SNAPSHOT_FOLDER, VolumePath, parse_path
+from tapekit_volumes.roots import (
+    TOP,
+    Root,
+    is_special,
+    junctions_below,
+    open_live,
+    open_root,
+    open_top,
+    require_no_junction,
+)
 from tapekit_volumes.trees import VolumeBackupTree, VolumeRestoreTree
-from tapekit_volumes.volume_lock import unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -52,8 +60,6 @@ if TYPE_CHECKING:
     from tapekit_volumes.withheld import WithheldFiles
 
 __all__ = ["VolumeStorage"]
-
-_TOP: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @final
@@ -116,7 +122,7 @@ class VolumeStorage:
         """
         with contextlib.ExitStack() as undo:
             undo.callback(self.states.use(volume, writes=writes).release)
-            top = _open_top(volume)
+            top = open_top(volume)
             undo.callback(os.close, top)
             yield top
 
@@ -179,7 +185,7 @@ class VolumeStorage:
         try:
             if self.states.facts(chosen).type is VolumeType.DP:
                 raise CATALOGUE.error("copies-come-from-source", volume=volume)
-            os.close(_open_top(chosen))
+            os.close(open_top(chosen))
             return self.keeper.create(chosen, name, holder, keep_going)
         finally:
             use.release()
@@ -210,7 +216,7 @@ class VolumeStorage:
             held = self.keeper.hold(chosen, name, holder)
             undo.callback(held.let_go)
             whole = VolumePath(volume, None, ())
-            traits = self._traits(chosen, _Root(-1, whole, None), held.tree.root)
+            traits = self._traits(chosen, Root(-1, whole, None), held.tree.root)
             image = HeldImage(self.keeper.copy(chosen, name), held, traits, use)
             undo.pop_all()
         return image
@@ -219,10 +225,13 @@ class VolumeStorage:
         """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.
 
         :raises TapekitError: it is not restricted, not a data protection
-            volume, a FlexGroup volume, or another restore has it.
+            volume, a FlexGroup volume, or another restore has it; it cannot
+            be written at all.
         """
         chosen = self.volume(volume)
-        os.close(_open_top(chosen))
+        os.close(open_top(chosen))
+        if not is_writable(chosen):
+            raise CATALOGUE.error("destination-volume-read-only", volume=volume)
         return open_volume_image(chosen, self.states, self.keeper, holder)
 
     def filesystems(self) -> Sequence[FilesystemInfo]:
@@ -244,8 +253,8 @@ class VolumeStorage:
         self.states.check(volume)
         if asked.snapshot is not None:
             self.keeper.check(volume, asked.snapshot)
-        elif not (may_be_special and asked.parts and _is_special(volume, asked)):
-            os.close(_open_live(volume, asked, may_be_file=may_be_file).descriptor)
+        elif not (may_be_special and asked.parts and is_special(volume, asked)):
+            os.close(open_live(volume, asked, may_be_file=may_be_file).descriptor)
 
     def open_backup(
         self,
@@ -283,7 +292,7 @@ class VolumeStorage:
             copy = self.keeper.hold(volume, asked.snapshot, holder)
             return self._tree_of_copy(volume, asked, copy, use, may_be_file=may_be_file)
         moment_s = self.keeper.now_s()
-        root = _open_live(volume, asked, may_be_file=may_be_file)
+        root = open_live(volume, asked, may_be_file=may_be_file)
         if volume.method is None:
             with contextlib.ExitStack() as undo:
                 undo.callback(os.close, root.descriptor)
@@ -306,7 +315,7 @@ class VolumeStorage:
         volume = self.volume(asked.volume)
         if asked.snapshot is not None:
             raise CATALOGUE.error("copy-is-read-only", path=path, folder=SNAPSHOT_FOLDER)
-        _require_no_junction(volume, asked)
+        require_no_junction(volume, asked)
         with contextlib.ExitStack() as undo:
             use = self.states.use(volume, writes=True)
             undo.callback(use.release)
@@ -314,7 +323,11 @@ class VolumeStorage:
                 raise CATALOGUE.error("destination-volume-read-only", volume=volume.path)
             descriptor = self._open_destination(volume, asked)
             undo.pop_all()
-        traits = msgspec.structs.replace(volume.traits, junctions=_junctions(volume, asked))
+        traits = msgspec.structs.replace(
+            volume.traits,
+            junctions=junctions_below(volume, asked),
+            type_changes=self.states.type_changes(volume),
+        )
         return VolumeRestoreTree(asked, descriptor, traits, use, self.withheld)
 
     def _open_destination(self, volume: Volume, asked: VolumePath) -> int:
@@ -323,7 +336,7 @@ class VolumeStorage:
         :raises TapekitError: it is in a qtree or on a file system that is
             read-only, or something is in the way.
         """
-        top = _open_top(volume)
+        top = open_top(volume)
         try:
             self._require_writable_qtree(top, asked)
             return make_below(top, asked.parts, volume.path)
@@ -348,7 +361,7 @@ class VolumeStorage:
     def _traits(
         self,
         volume: Volume,
-        root: _Root,
+        root: Root,
         directory: Path,
         withheld: Mapping[bytes, str] = MappingProxyType({}),
     ) -> TreeTraits:
@@ -360,7 +373,7 @@ class VolumeStorage:
         asked = root.path
         style = volume.traits.security_style
         if asked.parts:
-            top = os.open(directory, _TOP)
+            top = os.open(directory, TOP)
             try:
                 qtree = self.marks.read_below(top, asked.parts[0], QtreeMark)
             finally:
@@ -370,7 +383,7 @@ class VolumeStorage:
         return msgspec.structs.replace(
             volume.traits,
             security_style=style,
-            junctions=_junctions(volume, asked),
+            junctions=junctions_below(volume, asked),
             left_out={
                 b"/".join(parts[depth:]): reason
                 for path, reason in {
@@ -396,111 +409,12 @@ class VolumeStorage:
         """Open a directory in a Snapshot copy, which is let go if that fails."""
         with contextlib.ExitStack() as undo:
             undo.callback(copy.let_go)
-            top = os.open(copy.tree.root, _TOP)
+            top = os.open(copy.tree.root, TOP)
             try:
-                root = _open_root(top, asked, may_be_file=may_be_file)
+                root = open_root(top, asked, may_be_file=may_be_file)
             finally:
                 os.close(top)
             undo.callback(os.close, root.descriptor)
             traits = self._traits(volume, root, copy.tree.root, withheld)
             undo.pop_all()
         return VolumeBackupTree(asked, root.descriptor, copy.taken_at_s, copy, traits, use)
-
-
-def _open_top(volume: Volume) -> int:
-    """Open a volume's directory; the caller closes it.
-
-    :raises TapekitError: it is not there, or no longer what was mounted there.
-    """
-    try:
-        top = os.open(volume.directory, _TOP)
-    except OSError as error:
-        raise unreachable(volume.path, error) from error
-    if volume.is_mount_point and not volume.directory.is_mount():
-        # What would be read is the empty directory below the mount.
-        os.close(top)
-        raise CATALOGUE.error("volume-in-transitional-state", volume=volume.path)
-    return top
-
-
-def _require_no_junction(volume: Volume, asked: VolumePath) -> None:
-    """Refuse what leads into a volume that is mounted in this one.
-
-    :raises TapekitError: it does.
-    """
-    for depth in range(1, len(asked.parts) + 1):
-        mounted = volume.junctions.get(asked.parts[:depth])
-        if mounted is not None:
-            raise CATALOGUE.error(
-                "path-through-junction",
-                path=shown(asked.volume, asked.parts),
-                junction=shown(asked.volume, asked.parts[:depth]),
-                volume=mounted,
-            )
-
-
-def _junctions(volume: Volume, asked: VolumePath) -> Mapping[bytes, bytes]:
-    """Where other volumes are mounted below a path of a volume."""
-    depth = len(asked.parts)
-    return {
-        b"/".join(parts[depth:]): os.fsencode(target)
-        for parts, target in volume.junctions.items()
-        if parts[:depth] == asked.parts and len(parts) > depth
-    }
-
-
-class _Root(NamedTuple):
-    """The root of a backup."""
-
-    descriptor: int
-    path: VolumePath
-    only: bytes | None
-    """The one name in it that was asked for; ``None`` for all."""
-
-
-def _open_live(volume: Volume, asked: VolumePath, *, may_be_file: bool = False) -> _Root:
-    """Open what a path leads to in a volume; the caller closes it.
-
-    :raises TapekitError: it leads to no directory of this volume.
-    """
-    _require_no_junction(volume, asked)
-    top = _open_top(volume)
-    try:
-        return _open_root(top, asked, may_be_file=may_be_file)
-    finally:
-        os.close(top)
-
-
-def _open_root(top: int, asked: VolumePath, *, may_be_file: bool) -> _Root:
-    """Open the directory that a path leads to, or that its regular file is in.
-
-    :raises TapekitError: there is neither.
-    """
-    if may_be_file and asked.parts:
-        above = asked._replace(parts=asked.parts[:-1])
-        directory = open_below(top, above.parts, asked.volume)
-        if _type_of(asked.parts[-1], directory) == stat.S_IFREG:
-            return _Root(directory, above, asked.parts[-1])
-        os.close(directory)
-    return _Root(open_below(top, asked.parts, asked.volume), asked, None)
-
-
-def _is_special(volume: Volume, asked: VolumePath) -> bool:
-    """Whether a path leads to something that is not a directory.
-
-    :raises TapekitError: one of the directories on the way is none.
-    """
-    above = _open_live(volume, asked._replace(parts=asked.parts[:-1])).descriptor
-    try:
-        return _type_of(asked.parts[-1], above) not in (0, stat.S_IFDIR)
-    finally:
-        os.close(above)
-
-
-def _type_of(name: bytes, directory: int) -> int:
-    """The type of what has a name in a directory; 0 if that cannot be told."""
-    try:
-        return stat.S_IFMT(os.lstat(name, dir_fd=directory).st_mode)
-    except OSError:
-        # Who opens it as a directory says what is wrong with it.
-        return 0

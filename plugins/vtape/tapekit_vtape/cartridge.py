@@ -430,10 +430,12 @@ def inspect_cartridge(path: Path) -> Replayed:
 
 
 def _replayed(index: HostFile, payload: HostFile, *, is_writable: bool) -> Replayed:
-    # The index first: a writer lengthens the payload before it says so.
-    data = index.read(index.size(), 0)
+    # The index first, as far as it goes now: a writer lengthens the payload
+    # before it says so.
+    pieces = _pieces(index, index.size())
+    first = next(pieces, b"")
     try:
-        found = replay(data, payload.size())
+        found = replay(first, payload.size(), pieces)
     except HeaderError as error:
         raise CATALOGUE.raised_as(
             TapeError,
@@ -445,6 +447,13 @@ def _replayed(index: HostFile, payload: HostFile, *, is_writable: bool) -> Repla
     if is_writable:
         return found
     return found._replace(header=found.header._replace(is_protected=True))
+
+
+def _pieces(index: HostFile, length: int) -> Iterator[bytes]:
+    """So much of an index, in pieces that end between two entries."""
+    yield index.read(min(HEADER_BYTES, length), 0)
+    for start in range(HEADER_BYTES, length, _STEP_BYTES):
+        yield index.read(min(_STEP_BYTES, length - start), start)
 
 
 def _may_write(path: Path) -> bool:

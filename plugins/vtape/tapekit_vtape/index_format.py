@@ -13,10 +13,7 @@ from __future__ import annotations
 import enum
 import struct
 import zlib
-from typing import TYPE_CHECKING, Final, NamedTuple
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 __all__ = [
     "ENTRY_BYTES",
@@ -34,7 +31,6 @@ __all__ = [
     "decode_header",
     "encode_entry",
     "encode_header",
-    "intact_entries",
 ]
 
 FRAME_BYTES: Final = 4 << 20
@@ -190,13 +186,3 @@ def decode_entry(data: bytes | memoryview, sequence: int) -> Entry | None:
 
 
 _KINDS: Final = frozenset(EntryKind)
-
-
-def intact_entries(journal: bytes, start: int = 0) -> Iterator[tuple[int, Entry]]:
-    """All entries from place ``start`` on that can be read, with their places."""
-    view = memoryview(journal)
-    for sequence in range(start, len(journal) // ENTRY_BYTES):
-        at = sequence * ENTRY_BYTES
-        entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
-        if entry is not None:
-            yield sequence, entry

@@ -10,7 +10,8 @@ decides and knows no file.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from tapekit_vtape.index_format import (
     ENTRY_BYTES,
@@ -23,12 +24,11 @@ from tapekit_vtape.index_format import (
     Header,
     decode_entry,
     decode_header,
-    intact_entries,
 )
 from tapekit_vtape.tape_map import FILEMARK, TapeMap
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Replayed", "entries_of", "replay"]
 
@@ -52,34 +52,48 @@ class Replayed(NamedTuple):
         return HEADER_BYTES + self.entries * ENTRY_BYTES
 
 
-def replay(index: bytes, payload_bytes: int) -> Replayed:
-    """Read an index; ``payload_bytes`` is the length of the payload file.
+_MOST_SEARCHED: Final = 2 << 20
+"""Entries of a journal that are looked at behind the last one that can be
+trusted. A crash leaves one at most; a file that is longer was damaged."""
 
+
+def replay(index: bytes, payload_bytes: int, rest: Iterable[bytes] = ()) -> Replayed:
+    """Read an index.
+
+    :param payload_bytes: the length of the payload file.
+    :param rest: what follows ``index``, if that is not all of it; each piece
+        begins with an entry.
     :raises HeaderError: the index cannot be read at all.
     """
     header = decode_header(index)
-    journal = index[HEADER_BYTES:]
     tape = TapeMap()
-    entries = 0
-    for entry in _leading(journal):
-        if not _apply(tape, entry):
-            break
-        entries += 1
+    entries, goes_on = _follow(tape, chain((index[HEADER_BYTES:],), rest))
     journal_objects = tape.objects
-    damage = _damaged_index(journal, entries) or _lost_payload(tape, payload_bytes)
+    damage = f"the index is damaged at its entry {entries}" if goes_on else None
+    damage = damage or _lost_payload(tape, payload_bytes)
     if tape.end > payload_bytes:
         tape.cut(tape.objects_within(payload_bytes))
     return Replayed(header, tape, entries, journal_objects, damage)
 
 
-def _leading(journal: bytes) -> Iterator[Entry]:
-    view = memoryview(journal)
-    for sequence in range(len(journal) // ENTRY_BYTES):
-        at = sequence * ENTRY_BYTES
-        entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
-        if entry is None:
-            return
-        yield entry
+def _follow(tape: TapeMap, pieces: Iterable[bytes]) -> tuple[int, bool]:
+    """Apply entries; how many can be trusted, and whether there is more than
+    a crash leaves behind these.
+    """
+    trusted: int | None = None
+    sequence = 0
+    for piece in pieces:
+        view = memoryview(piece)
+        for at in range(0, len(piece) - ENTRY_BYTES + 1, ENTRY_BYTES):
+            entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
+            if trusted is None and (entry is None or not _apply(tape, entry)):
+                trusted = sequence
+            if trusted is not None and entry is not None:
+                return trusted, True
+            sequence += 1
+        if trusted is not None and sequence - trusted >= _MOST_SEARCHED:
+            return trusted, True
+    return sequence if trusted is None else trusted, False
 
 
 def _apply(tape: TapeMap, entry: Entry) -> bool:
@@ -111,12 +125,6 @@ def _is_frame(length: int, objects: int, packed: int) -> bool:
     """
     most = max(FRAME_BYTES, length)
     return 0 < length <= LONGEST_PACKED_RECORD and length * objects <= most and 0 < packed < most
-
-
-def _damaged_index(journal: bytes, entries: int) -> str | None:
-    if next(intact_entries(journal, entries), None) is None:
-        return None
-    return f"the index is damaged at its entry {entries}"
 
 
 def _lost_payload(tape: TapeMap, payload_bytes: int) -> str | None:

@@ -44,7 +44,8 @@ def test_settings_have_defaults() -> None:
     [
         "spool_memory_bytes = 1",
         "extent_threshold_bytes = 1000000",
-        "records_per_block = 0",
+        "records_per_block = 3",
+        "records_per_block = 257",
         "records_per_block = 1025",
         "unknown = 1",
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from typing import TYPE_CHECKING
 
@@ -121,6 +122,17 @@ def test_a_context_passes_through_its_states(contexts: Contexts) -> None:
     assert contexts.known.views() == []
     assert contexts.state.items("dump.checkpoints") == {}
     assert contexts.locks.held == set()
+
+
+def test_paths_of_any_bytes_are_kept(contexts: Contexts) -> None:
+    path = os.fsdecode(b"/vs1/vol1/\xff\xc3\xa9\n")
+    odd = msgspec.structs.replace(
+        a_context("1"), path=path, subpath=path[10:], pairs=(("FILESYSTEM", path),)
+    )
+    kept = contexts.known.begin(odd)
+    (view,) = contexts.start().views()
+    assert view.context == kept
+    assert view.context.path == path
 
 
 def test_a_restart_forgets_the_checkpoints_behind_its_own(contexts: Contexts) -> None:

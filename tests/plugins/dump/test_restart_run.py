@@ -96,6 +96,19 @@ def test_the_joined_stream_has_the_bytes_of_one_that_was_never_cut(site: Restart
     assert [str(each) for each in found if each.path != "."] == []
 
 
+@pytest.mark.requirement("R129")
+def test_no_restart_begins_behind_acl_start(site: RestartSite) -> None:
+    site.keep_copy()
+    whole = site.back_up(RESTARTABLE)
+    end = int(whole.environment["ACL_START"])
+    assert end < len(whole.data)
+    first = site.back_up(RESTARTABLE, breaks_after=len(whole.data) - 1)
+    positions = [each.position for each in site.contexts().checkpoints(first.context)]
+    assert 0 < max(positions) <= end
+    rest, position = restarted(site, first.context, len(whole.data) - 1024)
+    assert whole.data[:position] + rest == whole.data
+
+
 @pytest.mark.requirement("R243")
 def test_a_backup_cut_before_its_client_has_anything_of_phase_iv_leaves_nothing(
     site: RestartSite,

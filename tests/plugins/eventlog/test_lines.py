@@ -168,7 +168,7 @@ def test_whatever_is_in_a_fact_a_line_is_one_line(
     lines: Lines, happen: Callable[..., Event]
 ) -> None:
     [line] = said(lines, happen("dump.backup-started", path="/vs1/a\nlog x\x1b[2J", level=0))
-    assert "/vs1/a?log x?[2J(3)" in line
+    assert "/vs1/a\\nlog x\\x1b[2J(3)" in line
 
 
 def test_a_fact_that_is_missing_shows_as_such(lines: Lines, happen: Callable[..., Event]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from tapekit.hookspecs.tape_driver import (
     AdjustableDrive,
+    BridgeFinder,
     Condition,
     DoorDriver,
     TapeError,
@@ -146,3 +147,19 @@ def test_a_device_of_no_interest_is_left_out(empty_host: Any) -> None:
     empty_host.attach("sg0", "0:0:0:0", "DISK", kind=0)
     empty_host.attach("sg1", "0:0:1:0", "TAPE", kind=DeviceType.TAPE)
     assert [one.serial for one in empty_host.driver().discover()] == ["TAPE"]
+
+
+@pytest.mark.requirement("R029")
+@pytest.mark.requirement("R066")
+def test_bridges_are_on_the_targets_of_drives_and_changers(empty_host: Any) -> None:
+    empty_host.attach("sg0", "0:0:1:0", "FIRST")
+    empty_host.attach("sg1", "0:0:1:5", "ROUTER", kind=0x0C)
+    empty_host.attach("sg2", "0:0:2:0", "DISK", kind=0x00)
+    empty_host.attach("sg3", "0:0:2:1", "SHELF", kind=0x0D)
+    empty_host.attach("sg4", "0:0:3:0", "SECOND")
+    empty_host.attach("sg5", "0:0:3:1", "BRIDGE", kind=0x03)
+    driver = empty_host.driver()
+    assert isinstance(driver, BridgeFinder)
+    found = [(one.physical_path, one.serial) for one in driver.discover_bridges()]
+    assert found == [("0.1L5", "ROUTER"), ("0.3L1", "BRIDGE")]
+    assert empty_host.nodes == []

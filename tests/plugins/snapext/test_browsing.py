@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,12 +12,31 @@ from hypothesis import strategies as st
 from tapekit.errors import TapekitError
 from tapekit_snapext.browsing import Browser, snapshot_path
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class MemoryTree(NamedTuple):
+    """A directory in a Snapshot copy."""
+
+    descriptor: int
+    taken_at_s: int
+
+    def close(self) -> None:
+        os.close(self.descriptor)
+
 
 class MemoryStorage:
-    """The Snapshot copies of one volume, by name."""
+    """The Snapshot copies of one volume, by name, and one with a directory."""
 
-    def __init__(self, names: list[str]) -> None:
+    def __init__(self, names: list[str], directory: Path | None = None) -> None:
         self._names = names
+        self._directory = directory
+        self.taken_at_s = 5
+
+    def open_backup(self, path: str, holder: str) -> MemoryTree:
+        assert self._directory is not None
+        return MemoryTree(os.open(self._directory, os.O_RDONLY), self.taken_at_s)
 
     def snapshot_names(self, volume: str) -> list[str]:
         assert volume == "/vs1/vol1"
@@ -64,3 +86,24 @@ def test_a_cookie_of_another_run_begins_anew() -> None:
     cookie, _ = Browser(storage, 7, 1).entries("/vs1/vol1", 0, 0, "a test")
     with pytest.raises(TapekitError, match="has to be browsed from its beginning"):
         Browser(storage, 8, 1).entries("/vs1/vol1", cookie, 0, "a test")
+
+
+@pytest.mark.requirement("R190")
+def test_a_directory_is_read_once_for_all_of_its_batches(tmp_path: Path) -> None:
+    for number in range(10):
+        (tmp_path / f"file{number}").touch()
+    storage = MemoryStorage([], tmp_path)
+    browser, path = Browser(storage, 7, 4), "/vs1/vol1/.snapshot/monday"
+    found = []
+    cookie = -1
+    while cookie:
+        cookie, entries = browser.entries(path, max(cookie, 0), 0, "a test")
+        found += [entry.name for entry in entries]
+        (tmp_path / f"a{len(found)}").touch()
+    assert found == [f"file{number}" for number in range(10)]
+    _, entries = browser.entries(path, 0, 0, "a test")
+    assert [entry.name for entry in entries] == ["a10", "a4", "a8", "file0"]
+    (tmp_path / "a0").touch()
+    storage.taken_at_s = 6
+    _, entries = browser.entries(path, 0, 0, "a test")
+    assert entries[0].name == "a0"

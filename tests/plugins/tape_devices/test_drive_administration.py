@@ -298,6 +298,23 @@ async def test_a_drive_is_called_by_any_of_its_names(tape_stack: Any, typed: Any
             await typed(kernel, "storage tape online -name st01")
 
 
+@pytest.mark.requirement("R073")
+@pytest.mark.parametrize("which", ["name", "device", "serial number"])
+async def test_whatever_opens_a_drive_its_physical_path_names_it(
+    tape_stack: Any, typed: Any, which: str
+) -> None:
+    async with tape_stack() as kernel:
+        assert kernel.tape_inventory is not None
+        serial = kernel.tape_inventory.drives()[0].description.serial
+        words = {"name": "st0", "device": "nrst0a", "serial number": serial}[which]
+        line = f"storage tape position -name {words} -operation fsf"
+        assert "Tape drive v.0: file 0" in await typed(kernel, line)
+        tape = opened(kernel)
+        with pytest.raises(TapeError, match=r"^tape drive v\.0 is in use by session 1$"):
+            await typed(kernel, line)
+        tape.close()
+
+
 async def test_a_drive_without_a_door_is_neither_reset_nor_erased(
     assembled: Any, plugin: Any, driver_of: Any
 ) -> None:

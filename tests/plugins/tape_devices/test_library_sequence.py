@@ -170,3 +170,14 @@ def test_a_changer_that_cannot_be_asked_is_free_again(library: Library) -> None:
     with pytest.raises(Silent):
         library.use()
     assert library.inventory.changers()[0].holder is None
+
+
+@pytest.mark.requirement("R062")
+def test_whoever_opens_the_last_tape_is_warned_and_nobody_writes_without_one(
+    library: Library, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.use()
+    assert "is the last one" not in caplog.text
+    library.use()
+    assert "the tape in m.0 is the last one of its library sequence" in caplog.text
+    assert library.tags() == {1024: "A", 1025: "B"}

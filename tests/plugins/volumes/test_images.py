@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -151,6 +152,13 @@ def test_an_image_needs_snapshot_copies(site: Site) -> None:
     )
 
 
+def test_a_volume_that_is_read_only_by_the_stack_file_takes_no_image(target: Site) -> None:
+    target.settle(type=VolumeType.DP, read_only=True)
+    assert refused(lambda: target.storage.open_image(PATH, "x")) == (
+        "volumes.destination-volume-read-only"
+    )
+
+
 def test_a_volume_that_was_only_looked_at_stays_whole(target: Site) -> None:
     image = target.storage.open_image(PATH, "session 1")
     assert image.copies() == []
@@ -209,6 +217,23 @@ def test_an_image_that_is_cut_is_not_whole_until_another_one_is(target: Site, wh
     again = target.storage.open_image(PATH, "session 2")
     again.go_online(writable=False)
     assert state_of(target) == (VolumeState.ONLINE, VolumeType.DP, True)
+
+
+def test_an_image_that_was_cut_is_given_up_by_emptying_the_volume(target: Site) -> None:
+    volume = target.storage.volume(PATH)
+    image = target.storage.open_image(PATH, "session 1")
+    (image.memory / "inodes").write_bytes(b"known")
+    (image.root / "lost+found").mkdir()
+    image.close()
+
+    def online() -> None:
+        target.storage.states.change(volume, VolumeState.ONLINE)
+
+    assert refused(online) == "volumes.image-not-whole"
+    shutil.rmtree(volume.directory / "inner")
+    online()
+    assert state_of(target) == (VolumeState.ONLINE, VolumeType.DP, True)
+    assert not image.memory.exists()
 
 
 def test_nothing_is_changed_before_it_is_remembered(target: Site) -> None:

@@ -484,3 +484,19 @@ def test_a_cartridge_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(TapeError, match="No such file") as caught:
         Cartridge.open(tmp_path / "gone", durable=False)
     assert caught.value.condition is Condition.MEDIUM_ERROR
+
+
+def test_an_index_that_goes_on_for_ever_is_damaged(
+    folder: Path, opened: Any, condition_of: Callable[..., Condition]
+) -> None:
+    first = Cartridge.open(folder, durable=False)
+    put(first, b"one", b"two")
+    first.close()
+    os.truncate(folder / "index", 1 << 42)
+    cartridge = opened()
+    assert cartridge.damage == "the index is damaged at its entry 2"
+    assert content(cartridge) == [b"one", b"two"]
+    assert condition_of(lambda: put(cartridge, b"three")) is Condition.MEDIUM_ERROR
+    cartridge.accept_damage()
+    put(cartridge, b"three")
+    assert content(opened()) == [b"one", b"two", b"three"]

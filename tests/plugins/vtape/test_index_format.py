@@ -17,7 +17,6 @@ from tapekit_vtape.index_format import (
     decode_header,
     encode_entry,
     encode_header,
-    intact_entries,
 )
 
 headers = st.builds(
@@ -96,11 +95,3 @@ def test_a_header_with_any_bit_turned_is_refused(header: Header, bit: int) -> No
 def test_a_header_that_is_refused_says_why(data: bytes, words: str) -> None:
     with pytest.raises(HeaderError, match=words):
         decode_header(data)
-
-
-def test_intact_entries_are_found_behind_damaged_ones() -> None:
-    made = [Entry(EntryKind.RECORDS, 10, 1, 10 * number) for number in range(1, 5)]
-    journal = bytearray(b"".join(encode_entry(entry, at) for at, entry in enumerate(made)))
-    journal[ENTRY_BYTES] ^= 1
-    assert list(intact_entries(bytes(journal))) == [(0, made[0]), (2, made[2]), (3, made[3])]
-    assert list(intact_entries(bytes(journal), 3)) == [(3, made[3])]

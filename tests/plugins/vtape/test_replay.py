@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +21,9 @@ from tapekit_vtape.index_format import (
     encode_header,
 )
 from tapekit_vtape.replay import entries_of, replay
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HEADER = Header("VT0001", 1 << 30, 1 << 20)
 
@@ -155,3 +160,37 @@ def test_what_a_drive_compresses_at_most_is_believed() -> None:
     whole = Entry(EntryKind.PACKED, 1 << 20, 4, 100)
     longer = Entry(EntryKind.PACKED, 8 << 20, 1, 100 + (8 << 20) - 1)
     assert replay(index_of(whole, longer), 1 << 40).damage is None
+
+
+def in_pieces(index: bytes, size: int) -> tuple[bytes, list[bytes]]:
+    """The header, and the journal in pieces of so many entries."""
+    journal = index[HEADER_BYTES:]
+    step = size * ENTRY_BYTES
+    return index[:HEADER_BYTES], [journal[at : at + step] for at in range(0, len(journal), step)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3])
+@pytest.mark.parametrize("torn", [0, 1, ENTRY_BYTES - 1])
+def test_an_index_is_read_in_pieces(size: int, torn: int) -> None:
+    index = index_of(*WRITTEN, cut(2, 200), marks(2, 200))
+    index = index[: len(index) - torn]
+    head, pieces = in_pieces(index, size)
+    whole, found = replay(index, 400), replay(head, 400, iter(pieces))
+    assert (found.entries, found.damage) == (whole.entries, whole.damage)
+    assert list(found.tape.runs) == list(whole.tape.runs)
+
+
+def test_entries_of_a_later_piece_are_damage() -> None:
+    head, pieces = in_pieces(index_of(*WRITTEN), 1)
+    pieces[1] = bytes(ENTRY_BYTES)
+    assert replay(head, 400, pieces).damage == "the index is damaged at its entry 1"
+
+
+def test_more_than_a_crash_leaves_is_not_searched() -> None:
+    def endless() -> Iterator[bytes]:
+        yield index_of(*WRITTEN)[HEADER_BYTES:]
+        while True:
+            yield bytes(ENTRY_BYTES << 18)
+
+    found = replay(index_of()[:HEADER_BYTES], 400, endless())
+    assert (found.entries, found.damage) == (3, "the index is damaged at its entry 3")

@@ -170,7 +170,7 @@ def test_who_has_reserved_can_be_asked_by_anybody(stacks: tuple[Stack, Stack]) -
     assert decode_reservation(ask(other.door, InAction.READ_RESERVATION)) == (1, 0xA, 3)
     can = decode_capabilities(ask(other.door, InAction.REPORT_CAPABILITIES))
     assert can == (frozenset(ReservationType), True, True)
-    full = send(other.door, "PERSISTENT RESERVE IN", service_action=3, allocation=512)
+    full = send(other.door, "PERSISTENT RESERVE IN", service_action=4, allocation=512)
     assert said(full) == "5/24/00"
     other.close()
 

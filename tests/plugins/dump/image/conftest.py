@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
@@ -12,7 +13,9 @@ from tests.plugins.dump.recover.conftest import DumpStream
 
 from tapekit.cli import execute
 from tapekit.cli.shell import Shell
+from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.plugin import DumpPlugin
+from tapekit_trees.epochs import VOLUME, EpochStorage
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,3 +115,21 @@ def tapekit_dump(
         return Outcome(status, *capsys.readouterr())
 
     return command
+
+
+@pytest.fixture
+def backed_up_folder(
+    assembled: Callable[..., Any], plugin: Callable[..., Any]
+) -> Callable[[Path], bytes]:
+    """Backs a folder up with the engine."""
+
+    def back_up(folder: Path) -> bytes:
+        storage = EpochStorage(folder)
+        directories = plugin("directories", tapekit_provide_storage=lambda self: storage)
+        engine = assembled(DumpPlugin, directories).engines["dump"]
+        sink = MemorySink()
+        with closing(engine.prepare_backup([("FILESYSTEM", VOLUME)], "a test")) as job:
+            job.run(sink, MemoryServices())
+        return sink.data
+
+    return back_up

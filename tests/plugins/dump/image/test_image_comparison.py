@@ -165,3 +165,31 @@ def test_a_directory_that_is_not_there_is_told(tapekit_dump: Any, image: Any, st
     outcome = tapekit_dump("verify", image(stream().end()), "--against", "none")
     assert outcome.status == 1
     assert "none cannot be read: No such file or directory" in outcome.err
+
+
+def test_attributes_are_compared(
+    tapekit_dump: Any, image: Any, backed_up_folder: Callable[[Path], bytes], tmp_path: Path
+) -> None:
+    tree = tmp_path / "tree"
+    (tree / "inner").mkdir(parents=True)
+    (tree / "inner/file").write_bytes(b"content")
+    (tree / "inner/again").hardlink_to(tree / "inner/file")
+    os.setxattr(tree / "inner", "user.one", b"1")
+    os.setxattr(tree / "inner/file", "user.two", b"2")
+    os.setxattr(tree / "inner/file", "user.long", b"x" * 1000)
+    os.mkfifo(tree / "pipe")
+    os.setxattr(tree / "pipe", "trusted.three", b"3")
+    name = image(backed_up_folder(tree))
+    assert tapekit_dump("verify", name, "--against", str(tree)).status == 0
+    os.setxattr(tree / "inner", "user.one", b"other")
+    os.setxattr(tree / "inner", "user.of-the-directory-alone", b"")
+    os.removexattr(tree / "inner/file", "user.long")
+    os.setxattr(tree / "pipe", "trusted.three", b"")
+    outcome = tapekit_dump("verify", name, "--against", str(tree))
+    assert outcome.status == 1
+    told = [line.partition(": ") for line in outcome.lines if " attribute " in line]
+    assert {(path.rpartition("/")[0], what) for path, _, what in told} == {
+        ("", "has another attribute user.one"),
+        ("inner", "lacks the attribute user.long"),
+        ("", "has another attribute trusted.three"),
+    }

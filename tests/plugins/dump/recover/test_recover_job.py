@@ -121,6 +121,18 @@ def test_verbose_tells_each_directory(dump: Any, restore: Restore) -> None:
     assert {"/", "/inner"} <= set(outcome.told(LogLevel.NORMAL))
 
 
+@pytest.mark.requirement("R123")
+def test_debugging_tells_what_a_restore_works_with(
+    dump: Any, restore: Restore, select: Select
+) -> None:
+    environment = [("FILESYSTEM", "/vs1/vol1"), ("DEBUG", "Y"), ("EXTRACT", "E")]
+    outcome = restore(sample(dump), [select("top", "/vs1/vol1/a")], environment=environment)
+    told = outcome.told(LogLevel.DEBUG)
+    assert told[0] == "/top goes to /vs1/vol1/a; node 0, position 0"
+    assert any("directories with" in text for text in told)
+    assert restore(sample(dump)).told(LogLevel.DEBUG) == []
+
+
 # Where things go
 
 

@@ -236,6 +236,19 @@ def test_numbers_of_qtrees_stay_unique(dump: Any, restoring: Restoring) -> None:
     assert mark_on(restoring.folder / "q", QtreeMark) == QtreeMark(id=2)
 
 
+@pytest.mark.parametrize("spare", [0, 1])
+def test_only_a_free_number_makes_a_qtree(dump: Any, restoring: Restoring, spare: int) -> None:
+    for number in range(1, 4995 - spare):
+        (restoring.folder / f"present{number}").mkdir()
+        put(restoring.folder / f"present{number}", QtreeMark(id=number))
+    outcome = restoring(with_qtree(dump))
+    assert outcome.error is None
+    assert (mark_on(restoring.folder / "q", QtreeMark) is None) is not bool(spare)
+    assert ["as a directory" in text for text in outcome.told(LogLevel.WARNING)] == [True] * (
+        not spare
+    )
+
+
 def test_marks_of_the_other_namespace_are_understood(dump: Any, restoring: Restoring) -> None:
     data = (
         dump().begin().directory(2, [(b"q", 3)]).directory(3)

@@ -65,6 +65,18 @@ def test_what_is_forgotten_leaves_nothing() -> None:
     assert len(state.items(PAGES_NAMESPACE)) == 1
 
 
+@pytest.mark.requirement("R274")
+def test_nothing_is_known_of_a_volume_whose_type_has_changed() -> None:
+    state = MemoryStateStore()
+    RestoreMemory(state, PATH, 1).keep(1000, many(10))
+    assert RestoreMemory(state, PATH, 1).restored is not None
+    memory = RestoreMemory(state, PATH, 2)
+    assert memory.restored is None
+    memory.keep(2000, many(10))
+    assert RestoreMemory(state, PATH, 1).restored is None
+    assert len(state.items(PAGES_NAMESPACE)) == 1
+
+
 @pytest.mark.parametrize("harm", [None, b"", b"no page"])
 def test_names_that_are_not_all_there_are_refused(harm: bytes | None) -> None:
     state = MemoryStateStore()

@@ -15,6 +15,7 @@ from tapekit.testing import MemoryServices, MemorySink
 from tapekit.testing.memory_connection import MemoryRanges
 from tapekit_dump.plugin import DumpPlugin
 from tapekit_dump.recover_memory import NAMESPACE, PAGES_NAMESPACE
+from tapekit_trees.btrfs import mounted_btrfs
 from tapekit_trees.comparing import Aspect, Difference, compare_trees
 from tapekit_trees.editing import edit_tree
 from tapekit_trees.epochs import VOLUME, EpochStorage
@@ -71,14 +72,14 @@ def make_chain(
 ) -> Callable[..., Chain]:
     """Makes a chain; ``by_content`` as :class:`EpochStorage` has it."""
 
-    def make(*, by_content: bool = False) -> Chain:
-        tree = tmp_path / "tree"
+    def make(*, by_content: bool = False, folder: Path = tmp_path) -> Chain:
+        tree = folder / "tree"
         tree.mkdir()
         storage = EpochStorage(tree, by_content=by_content)
         directories = plugin("directories", tapekit_provide_storage=lambda self: storage)
         tables = "[dump]\nsync_at_end = false\n"
         kernel = assembled(DumpPlugin, directories, tables=tables)
-        return Chain(kernel.engines["dump"], kernel, tree, tmp_path / "back")
+        return Chain(kernel.engines["dump"], kernel, tree, folder / "back")
 
     return make
 
@@ -115,6 +116,22 @@ def test_names_that_move_without_their_objects_come_back(
         done = edit_tree(chain.tree, seed * 100 + level, edits=40) if level else []
         chain.copy(level)
         assert chain.differences(Aspect.MODE, Aspect.MTIME, Aspect.ACL) == [], done
+
+
+def test_nothing_is_left_aside_on_btrfs(make_chain: Callable[..., Chain], tmp_path: Path) -> None:
+    """There a descriptor lists no more than there was when it was opened."""
+    (tmp_path / "btrfs").mkdir()
+    with mounted_btrfs(tmp_path / "btrfs") as place:
+        chain = make_chain(folder=place)
+        for name in ("gone/below", "moved/below"):
+            (chain.tree / name).mkdir(parents=True)
+            (chain.tree / name / "file").write_text(name)
+        chain.copy(0)
+        shutil.rmtree(chain.tree / "gone")
+        (chain.tree / "moved").rename(chain.tree / "elsewhere")
+        chain.copy(1)
+        assert chain.differences() == []
+        assert list(chain.back.glob(".restored*")) == []
 
 
 def test_what_others_put_into_the_destination_stays(chain: Chain) -> None:
@@ -346,9 +363,9 @@ def test_what_a_dump_between_has_removed_is_told(chain: Chain, is_named: bool) -
     chain.restore(base)
     chain.restore(between)
     services = MemoryServices()
-    with closing(chain.engine.prepare_recover([("FILESYSTEM", BACK)], (), "a test")) as job:
-        with pytest.raises(TapekitError, match="restore is incomplete"):
-            job.run(MemoryRanges(last), services)
+    job = chain.engine.prepare_recover([("FILESYSTEM", BACK)], (), "a test")
+    with closing(job), pytest.raises(TapekitError, match="restore is incomplete"):
+        job.run(MemoryRanges(last), services)
     subject = "/inner/object.o is missing" if is_named else "1 objects are missing"
     told = [text for _, text in services.messages]
     assert [text for text in told if text.startswith(subject)], told
