@@ -9,7 +9,7 @@ SHOWN = printf '%-14s' '$(1)'; \
 	if $(2) >$(VENV)/output 2>&1; then echo ok; else echo FAILED; cat $(VENV)/output; exit 1; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test interop bench bench-codec bench-inodes bench-tape clean
+.PHONY: help venv demo check test interop bench bench-codec bench-images bench-inodes bench-tape clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ bench-tape: $(VENV)/.running ## Measure virtual tape against cat
 
 bench-codec: $(VENV)/.running ## Measure messages, file history, and what HIST=Y costs
 	@$(BIN)/python tests/bench/codec.py $(ARGS)
+
+bench-images: $(VENV)/.running ## Measure images by SMTape against GNU tar
+	@$(BIN)/python tests/bench/images.py $(ARGS)
 
 clean: ## Remove what tests, tools and the demo leave behind; keeps .venv
 	@rm -rf .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build demo-scratch dist

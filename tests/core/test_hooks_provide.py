@@ -11,6 +11,7 @@ from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import Authenticator
 from tapekit.hookspecs.mover import MoverFactory
 from tapekit.hookspecs.operations import Feed, Management, NoReply, NoRequest, Operation
+from tapekit.hookspecs.placement import Placement
 from tapekit.hookspecs.state import StateStore
 from tapekit.hookspecs.storage import Storage
 from tapekit.hookspecs.tape_driver import TapeInventory
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 CASES = {
     "tapekit_provide_authenticator": (Authenticator, lambda kernel: kernel.authenticator),
+    "tapekit_provide_placement": (Placement, lambda kernel: kernel.placement),
     "tapekit_provide_storage": (Storage, lambda kernel: kernel.storage),
     "tapekit_provide_movers": (MoverFactory, lambda kernel: kernel.movers),
     "tapekit_provide_tape_inventory": (TapeInventory, lambda kernel: kernel.tape_inventory),

@@ -35,6 +35,18 @@ def robot(stack: Stack) -> Iterator[Amanda]:
         yield configured
 
 
+def slow_down(stack: Stack) -> None:
+    """Have the drive take half a second for the first part.
+
+    Amanda looks at the mover's state only after MOVER_READ, and takes a pause
+    that it finds then for one before the part: it says MOVER_CONTINUE, takes
+    the post of that pause for the part's end, and turns to the tape while the
+    mover has it.
+    """
+    speed = ("--bytes-per-second", str(32 * BLOCK_BYTES))
+    stack.tapekit("vtape", "fault", "add", str(stack.file), "slow", *speed, "--advanced")
+
+
 @pytest.mark.requirement("R007")
 def test_a_tape_is_labelled_and_checked(amanda: Amanda) -> None:
     told = amanda.run("amlabel", ".", "TAPE-01")
@@ -58,12 +70,14 @@ def test_a_stream_to_the_mover_is_cut_into_parts_by_windows(amanda: Amanda, way:
     """
     sizes = amanda.write(way, DATA, 16 * BLOCK_BYTES - 99)
     assert sizes == [16 * BLOCK_BYTES, 16 * BLOCK_BYTES, 2 * BLOCK_BYTES]
+    slow_down(amanda.stack)
     assert amanda.read("direct", parts=3) == padded(DATA)
     assert amanda.read("blocks") == DATA[: 16 * BLOCK_BYTES]
 
 
 def test_blocks_come_back_as_a_stream(amanda: Amanda) -> None:
     amanda.write("blocks", DATA)
+    slow_down(amanda.stack)
     assert amanda.read("direct") == padded(DATA)
 
 

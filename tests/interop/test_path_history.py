@@ -49,7 +49,6 @@ def test_ndmjob_gets_an_index_of_paths_and_restores_by_it(stack: Stack, tmp_path
     assert files[b"/" + odd] == files[b"/below/link"]
     assert {b"f-", b"s15000"} < files[b"/below/link"]
     done = stack.ndmjob(
-        # In one session NDMJOB waits half a minute for the mover to halt by itself.
         *("-v", "-x", "-B", "dump", "-D", stack.agent(), "-T", stack.agent(), "-f", "nrst0a"),
         *("-J", str(index), "-E", "DIRECT=y", "-C", "/vs1/vol1/back", "/below/link"),
     )

@@ -17,6 +17,7 @@ OFFERS: Final = {
     "tapekit_register_control_transports": "control_transports",
     "tapekit_register_data_transports": "data_transports",
     "tapekit_provide_authenticator": "authenticator",
+    "tapekit_provide_placement": "placement",
     "tapekit_register_data_engines": "engines",
     "tapekit_provide_movers": "movers",
     "tapekit_register_tape_drivers": "tape_drivers",

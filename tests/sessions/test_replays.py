@@ -11,13 +11,15 @@ import pytest
 import trio
 
 from administrator import Outcome, asked, typed
+from cluster_stacks import with_cab
 from counting_extension import ROWS, CountedPost, CountRequest, counting_site
-from session_stack import serving
+from session_stack import new_site, serving
 from tapekit.errors import TapekitError
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4 import operations as ops
 from tapekit_ndmp_v4.addresses import to_endpoint
 from tapekit_ndmp_v4.client import (
+    CAB,
     BackupPlan,
     Connecting,
     PrivateData,
@@ -25,9 +27,11 @@ from tapekit_ndmp_v4.client import (
     TapeAt,
     back_up,
     choose_extensions,
+    prepare_data_connection,
     recover,
     tape,
 )
+from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     UNLIMITED,
     AddrType,
@@ -280,6 +284,21 @@ async def test_messages_of_extensions_are_played_and_compared(tmp_path: Path) ->
         assert await difference(stack, file, told) == (
             "COUNTED: what: recorded goats, replayed sheep"
         )
+
+
+async def test_prepared_data_connections_are_played_and_compared(tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    async with serving(directory, new_site(directory, with_cab)) as stack:
+        async with logged(stack) as file, stack.client() as client:
+            await choose_extensions(client, CAB)
+            environment = [("FILESYSTEM", VOLUME)]
+            assert await prepare_data_connection(client, AddrType.TCP, "dump", environment)
+            listen = m.DataListenRequest(addr_type=AddrType.LOCAL)
+            with pytest.raises(NdmpReplyError):
+                await client.call(listen)
+        assert '"CAB_DATA_CONN_PREPARE"' in file.read_text()
+        outcome = await replayed(stack, file)
+        assert outcome.out.endswith("answers as recorded\n"), outcome.out
 
 
 async def difference(stack: ServedStack, file: Path, text: str) -> str:

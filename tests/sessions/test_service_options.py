@@ -12,12 +12,18 @@ from typer.testing import CliRunner
 from administrator import asked, typed
 from session_stack import clock, new_site, serving, without
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.operations import NoRequest, OperationRefused
+from tapekit.hookspecs.operations import (
+    NoRequest,
+    Operation,
+    OperationRefused,
+    OptionRequest,
+    OptionState,
+)
 from tapekit.kernel import assemble, installed
 from tapekit_admin.option_commands import options_app
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4 import operations as ops
-from tapekit_ndmp_v4.client import NdmpClient, ServerTrust, tape
+from tapekit_ndmp_v4.client import BackupPlan, NdmpClient, ServerTrust, TapeAt, back_up, tape
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
     AddrType,
@@ -262,3 +268,26 @@ async def test_the_option_of_the_guide_turns_the_backup_log_off_and_on(stack: Se
 
 async def volumes(client: NdmpClient) -> int:
     return len((await client.call(m.ConfigGetFsInfoRequest())).fs_info)
+
+
+async def asked_option(stack: ServedStack, value: str) -> OptionState:
+    option = stack.kernel.operations["options.ndmpd.offset_map.enable"].operation
+    assert isinstance(option, Operation)
+    state: OptionState = await asked(stack, option, OptionRequest(value=value))
+    return state
+
+
+@pytest.mark.requirement("R192")
+async def test_the_offset_map_is_switched_and_stays_so(tmp_path: Path) -> None:
+    directory = tmp_path / "site"
+    plan = BackupPlan(
+        tape=TapeAt("nrst0a"), environment=(("FILESYSTEM", "/vs1/vol1"), ("HIST", "Y"))
+    )
+    async with serving(directory, new_site(directory)) as stack, stack.client() as client:
+        assert "OFFSET_MAP_START" in dict((await back_up(client, plan)).environment)
+        with pytest.raises(OperationRefused, match="cannot be perhaps"):
+            await asked_option(stack, "perhaps")
+        assert (await asked_option(stack, "off")).value == "off"
+        assert "OFFSET_MAP_START" not in dict((await back_up(client, plan)).environment)
+    async with again(directory) as stack, stack.client() as client:
+        assert "OFFSET_MAP_START" not in dict((await back_up(client, plan)).environment)

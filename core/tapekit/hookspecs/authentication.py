@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
+    "AccountContext",
     "AuthMethod",
     "Authenticator",
     "LoginRefused",
@@ -35,16 +36,27 @@ class AuthMethod(enum.Enum):
     CHALLENGE = "challenge"
 
 
+class AccountContext(enum.Enum):
+    """What an account belongs to."""
+
+    CLUSTER = "cluster"
+    SVM = "svm"
+    NODE = "node"
+    """It is for the node-scoped NDMP mode alone."""
+
+
 class Principal(msgspec.Struct, frozen=True):
     """Somebody who has logged in.
 
     ``svms`` limits the paths that the principal may use to those storage
-    virtual machines; empty means all.
+    virtual machines; empty means all. ``contexts`` are those of the account's
+    roles; none is for who needs no account.
     """
 
     name: str
     roles: frozenset[str] = frozenset()
     svms: frozenset[str] = frozenset()
+    contexts: frozenset[AccountContext] = frozenset()
 
 
 class LoginRefused(TapekitError):

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.media_changer import ChangerDriver
     from tapekit.hookspecs.mover import MoverFactory
     from tapekit.hookspecs.operations import Management, OfferedOperation
+    from tapekit.hookspecs.placement import Placement
     from tapekit.hookspecs.state import StateStore
     from tapekit.hookspecs.storage import SnapshotMethod, Storage
     from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -156,6 +157,11 @@ class Kernel(Protocol):
     @property
     def authenticator(self) -> Authenticator | None:
         """Who may log in; without one, nobody has to."""
+        ...
+
+    @property
+    def placement(self) -> Placement | None:
+        """What control connections lead to; without one, to everything."""
         ...
 
     @property

@@ -18,6 +18,7 @@ from tapekit.hookspecs.storage import KeepGoing, LockingStorage, for_ever
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from tapekit.hookspecs.storage import SnapshotTree, TreeTraits
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "HeldSnapshot",
     "ImageStorage",
+    "MirrorStorage",
     "SnapshotCopy",
     "VolumeFacts",
     "VolumeImage",
@@ -220,5 +222,35 @@ class ImageStorage(LockingStorage, Protocol):
 
         :raises TapekitError: it is not restricted, not a data protection
             volume, a FlexGroup volume, or another restore has it.
+        """
+        ...
+
+
+@runtime_checkable
+class MirrorStorage(ImageStorage, Protocol):
+    """A storage whose volumes can be copies of other ones; calls block. All
+    raise TapekitError for a volume that is not there.
+    """
+
+    def change_state(self, volume: str, state: VolumeState) -> None:
+        """Bring a volume into another state.
+
+        :raises TapekitError: somebody uses it, or it is to go online and its
+            image is not whole.
+        """
+        ...
+
+    def change_type(self, volume: str, kind: VolumeType) -> None:
+        """Begin or end the protection of a volume; see
+        :attr:`TreeTraits.type_changes` and :attr:`VolumeImage.memory` for what
+        is forgotten then.
+
+        :raises TapekitError: somebody uses it, or its image is not whole.
+        """
+        ...
+
+    def dumps_suspended(self, volume: str) -> AbstractContextManager[None]:
+        """While the context lasts no backup of files of the volume begins;
+        one that runs goes on.
         """
         ...

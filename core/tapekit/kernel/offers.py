@@ -22,6 +22,7 @@ from tapekit.hookspecs.environment import Variable
 from tapekit.hookspecs.media_changer import ChangerDriver
 from tapekit.hookspecs.mover import MoverFactory
 from tapekit.hookspecs.operations import Management, OfferedOperation
+from tapekit.hookspecs.placement import Placement
 from tapekit.hookspecs.state import StateStore
 from tapekit.hookspecs.storage import SnapshotMethod, Storage
 from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -51,6 +52,7 @@ class Offers:
         self.authenticator: Final[Authenticator | None] = provide(
             "tapekit_provide_authenticator", Authenticator
         )
+        self.placement: Final[Placement | None] = provide("tapekit_provide_placement", Placement)
         self.storage: Final[Storage | None] = provide("tapekit_provide_storage", Storage)
         self.snapshot_methods: Final[Mapping[str, SnapshotMethod]] = register(
             "tapekit_register_snapshot_methods", SnapshotMethod, lambda one: one.name

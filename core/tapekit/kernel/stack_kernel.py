@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.media_changer import ChangerDriver
     from tapekit.hookspecs.mover import MoverFactory
     from tapekit.hookspecs.operations import Management, OfferedOperation
+    from tapekit.hookspecs.placement import Placement
     from tapekit.hookspecs.state import StateStore
     from tapekit.hookspecs.storage import SnapshotMethod, Storage
     from tapekit.hookspecs.tape_driver import TapeDriver, TapeInventory
@@ -119,6 +120,11 @@ class StackKernel:
     def authenticator(self) -> Authenticator | None:
         """Who may log in; without one, nobody has to."""
         return self._offers.authenticator
+
+    @property
+    def placement(self) -> Placement | None:
+        """What control connections lead to; without one, to everything."""
+        return self._offers.placement
 
     @property
     def engines(self) -> Mapping[str, DataEngine]:

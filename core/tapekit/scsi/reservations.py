@@ -257,6 +257,8 @@ _REGISTRATION: Final = struct.Struct(">Q4xBB4xHI")
 _UNREGISTERS, _MOVE_PERSISTS, _HOLDS = 0x02, 0x01, 0x01
 _ISCSI, _LEAST_NAME_BYTES = 0x05, 20
 _ONLY_PORT: Final = 1
+_LONGEST_NAME: Final = 223
+"""Bytes of an iSCSI name (RFC 7143)."""
 
 
 def _transport_id(initiator: str) -> bytes:
@@ -271,7 +273,13 @@ def _initiator(data: bytes) -> str:
     name = data[4 : 4 + number(data, 2, 2)]
     if data[0] != _ISCSI:
         raise Malformed(f"the TransportID {data[:4].hex()} is none of iSCSI")
-    return name.partition(b"\0")[0].decode("utf-8", "replace")
+    initiator = name.partition(b"\0")[0]
+    if len(initiator) > _LONGEST_NAME:
+        raise Malformed(f"an iSCSI name has {len(initiator)} bytes")
+    try:
+        return initiator.decode()
+    except UnicodeDecodeError:
+        raise Malformed(f"the iSCSI name {initiator!r} is no UTF-8") from None
 
 
 def encode_move_list(wanted: MoveList) -> bytes:

@@ -9,12 +9,15 @@ it is an :class:`Account`, and its representation does not show it.
 
 from __future__ import annotations
 
+import secrets
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, final
 
 import msgspec
 
 from tapekit_auth.errors import CATALOGUE
+from tapekit_auth.logins import Login, derived_password
 from tapekit_auth.passwords import generated_password, read_password
+from tapekit_auth.records import AccountRecord, AccountSecrets, Record, UserRecord, decoded
 from tapekit_auth.roles import require_roles
 from tapekit_auth.sealing import BrokenSeal, Sealer
 
@@ -32,7 +35,7 @@ __all__ = ["NAMESPACE", "Account", "Accounts", "StoredUsers", "User", "read_list
 NAMESPACE: Final = "auth.users"
 """Where the state store keeps users, by name."""
 
-_FORMAT: Final = 1
+_SALT_BYTES: Final = 16
 
 
 class User(msgspec.Struct, frozen=True):
@@ -43,6 +46,8 @@ class User(msgspec.Struct, frozen=True):
     svms: tuple[str, ...]
     """Storage virtual machines that the user may use; empty means all."""
     kept_in: Literal["stack file", "state store"]
+    login: Login | None = None
+    """How the login account is set up; ``None`` for a user of NDMP alone."""
 
 
 class Account(NamedTuple):
@@ -50,18 +55,11 @@ class Account(NamedTuple):
 
     user: User | None
     password: bytes
+    mark: bytes = b""
+    """Of the name service's entry, when the password was made."""
 
     def __repr__(self) -> str:
         return f"<Account of {self.user and self.user.name}>"
-
-
-class _Record(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A user as the state store keeps it."""
-
-    format: Literal[1]
-    roles: tuple[str, ...]
-    svms: tuple[str, ...]
-    sealed: bytes
 
 
 def read_listed_users(
@@ -99,7 +97,7 @@ class StoredUsers:
         :raises TapekitError: a record is damaged.
         """
         items = self._state.items(NAMESPACE)
-        return [_user(name, _decoded(name, data)) for name, data in items.items()]
+        return [_user(name, decoded(name, data)) for name, data in items.items()]
 
     def account(self, name: str) -> Account:
         """The user's account, or nobody's for the same work.
@@ -108,34 +106,73 @@ class StoredUsers:
         """
         data = self._state.get(NAMESPACE, name)
         if data is None:
-            record = _decoded("", self._decoy)
+            record = decoded("", self._decoy)
             return Account(None, self._opened(self._decoy_sealer, "", record))
-        record = _decoded(name, data)
-        return Account(_user(name, record), self._opened(self._key.sealer(), name, record))
+        record = decoded(name, data)
+        opened, user = self._opened(self._key.sealer(), name, record), _user(name, record)
+        if user.login is None:
+            return Account(user, opened)
+        kept = _secrets(name, opened)
+        # Without an NDMP password there is one that nobody knows.
+        return Account(user, (kept.ndmp_password or generated_password()).encode(), kept.mark)
 
     def add(self, name: str, roles: Sequence[str], svms: Sequence[str], password: str) -> None:
         """Keep a user; durable on return.
 
         :raises TapekitError: there is one of that name, or it cannot be kept.
         """
-        if self._state.get(NAMESPACE, name) is not None:
-            raise CATALOGUE.error("user-exists", user=name)
-        sealer = self._key.sealer(may_make=not self._state.items(NAMESPACE))
+        sealer = self._sealer_for_new(name)
         record = _record(sealer, name, tuple(roles), tuple(svms), password)
         self._state.change(NAMESPACE, {name: record})
 
-    def change_password(self, name: str, password: str) -> User:
-        """Give a user another password; durable on return.
+    def add_account(self, user: User, credential: bytes) -> None:
+        """Keep a login account, which has no NDMP password yet; durable on return.
 
+        :raises TapekitError: there is a user of that name, or it cannot be kept.
+        """
+        self._keep(self._sealer_for_new(user.name), user, _new_secrets(credential))
+
+    def change_account(self, user: User, credential: bytes | None = None) -> None:
+        """Set a login account up anew; durable on return. With another
+        credential or for another method its NDMP password is gone.
+
+        :raises TapekitError: there is no such account, or it cannot be kept.
+        """
+        before, kept = self._account(user.name)
+        if credential is not None:
+            kept = _new_secrets(credential)
+        elif before.login != user.login:
+            kept = _new_secrets(kept.credential)
+        self._keep(self._key.sealer(), user, kept)
+
+    def login_account(self, name: str) -> User:
+        """The user of a login account.
+
+        :raises TapekitError: there is none of that name.
+        """
+        return self._account(name)[0]
+
+    def make_password(self, name: str, mark: bytes = b"") -> str:
+        """Make the NDMP password of a user; durable on return. That of a login
+        account is the same until the account changes.
+
+        :param mark: of the entry that the name service has for the user.
         :raises TapekitError: there is none of that name, or it cannot be kept.
         """
         data = self._state.get(NAMESPACE, name)
         if data is None:
             raise CATALOGUE.error("no-password", username=name)
-        record = _decoded(name, data)
-        sealed = _record(self._key.sealer(), name, record.roles, record.svms, password)
-        self._state.change(NAMESPACE, {name: sealed})
-        return _user(name, record)
+        record = decoded(name, data)
+        if isinstance(record, UserRecord):
+            password = generated_password()
+            sealed = _record(self._key.sealer(), name, record.roles, record.svms, password)
+            self._state.change(NAMESPACE, {name: sealed})
+            return password
+        user, kept = self._account(name)
+        password = derived_password(kept.credential + mark, kept.salt, name, user.svms)
+        made = msgspec.structs.replace(kept, ndmp_password=password, mark=mark)
+        self._keep(self._key.sealer(), user, made)
+        return password
 
     def remove(self, name: str) -> None:
         """Forget a user; durable on return.
@@ -154,9 +191,32 @@ class StoredUsers:
         for user in self.users():
             self.account(user.name)
 
-    def _opened(self, sealer: Sealer, name: str, record: _Record) -> bytes:
+    def _sealer_for_new(self, name: str) -> Sealer:
+        if self._state.get(NAMESPACE, name) is not None:
+            raise CATALOGUE.error("user-exists", user=name)
+        return self._key.sealer(may_make=not self._state.items(NAMESPACE))
+
+    def _account(self, name: str) -> tuple[User, AccountSecrets]:
+        data = self._state.get(NAMESPACE, name)
+        if data is None:
+            raise CATALOGUE.error("no-such-user", user=name)
+        record = decoded(name, data)
+        if isinstance(record, UserRecord):
+            raise CATALOGUE.error("no-login-account", user=name)
+        opened = self._opened(self._key.sealer(), name, record)
+        return _user(name, record), _secrets(name, opened)
+
+    def _keep(self, sealer: Sealer, user: User, kept: AccountSecrets) -> None:
+        assert user.login is not None
+        bound = _bound(user.name, user.roles, user.svms, user.login)
+        sealed = sealer.seal(msgspec.json.encode(kept), bound)
+        record = AccountRecord(user.roles, user.svms, user.login, sealed)
+        self._state.change(NAMESPACE, {user.name: msgspec.json.encode(record)})
+
+    def _opened(self, sealer: Sealer, name: str, record: Record) -> bytes:
+        bound = _bound(name, record.roles, record.svms, record.login)
         try:
-            return sealer.unseal(record.sealed, _bound(name, record.roles, record.svms))
+            return sealer.unseal(record.sealed, bound)
         except BrokenSeal:
             raise CATALOGUE.error("sealed-otherwise", user=name, file=self._key.path) from None
 
@@ -190,23 +250,31 @@ class Accounts:
         return [*listed, *(user for user in self.stored.users() if not self.is_listed(user.name))]
 
 
-def _user(name: str, record: _Record) -> User:
-    return User(name, record.roles, record.svms, "state store")
+def _user(name: str, record: Record) -> User:
+    return User(name, record.roles, record.svms, "state store", record.login)
 
 
 def _record(
     sealer: Sealer, name: str, roles: tuple[str, ...], svms: tuple[str, ...], password: str
 ) -> bytes:
     sealed = sealer.seal(password.encode(), _bound(name, roles, svms))
-    return msgspec.json.encode(_Record(_FORMAT, roles, svms, sealed))
+    return msgspec.json.encode(UserRecord(roles, svms, sealed))
 
 
-def _decoded(name: str, data: bytes) -> _Record:
+def _new_secrets(credential: bytes) -> AccountSecrets:
+    return AccountSecrets(credential, secrets.token_bytes(_SALT_BYTES))
+
+
+def _secrets(name: str, opened: bytes) -> AccountSecrets:
     try:
-        return msgspec.json.decode(data, type=_Record)
+        return msgspec.json.decode(opened, type=AccountSecrets)
     except msgspec.DecodeError as error:
         raise CATALOGUE.error("record-damaged", user=name, reason=error) from error
 
 
-def _bound(name: str, roles: Sequence[str], svms: Sequence[str]) -> bytes:
-    return msgspec.json.encode(("tapekit auth user", name, roles, svms))
+def _bound(
+    name: str, roles: Sequence[str], svms: Sequence[str], login: Login | None = None
+) -> bytes:
+    if login is None:
+        return msgspec.json.encode(("tapekit auth user", name, roles, svms))
+    return msgspec.json.encode(("tapekit auth account", name, roles, svms, login))

@@ -18,17 +18,24 @@ import trio
 
 from tapekit.console import printable
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
+from tapekit.hookspecs.authentication import (
+    AccountContext,
+    AuthMethod,
+    LoginRefused,
+    Principal,
+)
 from tapekit.hookspecs.events import Event
 from tapekit_auth.errors import CATALOGUE
-from tapekit_auth.roles import permit_ndmp
+from tapekit_auth.logins import LoginMethod, is_of_a_domain
+from tapekit_auth.roles import permitted_contexts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit_auth.accounts import Account, Accounts
+    from tapekit_auth.accounts import Account, Accounts, User
     from tapekit_auth.attempts import Attempts
+    from tapekit_auth.name_service import NameService
     from tapekit_auth.roles import Role
 
 __all__ = ["PasswordAuthenticator"]
@@ -42,11 +49,16 @@ class PasswordAuthenticator:
     """Compares passwords of users; see ``tapekit.hookspecs.authentication``."""
 
     def __init__(
-        self, methods: Iterable[str], roles: Mapping[str, Role], attempts: Attempts
+        self,
+        methods: Iterable[str],
+        roles: Mapping[str, Role],
+        attempts: Attempts,
+        names: NameService,
     ) -> None:
         self._methods: Final = frozenset(map(AuthMethod, methods))
         self._roles: Final = roles
         self._attempts: Final = attempts
+        self._names: Final = names
         self._kernel: Kernel | None = None
         self._accounts: Accounts | None = None
 
@@ -77,7 +89,8 @@ class PasswordAuthenticator:
         now_s = trio.current_time()
         delay_s = self._attempts.delay_s(user, peer, now_s)
         try:
-            principal = self._judged(method, user, is_right, peer)
+            principal, account = self._judged(method, user, is_right, peer)
+            await self._require_unchanged(account, peer)
         except LoginRefused as refusal:
             self._attempts.failed(user, peer, now_s)
             _LOG.warning("%s", refusal)
@@ -93,22 +106,50 @@ class PasswordAuthenticator:
 
     def _judged(
         self, method: AuthMethod, name: str, is_right: Callable[[bytes], bool], peer: str
-    ) -> Principal:
+    ) -> tuple[Principal, Account]:
         shown = _shown(name)
-        if method not in self._methods:
+        if is_of_a_domain(name):
+            raise CATALOGUE.raised_as(LoginRefused, "active-directory-login", user=shown, peer=peer)
+        account = self._account(name)
+        # Compared first, also for nobody: the same work for any name.
+        user = account.user if account is not None and is_right(account.password) else None
+        contexts = self._contexts(user)
+        # Credentials of the node always have the challenge. Who has none must
+        # not learn from a method that is off whether a password is right.
+        is_always_on = method is AuthMethod.CHALLENGE and AccountContext.NODE in contexts
+        if method not in self._methods and not is_always_on:
             raise CATALOGUE.raised_as(
                 LoginRefused, "method-off", user=shown, peer=peer, method=method.value
             )
-        account = self._account(name)
-        # Compared first, also for nobody: the same work for any name.
-        if account is None or not is_right(account.password) or account.user is None:
+        if account is None or user is None:
             raise CATALOGUE.raised_as(LoginRefused, "wrong-credentials", user=shown, peer=peer)
-        user = account.user
-        if not permit_ndmp(user.roles, user.svms, self._roles):
+        if not contexts:
             raise CATALOGUE.raised_as(
                 LoginRefused, "role-refused", user=shown, peer=peer, roles=", ".join(user.roles)
             )
-        return Principal(user.name, frozenset(user.roles), frozenset(user.svms))
+        if user.login is not None and not user.login.permits_ndmp():
+            raise CATALOGUE.raised_as(LoginRefused, "application-missing", user=shown, peer=peer)
+        principal = Principal(user.name, frozenset(user.roles), frozenset(user.svms), contexts)
+        return principal, account
+
+    async def _require_unchanged(self, account: Account, peer: str) -> None:
+        """Ask the name service about a user of its own, who has given the right
+        NDMP password: whether the login password is still the same.
+        """
+        user = account.user
+        if user is None or user.login is None or user.login.method is not LoginMethod.NSSWITCH:
+            return
+        mark = await trio.to_thread.run_sync(self._names.mark, user.name, abandon_on_cancel=True)
+        shown = _shown(user.name)
+        if mark is None:
+            raise CATALOGUE.raised_as(LoginRefused, "gone-from-names", user=shown, peer=peer)
+        if mark != account.mark:
+            raise CATALOGUE.raised_as(LoginRefused, "login-password-changed", user=shown, peer=peer)
+
+    def _contexts(self, user: User | None) -> frozenset[AccountContext]:
+        if user is None:
+            return frozenset()
+        return permitted_contexts(user.roles, user.svms, self._roles)
 
     def _account(self, name: str) -> Account | None:
         """The account; ``None`` if what is kept of it cannot be used, which

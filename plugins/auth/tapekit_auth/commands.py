@@ -11,22 +11,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Final, final
 
-import msgspec
 import typer
 
 from tapekit.console import say, say_json, say_table
 from tapekit_auth.errors import CATALOGUE
+from tapekit_auth.logins import LoginMethod, require_user_name
 from tapekit_auth.passwords import generated_password
-from tapekit_auth.roles import require_roles
-from tapekit_auth.settings import UserName
+from tapekit_auth.roles import NODE_ROLE, require_roles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from tapekit_auth.accounts import Accounts, User
+    from tapekit_auth.name_service import NameService
     from tapekit_auth.roles import Role
 
-__all__ = ["command_app", "password_app"]
+__all__ = ["NODE_USER", "command_app", "password_app"]
+
+NODE_USER: Final = "root"
+"""The user of the node-scoped mode, unless another one has its role."""
 
 _User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
 
@@ -41,14 +44,17 @@ def command_app(accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> 
     return app
 
 
-def password_app(accounts: Callable[[], Accounts], *, of_svm: bool) -> typer.Typer:
+def password_app(
+    accounts: Callable[[], Accounts], names: NameService, *, of_svm: bool
+) -> typer.Typer:
     """The guide's command that makes a password for a user who is there.
 
+    :param names: knows the users whose login password is kept elsewhere.
     :param of_svm: whether the command belongs to storage virtual machines,
         and so takes the name of one.
     """
     app = typer.Typer()
-    commands = _PasswordCommands(accounts)
+    commands = _PasswordCommands(accounts, names)
     app.callback(invoke_without_command=True)(commands.of_svm if of_svm else commands.of_node)
     return app
 
@@ -60,11 +66,21 @@ _PasswordUser = Annotated[str, typer.Option("--user", "-user", help="The user's 
 class _PasswordCommands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, accounts: Callable[[], Accounts]) -> None:
+    def __init__(self, accounts: Callable[[], Accounts], names: NameService) -> None:
         self._accounts: Final = accounts
+        self._names: Final = names
 
-    def of_node(self, user: _PasswordUser) -> None:
-        """Make another NDMP password for a user, and print it. It is shown once."""
+    def of_node(self, user: _PasswordUser = NODE_USER) -> None:
+        """Make another NDMP password for a user, and print it. It is shown once.
+
+        The user of the node-scoped mode is made with its first password.
+        """
+        accounts = self._accounts()
+        if user == NODE_USER and all(one.name != user for one in accounts.users()):
+            password = generated_password()
+            accounts.stored.add(user, [NODE_ROLE], [], password)
+            _say_password(user, password)
+            return
         _say_password(user, self._changed(user))
 
     def of_svm(
@@ -79,7 +95,10 @@ class _PasswordCommands:
             ),
         ] = None,
     ) -> None:
-        """Make another NDMP password for a user, and print it. It is shown once."""
+        """Make the NDMP password of a user, and print it. It serves every later
+        job: that of a login account until its login password changes, that of
+        another user until the next one is made.
+        """
         if vserver is None:
             self.of_node(user)
             return
@@ -92,14 +111,32 @@ class _PasswordCommands:
         accounts = self._accounts()
         if accounts.is_listed(user):
             raise CATALOGUE.error("user-in-stack-file", user=user)
-        password = generated_password()
-        accounts.stored.change_password(user, password)
-        return password
+        return accounts.stored.make_password(user, self._mark(self._found(user)))
 
-    def _require_of(self, user: str, svm: str) -> None:
+    def _mark(self, user: User) -> bytes:
+        """What the name service shows of the login password, if it has it.
+
+        :raises TapekitError: the account is not set up for NDMP.
+        """
+        if user.login is None:
+            return b""
+        if not user.login.permits_ndmp():
+            raise CATALOGUE.error("no-password", username=user.name)
+        if user.login.method is not LoginMethod.NSSWITCH:
+            return b""
+        mark = self._names.mark(user.name)
+        if mark is None:
+            raise CATALOGUE.error("not-in-name-service", user=user.name)
+        return mark
+
+    def _found(self, user: str) -> User:
         found = next((one for one in self._accounts().users() if one.name == user), None)
         if found is None:
             raise CATALOGUE.error("no-password", username=user)
+        return found
+
+    def _require_of(self, user: str, svm: str) -> None:
+        found = self._found(user)
         if svm not in found.svms:
             svms = ", ".join(found.svms) or "the cluster"
             raise CATALOGUE.error("user-of-other-svm", user=user, svm=svm, svms=svms)
@@ -150,10 +187,7 @@ class _Commands:
         say(f"removed {user}")
 
     def _require_new(self, user: str) -> None:
-        try:
-            msgspec.convert(user, UserName)
-        except msgspec.ValidationError:
-            raise CATALOGUE.error("bad-user-name", user=ascii(user)) from None
+        require_user_name(user)
         self._require_stored(user)
 
     def _require_stored(self, user: str) -> None:

@@ -17,7 +17,7 @@ from tapekit_auth.secret_files import read_secret
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GENERATED_LENGTH", "generated_password", "read_password"]
+__all__ = ["GENERATED_LENGTH", "generated_password", "is_known_to_everybody", "read_password"]
 
 GENERATED_LENGTH: Final = 16
 """Characters of a generated password, as in the guide's example."""
@@ -54,6 +54,11 @@ def generated_password() -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(GENERATED_LENGTH))
 
 
+def is_known_to_everybody(user: str, password: bytes) -> bool:
+    """Whether a password is the user's name or a well-known default."""
+    return password.lower() in {*_KNOWN_TO_EVERYBODY, user.lower().encode("utf-8", "surrogatepass")}
+
+
 def read_password(user: str, file: Path) -> bytes:
     """The password of a user from a file that has it on its only line.
 
@@ -65,6 +70,6 @@ def read_password(user: str, file: Path) -> bytes:
         raise CATALOGUE.error("password-not-one-line", user=user, file=file)
     if not password:
         raise CATALOGUE.error("empty-password", user=user, file=file)
-    if password.lower() in {*_KNOWN_TO_EVERYBODY, user.lower().encode("utf-8", "surrogatepass")}:
+    if is_known_to_everybody(user, password):
         raise CATALOGUE.error("default-password", user=user, file=file)
     return password

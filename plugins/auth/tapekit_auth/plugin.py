@@ -18,6 +18,8 @@ from tapekit_auth.accounts import Accounts, StoredUsers, read_listed_users
 from tapekit_auth.attempts import Attempts
 from tapekit_auth.authenticator import PasswordAuthenticator
 from tapekit_auth.commands import command_app, password_app
+from tapekit_auth.login_commands import login_app
+from tapekit_auth.name_service import MachineNames
 from tapekit_auth.passwords import generated_password
 from tapekit_auth.roles import roles_with
 from tapekit_auth.sealing import KeyFile
@@ -52,8 +54,9 @@ class AuthPlugin:
     def __init__(self, settings: AuthSettings) -> None:
         self._settings: Final = settings
         self._roles: Final = roles_with(settings.custom_roles)
+        self._names: Final = MachineNames()
         self._authenticator: Final = PasswordAuthenticator(
-            settings.methods, self._roles, Attempts()
+            settings.methods, self._roles, Attempts(), self._names
         )
         self._accounts: Accounts | None = None
 
@@ -80,16 +83,21 @@ class AuthPlugin:
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
-        """Offer ``tapekit auth``, and the guide's commands for passwords."""
+        """Offer ``tapekit auth``, and the guide's commands for accounts and passwords."""
         make = "Make a password for a user"
-        settled = self._settled
+        settled, names = self._settled, self._names
         return (
             CommandGroup("auth", "Users who may log in", command_app(settled, self._roles)),
             CommandGroup(
-                "vserver services ndmp generate-password", make, password_app(settled, of_svm=True)
+                "security login", "Login accounts", login_app(settled, self._roles, names)
             ),
             CommandGroup(
-                "system services ndmp password", make, password_app(settled, of_svm=False)
+                "vserver services ndmp generate-password",
+                make,
+                password_app(settled, names, of_svm=True),
+            ),
+            CommandGroup(
+                "system services ndmp password", make, password_app(settled, names, of_svm=False)
             ),
         )
 

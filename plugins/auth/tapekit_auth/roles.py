@@ -7,9 +7,9 @@ rule: a role that is not in the table permits nothing.
 
 from __future__ import annotations
 
-import enum
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tapekit.hookspecs.authentication import AccountContext
 from tapekit_auth.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NDMP_COMMANDS",
+    "NODE_ROLE",
     "PREDEFINED",
-    "Context",
     "Role",
     "permit_ndmp",
+    "permitted_contexts",
     "require_roles",
     "roles_with",
 ]
@@ -31,27 +32,25 @@ NDMP_COMMANDS: Final = "vserver services ndmp"
 """The command directory whose access decides about NDMP."""
 
 
-class Context(enum.Enum):
-    """Where a role's users live."""
-
-    CLUSTER = "cluster"
-    SVM = "svm"
-
-
 class Role(NamedTuple):
     """What a role may."""
 
     name: str
-    context: Context
+    context: AccountContext
+    """What its users belong to."""
     permits_ndmp: bool
 
 
+NODE_ROLE: Final = "node-scope"
+"""The role of credentials for the node-scoped NDMP mode."""
+
 PREDEFINED: Final = (
-    #    name              context          permits NDMP
-    Role("admin",          Context.CLUSTER, True),
-    Role("backup",         Context.CLUSTER, True),
-    Role("vsadmin",        Context.SVM,     True),
-    Role("vsadmin-backup", Context.SVM,     True),
+    #    name              context                 permits NDMP
+    Role("admin",          AccountContext.CLUSTER, True),
+    Role("backup",         AccountContext.CLUSTER, True),
+    Role("vsadmin",        AccountContext.SVM,     True),
+    Role("vsadmin-backup", AccountContext.SVM,     True),
+    Role(NODE_ROLE,        AccountContext.NODE,    True),
 )  # fmt: skip
 
 
@@ -65,7 +64,7 @@ def roles_with(custom: Iterable[CustomRole]) -> Mapping[str, Role]:
         if one.name in roles:
             raise CATALOGUE.error("role-twice", role=one.name)
         access = one.commands.get(NDMP_COMMANDS, "none")
-        roles[one.name] = Role(one.name, Context(one.context), access != "none")
+        roles[one.name] = Role(one.name, AccountContext(one.context), access != "none")
     return roles
 
 
@@ -81,13 +80,21 @@ def require_roles(
             raise CATALOGUE.error(
                 "unknown-role", user=user, role=name, known=", ".join(sorted(roles))
             )
-        if roles[name].context is Context.SVM and not svms:
+        if roles[name].context is AccountContext.SVM and not svms:
             raise CATALOGUE.error("role-needs-svm", user=user, role=name)
 
 
 def permit_ndmp(names: Iterable[str], svms: Collection[str], roles: Mapping[str, Role]) -> bool:
     """Whether one of the roles lets its user use NDMP."""
-    return any(
-        role.permits_ndmp and (role.context is Context.CLUSTER or bool(svms))
+    return bool(permitted_contexts(names, svms, roles))
+
+
+def permitted_contexts(
+    names: Iterable[str], svms: Collection[str], roles: Mapping[str, Role]
+) -> frozenset[AccountContext]:
+    """The contexts in which one of the roles lets its user use NDMP."""
+    return frozenset(
+        role.context
         for role in (roles[name] for name in names if name in roles)
+        if role.permits_ndmp and (role.context is not AccountContext.SVM or bool(svms))
     )

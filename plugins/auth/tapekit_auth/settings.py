@@ -67,4 +67,4 @@ class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     """File with the key that seals the passwords of added users, relative to
     the stack file's folder. It is made when it is first needed; keep a copy."""
     custom_roles: tuple[CustomRole, ...] = ()
-    """Roles beside admin, backup, vsadmin and vsadmin-backup."""
+    """Roles beside admin, backup, vsadmin, vsadmin-backup and node-scope."""

@@ -2,8 +2,8 @@
 
 The class has no messages; a session that has chosen it may use the kind in
 CONFIG_GET_CONNECTION_TYPE and in all addresses. The rule of families: unless
-the settings lift it, a data connection has the family of the control
-connection.
+the settings or the place of the session lift it, a data connection has the
+family of the control connection.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ class ChosenCae(ChosenExtension):
 
     def address_kinds(self) -> Collection[AddrType]:
         """Both families, or the one of the control connection."""
-        return _FAMILIES if self._any_family else {self.session.control_family}
+        is_free = self._any_family or self.session.place.may_mix_families
+        return _FAMILIES if is_free else {self.session.control_family}
 
 
 def connection_address_extension(*, any_family: bool) -> Extension:

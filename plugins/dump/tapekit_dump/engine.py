@@ -18,6 +18,7 @@ from tapekit_dump.backup_scope import Scope, Subtrees, parse_excluded, parse_sub
 from tapekit_dump.chain import chain_step
 from tapekit_dump.dates import DumpDates
 from tapekit_dump.errors import CATALOGUE
+from tapekit_dump.offset_map_option import OffsetMapOption
 from tapekit_dump.restart_contexts import RestartContexts
 from tapekit_dump.restart_run import Restarts
 from tapekit_dump.spool import SpoolRoom
@@ -52,6 +53,8 @@ class DumpEngine:
         self._dates: DumpDates | None = None
         self._loops: SmallFileLoops | None = None
         self._contexts: RestartContexts | None = None
+        self.offset_map: Final = OffsetMapOption(at_first=settings.offset_map)
+        """The option ``ndmpd.offset_map.enable``."""
 
     @property
     def name(self) -> str:
@@ -81,6 +84,7 @@ class DumpEngine:
         """
         self._kernel = kernel
         self._dates = DumpDates(kernel.state)
+        self.offset_map.settle(kernel.state)
         self._loops = loops
         storage = kernel.storage
         if isinstance(storage, LockingStorage):
@@ -224,7 +228,7 @@ class DumpEngine:
             records_per_block=(
                 self._settings.records_per_block if kept is None else kept.records_per_block
             ),
-            offset_map=self._settings.offset_map if kept is None else kept.has_offset_map,
+            offset_map=self.offset_map.is_on if kept is None else kept.has_offset_map,
             with_labels=self._settings.security_labels == "save",
         )
 

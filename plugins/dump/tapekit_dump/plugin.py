@@ -83,8 +83,11 @@ class DumpPlugin:
 
     @hookimpl
     def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
-        """Offer what can be asked of restartable contexts."""
-        return RestartOperations(self._engine.restart_contexts).offered()
+        """Offer what can be asked of restartable contexts, and the option
+        ``ndmpd.offset_map.enable``.
+        """
+        restarts = RestartOperations(self._engine.restart_contexts).offered()
+        return (*restarts, self._engine.offset_map.offered())
 
     @hookimpl
     def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:

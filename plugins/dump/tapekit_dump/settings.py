@@ -42,7 +42,7 @@ class DumpSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     offset_map: bool = True
     """Whether backups with file history end with an offset map, by which
     directories can be restored directly; what the option
-    ``ndmpd.offset_map.enable`` switches elsewhere."""
+    ``ndmpd.offset_map.enable`` is until it is switched."""
 
     restart_checkpoint_bytes: Annotated[int, msgspec.Meta(ge=65536)] = 64 * _MIB
     """How far apart in the stream the places are, at least, from which a

@@ -49,6 +49,20 @@ ROWS: Final = (
     Row("dump.restore-error", "rst", "Error", "{reason}"),
     Row("dump.restore-finished", "rst", "End", "{objects} files, {bytes:kb}"),
     Row("dump.restore-aborted", "rst", "Abort", "{objects} files, {bytes:kb}"),
+    Row("smtape.backup-started", "dmp", "Start", "SMTape {kind}, NDMP"),
+    Row("smtape.backup-options", "dmp", "Options", "{options}"),
+    Row("smtape.snapshot-located", "dmp", "Snapshot", "{snapshot}, {taken_at_s:time}"),
+    Row("smtape.base-located", "dmp", "Base_dump", "{snapshot}, {taken_at_s:time}"),
+    Row("smtape.copy-sent", "dmp", "Phase-change", "{snapshot}"),
+    Row("smtape.backup-finished", "dmp", "End", "{bytes:kb}"),
+    Row("smtape.backup-failed", "dmp", "Error", "{reason}"),
+    Row("smtape.backup-failed", "dmp", "Abort", "{bytes:kb}"),
+    Row("smtape.restore-started", "rst", "Start", "SMTape, NDMP"),
+    Row("smtape.restore-options", "rst", "Options", "{options}"),
+    Row("smtape.copy-restored", "rst", "Phase-change", "{snapshot}"),
+    Row("smtape.restore-error", "rst", "Error", "{reason}"),
+    Row("smtape.restore-finished", "rst", "End", "{bytes:kb}"),
+    Row("smtape.restore-aborted", "rst", "Abort", "{bytes:kb}"),
     Row("ndmp_v4.tape-opened", "job", "Tape_open", "{device}"),
     Row("ndmp_v4.tape-closed", "job", "Tape_close", "{device}"),
 )
@@ -59,13 +73,22 @@ _MONTHS: Final = (
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 
-_STARTS: Final = {"dump.backup-started": "dmp", "dump.restore-started": "rst"}
+_STARTS: Final = {
+    "dump.backup-started": "dmp",
+    "dump.restore-started": "rst",
+    "smtape.backup-started": "dmp",
+    "smtape.restore-started": "rst",
+}
 _ENDS: Final = frozenset(
     {
         "dump.backup-finished",
         "dump.backup-failed",
         "dump.restore-finished",
         "dump.restore-aborted",
+        "smtape.backup-finished",
+        "smtape.backup-failed",
+        "smtape.restore-finished",
+        "smtape.restore-aborted",
     }
 )
 _OPENED: Final = "ndmp_v4.tape-opened"

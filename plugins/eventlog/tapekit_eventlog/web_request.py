@@ -8,7 +8,6 @@ The one rule: nothing here reads or writes anything.
 from __future__ import annotations
 
 import base64
-import binascii
 import enum
 from typing import Final, NamedTuple
 
@@ -87,7 +86,8 @@ def _credentials(value: str) -> tuple[str | None, bytes]:
     try:
         user, colon, password = base64.b64decode(text.strip(), validate=True).partition(b":")
         name = user.decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
+        # No base64, perhaps not even ASCII, or a name that is not UTF-8.
         return None, b""
     return (name, password) if scheme.lower() == "basic" and colon else (None, b"")
 

@@ -328,9 +328,8 @@ def _words(serving: Serving, svm: str) -> tuple[str, ...]:
 
 
 async def _svms(kernel: Kernel) -> list[str]:
-    """The storage virtual machines that have volumes."""
-    storage = kernel.storage
-    if storage is None:
-        return []
-    rows = await trio.to_thread.run_sync(storage.filesystems)
-    return sorted({svm_of(row.path) for row in rows})
+    """The storage virtual machines that have volumes or interfaces."""
+    storage, placement = kernel.storage, kernel.placement
+    rows = [] if storage is None else await trio.to_thread.run_sync(storage.filesystems)
+    owners = () if placement is None else placement.svms
+    return sorted({*(svm_of(row.path) for row in rows), *owners})

@@ -121,7 +121,7 @@ class DataServer:
 
         :raises TapekitError: no port can be had; the state stays.
         """
-        listener = await transport.listen(self._link.local_host)
+        listener = await transport.listen(self._link.host_for(transport.kind))
         self.machine.fire(DataEvent.LISTEN)
         self.address = addresses.of_endpoints(listener.endpoints, listener.credentials)
         scope = self._listening = trio.CancelScope()

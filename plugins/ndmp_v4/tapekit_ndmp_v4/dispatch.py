@@ -136,14 +136,20 @@ def _handler(session: Session, kind: type[Message]) -> ExtensionHandler | None:
     return session.extensions.handler(kind) if own is None else functools.partial(own, session)
 
 
-async def _reply(session: Session, request: Request) -> Message:
+def _need_legal_state(session: Session, exchange: Exchange) -> None:
     mover_state = session.mover.state if session.mover is not None else MoverState.IDLE
-    if not request.exchange.is_legal(session.data.state, mover_state):
+    if not exchange.is_legal(session.data.state, mover_state):
         raise Refused(NdmpError.ILLEGAL_STATE_ERR)
+
+
+async def _reply(session: Session, request: Request) -> Message:
+    handler = _handler(session, type(request.body))
+    assert handler is not None, "a request without one has got a header error"
+    elsewhere = session.extensions.elsewhere(request.body, handler)
+    if elsewhere is None:
+        _need_legal_state(session, request.exchange)
     try:
-        handler = _handler(session, type(request.body))
-        assert handler is not None, "a request without one has got a header error"
-        return await handler(request.body)
+        return await (elsewhere or handler)(request.body)
     except Refused:
         raise
     except TapekitError as error:

@@ -16,7 +16,7 @@ from tapekit_ndmp_v4.numbers import NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from tapekit.hookspecs.transport import DataTransport
     from tapekit_ndmp_v4.exchanges import Exchange
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     )
     from tapekit_ndmp_v4.messages import ClassVersion
     from tapekit_ndmp_v4.numbers import AddrType
-    from tapekit_ndmp_v4.wire import Message
+    from tapekit_ndmp_v4.wire import Message, Pair
 
 __all__ = ["SessionExtensions", "joined"]
 
@@ -79,6 +79,7 @@ class SessionExtensions:
         self._demanding: Final = demanding
         self._chosen: list[ChosenExtension] = []
         self._names: tuple[str, ...] = ()
+        self._versions: dict[int, int] = {}
         self._handlers: dict[type[Message], ExtensionHandler] = {}
         self._may_choose = True
 
@@ -102,6 +103,7 @@ class SessionExtensions:
         self._may_choose = False
         self._chosen = begun
         self._names = tuple(extension.name for extension, _ in chosen)
+        self._versions = {extension.class_id: version for extension, version in chosen}
         for one in begun:
             self._handlers.update(one.handlers())
         return tuple(row for extension, _ in chosen for row in extension.exchanges)
@@ -142,6 +144,29 @@ class SessionExtensions:
         """The chosen classes as people call them."""
         return self._names
 
+    @property
+    def versions(self) -> Mapping[int, int]:
+        """The chosen classes with their versions."""
+        return self._versions
+
+    @property
+    def has_job(self) -> bool:
+        """Whether something is in progress that a chosen class has elsewhere."""
+        return any(one.has_job for one in self._chosen)
+
+    def elsewhere(self, request: Message, own: ExtensionHandler) -> ExtensionHandler | None:
+        """Who answers a request instead of this node, for the chosen classes."""
+        wanted = (one.elsewhere(request, own) for one in self._chosen)
+        return next((handler for handler in wanted if handler is not None), None)
+
+    def volume_variables(self, path: str) -> tuple[Pair, ...]:
+        """What the chosen classes tell of a volume."""
+        return tuple(pair for one in self._chosen for pair in one.volume_variables(path))
+
+    def device_variables(self) -> tuple[Pair, ...]:
+        """What the chosen classes tell of a device."""
+        return tuple(pair for one in self._chosen for pair in one.device_variables())
+
     def handler(self, kind: type[Message]) -> ExtensionHandler | None:
         """Who answers a request of a chosen class."""
         return self._handlers.get(kind)
@@ -177,6 +202,14 @@ class SessionExtensions:
                 )
         for one in self._chosen:
             one.permit_connection(kind)
+
+    def permit_data_connection(self, kind: AddrType, *, listens: bool) -> None:
+        """Hear that it is the data server's.
+
+        :raises Refused: a chosen class does not permit it.
+        """
+        for one in self._chosen:
+            one.permit_data_connection(kind, listens=listens)
 
     def permit_variables(self, names: Iterable[str]) -> None:
         """Judge the environment of a backup.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.authentication import Principal
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.placement import Place, Sight
     from tapekit.hookspecs.transport import DataTransport, Endpoint
     from tapekit_ndmp_v4.link import SessionLink
     from tapekit_ndmp_v4.wire import Pair
@@ -73,8 +74,45 @@ class ExtendedSession(Protocol):
         ...
 
     @property
+    def place(self) -> Place:
+        """Where the control connection came in."""
+        ...
+
+    @property
+    def sight(self) -> Sight:
+        """What the session sees, at most, with the classes it has chosen."""
+        ...
+
+    @property
+    def svms(self) -> frozenset[str]:
+        """The storage virtual machines to which the session is limited by its
+        user and its control connection; empty means all.
+        """
+        ...
+
+    def limit_to(self, svms: frozenset[str]) -> None:
+        """Limit the session to these storage virtual machines, besides what
+        limits it already; there is no way back.
+        """
+        ...
+
+    @property
+    def chosen_versions(self) -> Mapping[int, int]:
+        """The classes that the session has chosen, with their versions."""
+        ...
+
+    def after_reply(self, begin: Callable[[], None]) -> None:
+        """Do something once the reply of the present request is queued."""
+        ...
+
+    @property
     def is_idle(self) -> bool:
         """Whether neither data server nor mover has anything to do."""
+        ...
+
+    @property
+    def has_device(self) -> bool:
+        """Whether a tape or a SCSI device of this node is open."""
         ...
 
     def may_use(self, path: str) -> bool:
@@ -135,6 +173,42 @@ class ChosenExtension:
 
         :raises Refused: it may not be made now, such as with PRECONDITION.
         """
+
+    def permit_data_connection(self, kind: AddrType, *, listens: bool) -> None:
+        """Judge a connection of the data server, after
+        :meth:`permit_connection`.
+
+        :param listens: by DATA_LISTEN, otherwise by DATA_CONNECT.
+        :raises Refused: it may not be made now, such as with PRECONDITION.
+        """
+
+    def volume_variables(self, path: str) -> Sequence[Pair]:  # noqa: ARG002 - for subclasses
+        """What CONFIG_GET_FS_INFO tells besides of a volume of this node."""
+        return ()
+
+    def device_variables(self) -> Sequence[Pair]:
+        """What CONFIG_GET_TAPE_INFO and CONFIG_GET_SCSI_INFO tell besides of
+        each device of this node.
+        """
+        return ()
+
+    def elsewhere(self, request: Message, own: ExtensionHandler) -> ExtensionHandler | None:  # noqa: ARG002 - for subclasses
+        """Who answers a request of NDMP v4 instead of this node, such as
+        another node of a cluster; ``None`` if this node does.
+
+        Asked before every such request. Whoever answers also judges the
+        request, since the states of this node's servers say nothing of it.
+
+        :param own: the handler of this node, for answers that add to its own.
+        """
+        return None
+
+    @property
+    def has_job(self) -> bool:
+        """Whether work of the session that is done elsewhere is in progress,
+        which a server that shuts down waits for.
+        """
+        return False
 
     def close(self) -> None:
         """The session is over, and its threads have ended."""

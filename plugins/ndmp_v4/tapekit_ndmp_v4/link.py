@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 import trio
 
 from tapekit.hookspecs.data_engine import LogLevel
+from tapekit_ndmp_v4 import addresses
 from tapekit_ndmp_v4.messages import LogMessagePost
 from tapekit_ndmp_v4.wire import TEXT_BYTES
 
@@ -42,6 +43,7 @@ class SessionLink:
         *,
         name: str,
         local_host: str,
+        other_hosts: Sequence[str] = (),
         wire: NdmpConnection,
         outbox: Outbox,
         nursery: trio.Nursery,
@@ -51,7 +53,9 @@ class SessionLink:
         announce: Callable[[str, Mapping[str, str]], None],
         task_has_ended: Callable[[], None],
     ) -> None:
-        """:param range_multiple: what the ranges that are asked of a mover
+        """:param other_hosts: further addresses of the interface on which the
+        control connection came in.
+        :param range_multiple: what the ranges that are asked of a mover
         elsewhere are multiples of, in bytes.
         :param least_record_bytes: the smallest record in which dumps may be written.
         :param announce: tells all plugins of an event, by name and facts.
@@ -59,6 +63,7 @@ class SessionLink:
         """
         self.name: Final = name
         self.local_host: Final = local_host
+        self._hosts: Final = (local_host, *other_hosts)
         self.range_multiple: Final = range_multiple
         self.least_record_bytes: Final = least_record_bytes
         self._announce: Final = announce
@@ -70,6 +75,13 @@ class SessionLink:
         self._log_id = 0
         self.history_entries = 0
         """Entries of file history that jobs have posted."""
+
+    def host_for(self, kind: str) -> str:
+        """Our address for data connections of a kind: that of the control
+        connection, or the first one of its interface that has the family.
+        """
+        fitting = (host for host in self._hosts if addresses.family_of(host).name == kind)
+        return next(fitting, self.local_host)
 
     def start(self, task: Callable[[], Awaitable[object]], name: str) -> None:
         """Run a task until it ends or the session does."""
@@ -94,6 +106,10 @@ class SessionLink:
         """Queue a notification now; for the session's own tasks."""
         self._outbox.settle()
         self._outbox.put(self._wire.send_post(message))
+
+    async def room_for_posts(self) -> None:
+        """Wait until there is room for posts that come from elsewhere."""
+        await self._outbox.room_for_posts()
 
     def post_history_from_thread(self, kind: type[Message], body: bytes, entries: int) -> None:
         """Queue an encoded post of file history from the thread of the job,

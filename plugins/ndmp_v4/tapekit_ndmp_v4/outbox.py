@@ -103,10 +103,14 @@ class Outbox:
 
     async def put_when_room(self, encode: Callable[[], bytes]) -> None:
         """Wait until little enough is queued, then encode and queue."""
+        await self.room_for_posts()
+        self.put(encode())
+
+    async def room_for_posts(self) -> None:
+        """Wait until little enough is queued."""
         self.settle()
         while self._is_open and len(self._queue) >= self._limit:
             await self._wait_for_room()
-        self.put(encode())
 
     async def all_sent(self) -> None:
         """Wait until the transport has taken what is queued now, or takes

@@ -86,6 +86,8 @@ class NdmpV4Plugin:
     async def _serve(self, kernel: Kernel) -> AsyncIterator[None]:
         service = ServiceSwitch(kernel.state)
         await trio.to_thread.run_sync(service.load)
+        if kernel.placement is not None:
+            await kernel.placement.prepare()
         memory = memory_bytes()
         limits = self._settings.limits(memory)
         server = NdmpServer(

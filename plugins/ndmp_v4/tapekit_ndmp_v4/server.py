@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.events import Event
+from tapekit.hookspecs.placement import ANYWHERE
 from tapekit_ndmp_v4 import dispatch
 from tapekit_ndmp_v4.connection import NdmpConnection, RemoteProtocolError, Role
 from tapekit_ndmp_v4.errors import CATALOGUE
@@ -30,8 +32,8 @@ from tapekit_ndmp_v4.tracing import SessionTracing, TraceHub
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
-    from tapekit.errors import TapekitError
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.placement import Place
     from tapekit.hookspecs.transport import ControlStream
     from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.service import ServiceSwitch
@@ -99,20 +101,45 @@ class NdmpServer:
         """Serve one control connection to its end."""
         wire = NdmpConnection(Role.SERVER, clock=self._clock)
         await self._make_room()
-        refusal = self._refusal(stream)
-        if refusal is not None:
-            await self._turn_away(stream, wire, refusal)
+        try:
+            place = self._place(stream)
+        except TapekitError as error:
+            await self._turn_away(stream, wire, error)
             return
         self._last_number += 1
-        await self._hold_session(self._last_number, stream, wire)
+        await self._hold_session(self._last_number, stream, wire, place)
 
-    async def _hold_session(self, number: int, stream: ControlStream, wire: NdmpConnection) -> None:
+    def _place(self, stream: ControlStream) -> Place:
+        """Where a control connection came in.
+
+        :raises TapekitError: no session can be opened there now.
+        """
+        refusal = self._refusal(stream)
+        if refusal is not None:
+            raise refusal
+        placement = self._kernel.placement
+        if placement is None:
+            return ANYWHERE
+        place = placement.place(stream.local.host)
+        if place.owner and not self._service.serves(place.owner):
+            raise CATALOGUE.error("service-off-for-lif", svm=place.owner, lif=place.interface)
+        return place
+
+    async def _leave_when_gone(self, number: int, place: Place) -> None:
+        """End a session whose interface goes away."""
+        if self._kernel.placement is not None and place.interface:
+            reason = await self._kernel.placement.until_gone(place)
+            self._begin_end(number, reason)
+
+    async def _hold_session(
+        self, number: int, stream: ControlStream, wire: NdmpConnection, place: Place
+    ) -> None:
         """Run a session's task tree, then free what it held, however it ended."""
         outbox = Outbox(self._settings.queue_bytes)
         session: Session | None = None
         try:
             async with trio.open_nursery() as nursery:
-                session = self._new_session(number, stream, wire, outbox, nursery)
+                session = self._new_session(number, stream, wire, outbox, nursery, place)
                 # Whoever ends a session cancels its conversation alone, so
                 # that what is queued can still be sent.
                 conversation = trio.CancelScope()
@@ -120,6 +147,7 @@ class NdmpServer:
                 self._announce("session-opened", _who(session))
                 sent = trio.Event()
                 nursery.start_soon(_send, outbox, stream, sent, conversation)
+                nursery.start_soon(self._leave_when_gone, number, place)
                 tracing = SessionTracing(number, wire, self._clock)
                 try:
                     with conversation, self.traces.session(number, tracing):
@@ -142,10 +170,12 @@ class NdmpServer:
         wire: NdmpConnection,
         outbox: Outbox,
         nursery: trio.Nursery,
+        place: Place,
     ) -> Session:
         link = SessionLink(
             name=f"session {number}",
             local_host=stream.local.host,
+            other_hosts=place.addresses,
             wire=wire,
             outbox=outbox,
             nursery=nursery,
@@ -168,6 +198,7 @@ class NdmpServer:
             extensions=[one for one in self._extensions if self._service.offers(one.class_id)],
             demanding=self._extensions,
             svms=stream.svms,
+            place=place,
         )
 
     async def _free(self, session: Session) -> None:
@@ -312,13 +343,16 @@ class NdmpServer:
         they held is free.
         """
         for number in numbers:
-            session, conversation = self._sessions[number]
-            _LOG.warning("%s with %s: %s", session.link.name, session.peer, reason)
-            session.link.post(_status(ConnectionStatusReason.SHUTDOWN, reason))
-            session.release()
-            conversation.cancel()
+            self._begin_end(number, reason)
         while self._sessions.keys() & set(numbers):
             await self._changed.wait()
+
+    def _begin_end(self, number: int, reason: str) -> None:
+        session, conversation = self._sessions[number]
+        _LOG.warning("%s with %s: %s", session.link.name, session.peer, reason)
+        session.link.post(_status(ConnectionStatusReason.SHUTDOWN, reason))
+        session.release()
+        conversation.cancel()
 
     def _wake(self) -> None:
         self._changed.set()

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, Principal
 from tapekit.hookspecs.data_engine import PathNotPermitted
+from tapekit.hookspecs.placement import ANYWHERE, Reach
 from tapekit.machine import Machine
-from tapekit_ndmp_v4 import addresses
+from tapekit_ndmp_v4 import addresses, cluster_aware
 from tapekit_ndmp_v4.data_server import DataServer
 from tapekit_ndmp_v4.data_state import DataEvent
 from tapekit_ndmp_v4.errors import CATALOGUE
@@ -29,13 +30,14 @@ from tapekit_ndmp_v4.numbers import AddrType, DataState, MoverState, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.scsi_server import ScsiServer
 from tapekit_ndmp_v4.session_state import TRANSITIONS, SessionEvent, SessionState
-from tapekit_ndmp_v4.storage_paths import svm_of
+from tapekit_ndmp_v4.storage_paths import svm_of, volume_of
 from tapekit_ndmp_v4.tape_server import TapeServer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.placement import Place, Sight
     from tapekit.hookspecs.transport import DataTransport, Endpoint
     from tapekit_ndmp_v4.hookspecs import Extension
     from tapekit_ndmp_v4.host import HostFacts
@@ -50,6 +52,10 @@ _LOG: Final = logging.getLogger("tapekit.ndmp_v4")
 _ADDRESS_TYPES: Final = {
     AddrType.TCP: "NDMP4_ADDR_TCP",
     AddrType.TCP_IPV6: "NDMP4_ADDR_TCP_IPv6",
+}
+_OTHER_FAMILY: Final = {
+    AddrType.TCP: {AddrType.TCP_IPV6},
+    AddrType.TCP_IPV6: {AddrType.TCP},
 }
 _FAMILIES: Final = {AddrType.TCP: "IPv4", AddrType.TCP_IPV6: "IPv6"}
 
@@ -67,6 +73,16 @@ def offered_methods(kernel: Kernel, peer: Endpoint) -> frozenset[AuthMethod]:
     if ipaddress.ip_address(peer.host.partition("%")[0]).is_loopback:
         return frozenset({AuthMethod.NONE})
     return frozenset()
+
+
+def _methods(
+    kernel: Kernel, peer: Endpoint, place: Place, service: ServiceSwitch
+) -> frozenset[AuthMethod]:
+    """How somebody may log in to a session: challenge is always on in node scope."""
+    offered = offered_methods(kernel, peer)
+    if place.is_node_scoped and kernel.authenticator is not None:
+        offered |= {AuthMethod.CHALLENGE}
+    return offered if service.takes_clear_text else offered - {AuthMethod.PLAINTEXT}
 
 
 @final
@@ -88,6 +104,7 @@ class Session:
         extensions: Sequence[Extension] = (),
         demanding: Sequence[Extension] = (),
         svms: frozenset[str] = frozenset(),
+        place: Place = ANYWHERE,
     ) -> None:
         """:param opened_s: seconds since 1970.
         :param service: which storage virtual machines are served.
@@ -99,7 +116,9 @@ class Session:
         :param demanding: those that data connections may need, on offer or not.
         :param svms: the storage virtual machines to which the control
         connection leads; empty means all.
+        :param place: where it came in.
         """
+        self.place: Final = place
         self.need_room: Final = need_room
         self.need_tape_thread: Final = need_tape_thread
         self.opened_s: Final = opened_s
@@ -109,16 +128,16 @@ class Session:
         self.host: Final = host
         self.peer: Final = peer
         self.link: Final = link
-        offered = offered_methods(kernel, peer)
-        self.auth_methods: Final = (
-            offered if service.takes_clear_text else offered - {AuthMethod.PLAINTEXT}
-        )
+        self.auth_methods: Final = _methods(kernel, peer, place, service)
         self.machine: Final = Machine("session", TRANSITIONS, SessionState.GREETED)
         self.principal: Principal | None = None
         """Who is logged in; nobody but in the state AUTHENTICATED."""
         self._method = AuthMethod.NONE
         self.extensions: Final = SessionExtensions(extensions, demanding)
-        self._svms: Final = svms
+        self._svms = svms
+        self._is_barred = False
+        if place.svms:
+            self.limit_to(place.svms)
         self.tapes: Final = TapeServer(kernel.tape_inventory, link)
         self.scsi: Final = ScsiServer(kernel.tape_inventory, link)
         self.data: Final = DataServer(link)
@@ -135,7 +154,8 @@ class Session:
         about to.
         """
         mover_works = self.mover is not None and self.mover.state in _AT_WORK
-        return self.data.at_work is not None or self.data.state is DataState.ACTIVE or mover_works
+        data_works = self.data.at_work is not None or self.data.state is DataState.ACTIVE
+        return data_works or mover_works or self.extensions.has_job
 
     @property
     def is_idle(self) -> bool:
@@ -174,7 +194,7 @@ class Session:
         logged in so; an account of all of them always finds one.
         """
         svms = principal.svms
-        return bool(svms) and all(method not in self._service.methods(svm) for svm in svms)
+        return bool(svms) and not any(self._takes(method, svm) for svm in svms)
 
     def log_out(self) -> None:
         """Nobody is logged in any more, since a login is not granted yet."""
@@ -187,17 +207,39 @@ class Session:
         """
         return bool(self._svms and principal.svms) and self._svms.isdisjoint(principal.svms)
 
+    @property
+    def svms(self) -> frozenset[str]:
+        """The storage virtual machines to which the session is limited by its
+        user and its control connection; empty means all.
+        """
+        of_user = self.principal.svms if self.principal is not None else frozenset[str]()
+        return of_user & self._svms if of_user and self._svms else of_user | self._svms
+
+    def limit_to(self, svms: frozenset[str]) -> None:
+        """Limit the session to these storage virtual machines, besides what
+        limits it already; there is no way back.
+        """
+        limited = self._svms & svms if self._svms else svms
+        self._is_barred = self._is_barred or not limited
+        self._svms = limited
+
     def may_use(self, path: str) -> bool:
         """Whether the one logged in may use a path of the form /svm/volume,
         over this control connection.
         """
         svms = self.principal.svms if self.principal is not None else frozenset[str]()
         svm = svm_of(path)
-        permitted = all(not limit or svm in limit for limit in (svms, self._svms))
-        return permitted and self._service.serves(svm) and self._takes_method(svm)
+        permitted = not self._is_barred and all(
+            not limit or svm in limit for limit in (svms, self._svms)
+        )
+        is_open = self._service.serves(svm) and svm not in self.place.closed_svms
+        return permitted and is_open and self._takes(self._method, svm)
 
-    def _takes_method(self, svm: str) -> bool:
-        return self._method in self._service.methods(svm)
+    def _takes(self, method: AuthMethod, svm: str) -> bool:
+        """Whether a storage virtual machine takes those who logged in so;
+        what it says holds in its own scope alone.
+        """
+        return self.place.is_node_scoped or method in self._service.methods(svm)
 
     def permit(self, path: str) -> None:
         """Refuse a path of another storage virtual machine, or of none if
@@ -208,13 +250,66 @@ class Session:
         svm = svm_of(path)
         if not self._service.serves(svm):
             raise CATALOGUE.raised_as(PathNotPermitted, "service-off-for-svm", svm=svm)
-        if not self._takes_method(svm):
+        if svm in self.place.closed_svms:
+            raise CATALOGUE.raised_as(PathNotPermitted, "protocol-not-allowed", svm=svm)
+        if not self._takes(self._method, svm):
             raise CATALOGUE.raised_as(
                 PathNotPermitted, "auth-type-off-for-svm", svm=svm, method=self._method.value
             )
         if not self.may_use(path):
             user = self.principal.name if self.principal is not None else ""
             raise CATALOGUE.raised_as(PathNotPermitted, "path-not-permitted", path=path, user=user)
+
+    def permit_backup(self, path: str) -> None:
+        """Refuse what :meth:`permit` refuses, and the node's root volume.
+
+        :raises PathNotPermitted: naming the path.
+        """
+        self.permit(path)
+        if self.is_root_volume(path):
+            raise CATALOGUE.raised_as(PathNotPermitted, "root-volume", volume=volume_of(path))
+
+    def is_root_volume(self, path: str) -> bool:
+        """Whether a path leads into the root volume of this node."""
+        return bool(self.place.root_volume) and volume_of(path) == self.place.root_volume
+
+    def permit_login(self, principal: Principal) -> None:
+        """Refuse accounts that are not for the place of the session, or have
+        no storage virtual machine with NDMP.
+
+        :raises Refused: NOT_AUTHORIZED, naming the user.
+        """
+        if principal.svms and principal.svms <= self.place.closed_svms:
+            closed = CATALOGUE.error("protocol-not-allowed", svm=", ".join(sorted(principal.svms)))
+            raise Refused(NdmpError.NOT_AUTHORIZED_ERR, closed)
+        if not principal.contexts or principal.contexts & self.place.contexts:
+            return
+        if self.place.is_node_scoped or not self.place.interface:
+            error = CATALOGUE.error(
+                "login-of-other-scope",
+                user=principal.name,
+                scope="node" if self.place.is_node_scoped else "SVM",
+            )
+        else:
+            error = CATALOGUE.error(
+                "login-on-other-lif", user=principal.name, lif=self.place.interface
+            )
+        raise Refused(NdmpError.NOT_AUTHORIZED_ERR, error)
+
+    @property
+    def sight(self) -> Sight:
+        """What the session sees, at most, with the classes it has chosen."""
+        is_aware = cluster_aware.CLASS_ID in self.extensions.versions
+        return self.place.aware_sight if is_aware else self.place.sight
+
+    def permit_device(self, device: str) -> None:
+        """Refuse tape drives and changers where none are seen.
+
+        :raises Refused: NO_DEVICE.
+        """
+        if self.sight.devices is Reach.NOTHING:
+            error = CATALOGUE.error("no-devices-on-lif", device=device, lif=self.place.interface)
+            raise Refused(NdmpError.NO_DEVICE_ERR, error)
 
     def permit_paths(self, pairs: Sequence[Pair], *others: str) -> None:
         """Refuse paths of other storage virtual machines that a request
@@ -230,6 +325,11 @@ class Session:
             except PathNotPermitted as error:
                 raise Refused(NdmpError.PERMISSION_ERR, error) from error
 
+    @property
+    def chosen_versions(self) -> Mapping[int, int]:
+        """The extensions that the session has chosen, with their versions."""
+        return self.extensions.versions
+
     # Connections.
 
     @property
@@ -240,9 +340,12 @@ class Session:
         kinds = self.extensions.address_kinds()
         if self.mover is not None:
             kinds.add(AddrType.LOCAL)
-        if self.control_family is AddrType.TCP:
+        if self.control_family is AddrType.TCP or self.place.may_mix_families:
             kinds.add(AddrType.TCP)
-        return tuple(sorted(kind for kind in kinds if kind.name in self.kernel.data_transports))
+        if self.place.is_node_scoped:
+            kinds -= _OTHER_FAMILY[self.control_family]
+        seen = self.sight.address_kinds & self.kernel.data_transports.keys()
+        return tuple(sorted(kind for kind in kinds if kind.name in seen))
 
     def address_kind(self, value: int) -> AddrType:
         """A kind that a client asked for.
@@ -262,7 +365,11 @@ class Session:
         """What an operator may want to know of a kind that is not on offer."""
         control = self.control_family
         match value:
-            case AddrType.TCP | AddrType.TCP_IPV6 if value != control:
+            case AddrType.LOCAL if AddrType.LOCAL.name not in self.sight.address_kinds:
+                return CATALOGUE.error("no-local-connection", lif=self.place.interface)
+            case AddrType.TCP | AddrType.TCP_IPV6 if (
+                value != control and not self.place.may_mix_families
+            ):
                 return CATALOGUE.error(
                     "data-connection-type-not-supported",
                     data_address_type=_ADDRESS_TYPES[AddrType(value)],

@@ -90,9 +90,10 @@ class _Look(NamedTuple):
     """The targets of the setting that did not answer, and why."""
 
 
-def _state(look: _Look) -> object:
-    """What differs if devices or portals have come or gone."""
-    return frozenset(look.found), frozenset(look.silent)
+def _state(look: _Look, kind: DeviceType) -> object:
+    """What differs if devices of a kind, or portals, have come or gone."""
+    found = frozenset(one for one in look.found if one.identity.inquiry.type == kind)
+    return found, frozenset(look.silent)
 
 
 @final
@@ -119,8 +120,9 @@ class ScsiIscsiDriver:
         self._rest: Final = rest
         self._credentials: Path | None = None
         self._is_watching = False
-        self._state: object = None
-        """What was there when somebody looked last."""
+        self._state: Mapping[DeviceType, object] = {}
+        """What was there of each kind when somebody looked for it last: one
+        look may find what had not come yet when the other one was made."""
         self._told_silent: frozenset[int] = frozenset()
         """The targets of which somebody has been told that they do not answer."""
         self._known: dict[str, _Found] = {}
@@ -172,7 +174,7 @@ class ScsiIscsiDriver:
 
         :raises TapekitError: a target does not answer, or libiscsi is missing.
         """
-        found = self._all()
+        found = self._all(self._survey())
         served = {one.target for one in found if one.identity.inquiry.type in _WANTED}
         return [
             BridgeDescription(
@@ -199,13 +201,14 @@ class ScsiIscsiDriver:
             # A silent portal is not waited for when the stack ends.
             self._state = await trio.to_thread.run_sync(self._present, abandon_on_cancel=True)
 
-    def _present(self) -> object:
+    def _present(self) -> Mapping[DeviceType, object]:
         """What there is now; if that cannot be said, why."""
         try:
-            return _state(self._survey())
+            look = self._survey()
         except TapekitError as error:
             # Whoever looks anew meets it again, and tells it.
-            return str(error)
+            return dict.fromkeys(_WANTED, str(error))
+        return {kind: _state(look, kind) for kind in _WANTED}
 
     def open_drive(self, address: str) -> CdbDrive:
         """See :meth:`TapeDriver.open_drive`."""
@@ -260,16 +263,16 @@ class ScsiIscsiDriver:
         return _path(known.target, known.lun)
 
     def _look(self, kind: DeviceType) -> Sequence[_Found]:
-        wanted = [one for one in self._all() if one.identity.inquiry.type == kind]
+        look = self._survey()
+        self._state = {**self._state, kind: _state(look, kind)}
+        wanted = [one for one in self._all(look) if one.identity.inquiry.type == kind]
         self._known |= {one.address: one for one in wanted}
         return wanted
 
-    def _all(self) -> Sequence[_Found]:
+    def _all(self, look: _Look) -> Sequence[_Found]:
         """The devices of all targets. A portal that does not answer is left out
         only if another one of the same target does, which has its devices too.
         """
-        look = self._survey()
-        self._state = _state(look)
         answered = {
             target.name for number, target in enumerate(self._targets) if number not in look.silent
         }

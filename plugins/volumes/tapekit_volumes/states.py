@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections import Counter
 from typing import TYPE_CHECKING, Final, final
 
 import msgspec
@@ -57,6 +58,7 @@ class VolumeStates:
         self._store: Final = kernel.state
         self._announce: Final = kernel.announce
         self._clock: Final = kernel.clock
+        self._suspended: Final[Counter[str]] = Counter()
 
     def facts(self, volume: Volume) -> VolumeFacts:
         """What a volume is now.
@@ -97,6 +99,26 @@ class VolumeStates:
             raise CATALOGUE.error("volume-restricted", volume=volume.path)
         if writes and facts.type is VolumeType.DP:
             raise CATALOGUE.error("destination-volume-protected", volume=volume.path)
+
+    @contextlib.contextmanager
+    def dumps_suspended(self, volume: Volume) -> Iterator[None]:
+        """Let no backup of a volume's files begin while the context lasts. Only
+        this process knows: it is the one that serves backups of its stack.
+        """
+        self._suspended[volume.path] += 1
+        try:
+            yield
+        finally:
+            self._suspended[volume.path] -= 1
+
+    def check_dump(self, volume: Volume) -> None:
+        """Tell whether a backup of a volume's files may begin.
+
+        :raises TapekitError: not now, or as :meth:`check`.
+        """
+        if self._suspended[volume.path] > 0:
+            raise CATALOGUE.error("dumps-disabled", volume=volume.path)
+        self.check(volume)
 
     def use(self, volume: Volume, *, writes: bool = False) -> VolumeLock:
         """Use a volume's files until the lock is released; nobody changes its

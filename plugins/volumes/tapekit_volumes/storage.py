@@ -52,6 +52,7 @@ if TYPE_CHECKING:
         SnapshotCopy,
         VolumeFacts,
         VolumeImage,
+        VolumeState,
     )
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
     from tapekit_volumes.states import VolumeStates
@@ -64,7 +65,7 @@ __all__ = ["VolumeStorage"]
 
 @final
 class VolumeStorage:
-    """Implements ``tapekit.hookspecs.volume_images.ImageStorage``; for any
+    """Implements ``tapekit.hookspecs.volume_images.MirrorStorage``; for any
     number of threads, after :meth:`settle`.
     """
 
@@ -234,6 +235,27 @@ class VolumeStorage:
             raise CATALOGUE.error("destination-volume-read-only", volume=volume)
         return open_volume_image(chosen, self.states, self.keeper, holder)
 
+    def change_state(self, volume: str, state: VolumeState) -> None:
+        """See :class:`tapekit.hookspecs.volume_images.MirrorStorage`.
+
+        :raises TapekitError: somebody uses it, or its image is not whole.
+        """
+        self.states.change(self.volume(volume), state)
+
+    def change_type(self, volume: str, kind: VolumeType) -> None:
+        """See :class:`tapekit.hookspecs.volume_images.MirrorStorage`.
+
+        :raises TapekitError: somebody uses it, or its image is not whole.
+        """
+        self.states.change_type(self.volume(volume), kind)
+
+    def dumps_suspended(self, volume: str) -> contextlib.AbstractContextManager[None]:
+        """See :class:`tapekit.hookspecs.volume_images.MirrorStorage`.
+
+        :raises TapekitError: there is no such volume.
+        """
+        return self.states.dumps_suspended(self.volume(volume))
+
     def filesystems(self) -> Sequence[FilesystemInfo]:
         """All volumes, in the order of the stack file."""
         return [
@@ -250,7 +272,7 @@ class VolumeStorage:
         """
         asked = parse_path(path)
         volume = self.volume(asked.volume)
-        self.states.check(volume)
+        self.states.check_dump(volume)
         if asked.snapshot is not None:
             self.keeper.check(volume, asked.snapshot)
         elif not (may_be_special and asked.parts and is_special(volume, asked)):
@@ -270,6 +292,7 @@ class VolumeStorage:
         """
         asked = parse_path(path)
         volume = self.volume(asked.volume)
+        self.states.check_dump(volume)
         use = self.states.use(volume)
         try:
             return self._open_tree(volume, asked, holder, keep_going, use, may_be_file=may_be_file)

@@ -41,6 +41,21 @@ def test_counting_begins_anew() -> None:
     assert count.is_carried_out(1, at(6)) is None
 
 
+@pytest.mark.parametrize(("now", "is_kept"), [(8, True), (9, False), (7, False), (None, False)])
+def test_what_came_late_is_seen_in_the_count(now: int | None, is_kept: bool) -> None:
+    count = ObjectCount()
+    count.begin(7)
+    assert not count.is_doubted
+    count.is_carried_out(1, at(7))
+    assert count.is_doubted
+    count.passed(1)
+    assert count.is_kept(at(now)) is is_kept
+    count.lose()
+    assert not count.is_kept(at(now))
+    count.begin(9)
+    assert not count.is_doubted
+
+
 @pytest.mark.parametrize(
     ("sense", "is_lost"),
     [

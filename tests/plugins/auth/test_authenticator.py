@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
+from tapekit.hookspecs.authentication import AccountContext, AuthMethod, LoginRefused, Principal
 from tapekit.testing import check_authenticator
 from tapekit_auth.accounts import NAMESPACE
 from tapekit_auth.plugin import AuthPlugin
@@ -87,7 +87,8 @@ async def test_both_methods_log_in(stack: Callable[..., Stack]) -> None:
     assert judge.methods == {AuthMethod.PLAINTEXT, AuthMethod.CHALLENGE}
     assert (await judge.login_plaintext(USER, PASSWORD, PEER)).name == USER
     answered = await judge.login_challenge(USER, lambda known: known == PASSWORD, PEER)
-    assert answered == Principal(USER, frozenset({"backup"}), frozenset())
+    cluster = frozenset({AccountContext.CLUSTER})
+    assert answered == Principal(USER, frozenset({"backup"}), contexts=cluster)
 
 
 @pytest.mark.requirement("R173")

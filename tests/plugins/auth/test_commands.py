@@ -13,6 +13,7 @@ from tapekit.errors import TapekitError
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit_auth.accounts import Account, Accounts, StoredUsers, User
 from tapekit_auth.commands import command_app, password_app
+from tapekit_auth.name_service import MachineNames
 from tapekit_auth.roles import roles_with
 from tapekit_auth.sealing import KeyFile
 
@@ -106,13 +107,19 @@ def test_list_shows_everybody_and_no_password(accounts: Accounts) -> None:
 
 def test_list_answers_with_json(accounts: Accounts) -> None:
     assert json.loads(output(accounts, "list", "--json")) == [
-        {"name": "listed", "roles": ["backup"], "svms": [], "kept_in": "stack file"}
+        {
+            "name": "listed",
+            "roles": ["backup"],
+            "svms": [],
+            "kept_in": "stack file",
+            "login": None,
+        }
     ]
 
 
 def made(accounts: Accounts, *arguments: str, of_svm: bool = True) -> str:
     """What the guide's command prints."""
-    app = password_app(lambda: accounts, of_svm=of_svm)
+    app = password_app(lambda: accounts, MachineNames(), of_svm=of_svm)
     result = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.stdout

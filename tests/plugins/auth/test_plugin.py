@@ -89,6 +89,7 @@ async def test_a_user_that_cannot_be_opened_stops_the_start(
 def test_it_offers_its_commands(assembled: Callable[..., StackKernel]) -> None:
     assert list(assembled(AuthPlugin).command_groups({})) == [
         "auth",
+        "security login",
         "vserver services ndmp generate-password",
         "system services ndmp password",
     ]

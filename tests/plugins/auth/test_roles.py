@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.authentication import AccountContext
 from tapekit_auth.roles import (
     NDMP_COMMANDS,
     PREDEFINED,
-    Context,
     permit_ndmp,
     require_roles,
     roles_with,
@@ -27,10 +27,11 @@ def custom(name: str, access: Access | None, context: ContextName = "cluster") -
 def test_the_predefined_roles_are_those_of_the_guide() -> None:
     contexts = {role.name: role.context for role in PREDEFINED}
     assert contexts == {
-        "admin": Context.CLUSTER,
-        "backup": Context.CLUSTER,
-        "vsadmin": Context.SVM,
-        "vsadmin-backup": Context.SVM,
+        "admin": AccountContext.CLUSTER,
+        "backup": AccountContext.CLUSTER,
+        "vsadmin": AccountContext.SVM,
+        "vsadmin-backup": AccountContext.SVM,
+        "node-scope": AccountContext.NODE,
     }
     assert all(role.permits_ndmp for role in PREDEFINED)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tapekit.hookspecs.placement import ANYWHERE
 from tapekit_cae.extension import connection_address_extension
 from tapekit_cae.plugin import CaePlugin
 from tapekit_cae.settings import CaeSettings
@@ -25,7 +26,7 @@ def test_the_plugin_offers_class_2051_in_version_1() -> None:
 @pytest.mark.requirement("R334")
 @pytest.mark.parametrize("family", [TCP, TCP_IPV6])
 def test_a_session_has_the_family_of_its_control_connection(family: AddrType) -> None:
-    session: Any = SimpleNamespace(control_family=family)
+    session: Any = SimpleNamespace(control_family=family, place=ANYWHERE)
     chosen = connection_address_extension(any_family=False).begin(session, 1)
     assert set(chosen.address_kinds()) == {family}
     assert chosen.handlers() == {}
@@ -33,7 +34,7 @@ def test_a_session_has_the_family_of_its_control_connection(family: AddrType) ->
 
 @pytest.mark.parametrize("family", [TCP, TCP_IPV6])
 def test_the_setting_lifts_the_rule_of_families(family: AddrType) -> None:
-    session: Any = SimpleNamespace(control_family=family)
+    session: Any = SimpleNamespace(control_family=family, place=ANYWHERE)
     plugin = CaePlugin(CaeSettings(any_family=True))
     (extension,) = plugin.tapekit_register_ndmp_extensions()
     assert set(extension.begin(session, 1).address_kinds()) == {TCP, TCP_IPV6}

@@ -89,7 +89,7 @@ def traited(make_site: Callable[..., Any], tree: Path) -> Any:
     return make_site(storage=Traited(EpochStorage(tree)))
 
 
-@pytest.mark.requirement("R232")
+@pytest.mark.requirement("R003", "R232")
 def test_qtrees_are_in_the_stream_as_they_are(site: Any, tree: Path) -> None:
     backup = site.back_up()
     assert marks_of(backup, b"q1") == [QtreeMark(id=1)]

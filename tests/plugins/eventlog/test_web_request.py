@@ -33,6 +33,7 @@ def test_a_request_is_taken_apart() -> None:
         (with_credentials(b"root:x", scheme="Digest"), None, b""),
         (with_credentials(b"\xff:x"), None, b""),
         (b"GET / HTTP/1.1\r\nAuthorization: Basic !\r\n\r\n", None, b""),
+        (b"GET / HTTP/1.1\r\nAuthorization: Basic \xe9\r\n\r\n", None, b""),
     ],
 )
 def test_credentials_are_found(head: bytes, user: str | None, password: bytes) -> None:

@@ -118,6 +118,63 @@ def moved(door: Any) -> None:
 
 
 @pytest.mark.requirement("R038")
+@pytest.mark.parametrize("end", ["filemark", "rewind", "close"])
+def test_a_command_that_comes_late_after_all_is_told(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, doors: Any, end: str
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    tape = inventory_over(paths, first, second).open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    tape.drive.write_records([memoryview(record(1))], 1024)
+    first.cut_before = WRITE
+    tape.drive.write_records([memoryview(record(2))], 1024)
+    moved(doors["0"])
+    ends = {
+        "filemark": lambda: tape.drive.write_filemarks(1),
+        "rewind": tape.drive.rewind,
+        "close": tape.close,
+    }
+    with pytest.raises(TapeError, match="before all that was written last is known"):
+        ends[end]()
+    if end != "close":
+        tape.drive.rewind()
+        tape.close()
+
+
+@pytest.mark.requirement("R038")
+def test_filemarks_that_count_are_waited_for(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, doors: Any
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    sent: list[bytes] = []
+    doors["0"] = _Heard(doors["0"], sent)
+    tape = inventory_over(paths, first, second).open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    tape.drive.write_records([memoryview(record(1))], 1024)
+    first.cut_at = MARK
+    sent.clear()
+    tape.drive.write_filemarks(1)
+    assert [cdb[4] for cdb in sent if cdb[0] == MARK] == [1, 0]
+    sent.clear()
+    tape.drive.write_filemarks(1)
+    tape.close()
+    assert [cdb[4] for cdb in sent if cdb[0] == MARK] == [1]
+
+
+class _Heard:
+    """A door, and what was sent through it."""
+
+    def __init__(self, door: Any, sent: list[bytes]) -> None:
+        self._door = door
+        self._sent = sent
+        self.address = door.address
+
+    def execute(self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0) -> Any:
+        self._sent.append(cdb)
+        return self._door.execute(cdb, data_out=data_out, data_in=data_in)
+
+
+@pytest.mark.requirement("R038")
 @pytest.mark.parametrize("why", ["at the beginning", "moved", "overdue"])
 def test_nothing_is_written_where_no_position_proves_what_happened(
     cable_of: Any, inventory_over: Any, paths: PathsOfDevices, doors: Any, why: str

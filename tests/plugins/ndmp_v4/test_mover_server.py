@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class FailingTransport:
     """Takes until it is told to fail."""
 
+    kind = "TCP_IPV6"
+
     def __init__(self) -> None:
         self.fails = trio.Event()
 
@@ -32,7 +34,10 @@ class FailingTransport:
 
 
 def a_mover() -> Any:
-    link, factory = SimpleNamespace(local_host="::1"), SimpleNamespace(default_record_size=10240)
+    link, factory = (
+        SimpleNamespace(host_for=lambda _kind: "::1"),
+        SimpleNamespace(default_record_size=10240),
+    )
     tapes: Any = SimpleNamespace()
     server: Any = MoverServer(link, factory, tapes, lambda: None)  # type: ignore[arg-type]  # as much as connecting needs
     return server

@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.volume_images import VolumeState, VolumeStyle, VolumeType
+from tapekit.hookspecs.volume_images import (
+    MirrorStorage,
+    VolumeState,
+    VolumeStyle,
+    VolumeType,
+)
 from tapekit_volumes.states import memory_of
 
 if TYPE_CHECKING:
@@ -93,6 +98,33 @@ def test_a_volume_in_use_keeps_its_state(site: Site, volume: Volume, name: str) 
     used.close()  # type: ignore[attr-defined]  # whatever it is, it can be closed
     for change in changes:
         change()
+
+
+@pytest.mark.requirement("R340")
+def test_no_dump_begins_while_dumps_are_suspended(site: Site) -> None:
+    storage = site.storage
+    storage.create_snapshot(PATH, "daily", "session 1")
+    running = storage.open_backup(PATH, "session 1")
+    with storage.dumps_suspended(PATH), storage.dumps_suspended(PATH):
+        for use in ("check", "backup", "copy"):
+            with pytest.raises(
+                TapekitError, match="Dumps temporarily disabled on volume, try again"
+            ):
+                uses(site)[use]()
+        assert os.fstat(running.descriptor)
+        storage.hold_snapshot(PATH, "daily", "session 1").close()
+    running.close()
+    storage.open_backup(PATH, "session 1").close()
+
+
+def test_a_storage_of_mirrors_changes_states_and_types(site: Site) -> None:
+    assert isinstance(site.storage, MirrorStorage)
+    site.storage.change_state(PATH, VolumeState.RESTRICTED)
+    site.storage.change_type(PATH, VolumeType.DP)
+    facts = site.storage.volume_facts(PATH)
+    assert (facts.state, facts.type) == (VolumeState.RESTRICTED, VolumeType.DP)
+    with pytest.raises(TapekitError, match="no volume"):
+        site.storage.dumps_suspended("/vs1/none")
 
 
 def test_who_waits_for_a_change_of_state_is_refused(site: Site, volume: Volume) -> None:

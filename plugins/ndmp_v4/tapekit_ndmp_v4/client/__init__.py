@@ -32,6 +32,7 @@ to a :class:`RecoverPlan`. For one that goes straight to its files, let
 
 from tapekit_ndmp_v4.client.backup import back_up
 from tapekit_ndmp_v4.client.client import NDMP_PORT, NdmpClient
+from tapekit_ndmp_v4.client.cluster_aware import CAB, affinity_of, prepare_data_connection
 from tapekit_ndmp_v4.client.connection_types import connection_types
 from tapekit_ndmp_v4.client.data_copy import CopyPlan, CopyResult, CopyState, Side, copy_across
 from tapekit_ndmp_v4.client.description import ServerDescription, describe
@@ -59,6 +60,7 @@ from tapekit_ndmp_v4.client.scsi import CdbAnswer
 from tapekit_ndmp_v4.client.secure import NDMPS_PORT, ServerTrust
 
 __all__ = [
+    "CAB",
     "CAE",
     "NDMPS_PORT",
     "NDMP_PORT",
@@ -83,11 +85,13 @@ __all__ = [
     "TapeAt",
     "TapeWanted",
     "Watch",
+    "affinity_of",
     "agree_on_private_data",
     "back_up",
     "choose_extensions",
     "connection_types",
     "copy_across",
     "describe",
+    "prepare_data_connection",
     "recover",
 ]

@@ -86,7 +86,7 @@ class _Backup(Transfer):
             with self.watched():
                 await self.agree(plan.connecting)
                 await self.prepare(plan.record_size, plan.tape, 0, UNLIMITED)
-                await self.connect(plan.connecting)
+                await self.connect(plan.connecting, plan.butype, plan.environment)
                 started = trio.current_time()
                 await self.data.call(
                     m.DataStartBackupRequest(

@@ -1,7 +1,8 @@
 """Which data connections a server offers, those of the extension included.
 
 Addresses of IPv6 belong to the connection address extension, which has to be
-chosen before a server may speak of them. The one rule: what was not agreed
+chosen before a server may speak of them; a session chooses once, so a server
+of a cluster is asked for :data:`CAB` along with it. The one rule: what was not agreed
 is not used, since a peer that does not know an address drops the connection.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client.cluster_aware import CAB
 from tapekit_ndmp_v4.client.extensions import CAE, choose_extensions
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import AddrType
@@ -36,7 +38,8 @@ async def _agree_on_addresses(client: NdmpClient) -> bool:
     if client.extensions:
         return not CAE.keys().isdisjoint(client.extensions)
     try:
-        return bool(await choose_extensions(client, CAE))
+        chosen = await choose_extensions(client, {**CAE, **CAB})
     except NdmpReplyError:
         # Without the extension there still is IPv4.
         return False
+    return not CAE.keys().isdisjoint(chosen)

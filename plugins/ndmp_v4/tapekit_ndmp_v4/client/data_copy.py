@@ -20,11 +20,14 @@ import trio
 from tapekit.errors import TapekitError
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client.answers import attempt, reason_word
+from tapekit_ndmp_v4.client.cluster_aware import destination_variables, prepare_data_connection
 from tapekit_ndmp_v4.errors import CATALOGUE, ConnectionLost, NdmpReplyError, OperationFailed
 from tapekit_ndmp_v4.numbers import AddrType, DataHaltReason, DataState
 from tapekit_ndmp_v4.wire import Message, Pair
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tapekit_ndmp_v4.client.client import NdmpClient
     from tapekit_ndmp_v4.wire import RequestBody
 
@@ -122,14 +125,29 @@ class _End:
         try:
             return await self.client.call(request)
         except NdmpReplyError as refused:
-            raise CATALOGUE.raised_as(
-                OperationFailed,
-                "copy-refused",
-                side=self.side,
-                address=self.client.address,
-                request=refused.facts["request"],
-                error=refused.facts["error"],
-            ) from refused
+            raise self._refused(refused) from refused
+
+    async def prepare(
+        self, kind: AddrType, butype: str, environment: Iterable[tuple[str, str]]
+    ) -> None:
+        """Tell a server of a cluster what the data connection is for.
+
+        :raises OperationFailed: as :meth:`ask`.
+        """
+        try:
+            await prepare_data_connection(self.client, kind, butype, environment)
+        except NdmpReplyError as refused:
+            raise self._refused(refused) from refused
+
+    def _refused(self, refused: NdmpReplyError) -> OperationFailed:
+        return CATALOGUE.raised_as(
+            OperationFailed,
+            "copy-refused",
+            side=self.side,
+            address=self.client.address,
+            request=refused.facts["request"],
+            error=refused.facts["error"],
+        )
 
     async def come_to_rest(self) -> None:
         """Wait until the server has halted, or its session is lost."""
@@ -200,6 +218,10 @@ class _Copy:
         )
 
     async def _connect_by(self, kind: AddrType) -> None:
+        plan = self._plan
+        destination = destination_variables(plan.recover, plan.names)
+        await self._destination.prepare(kind, plan.butype, destination)
+        await self._source.prepare(kind, plan.butype, plan.backup)
         listening = await self._destination.ask(m.DataListenRequest(addr_type=kind))
         await self._source.ask(m.DataConnectRequest(addr=listening.connect_addr))
         await self._until_accepted()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from tapekit_ndmp_v4 import cluster_aware
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import NdmpError
@@ -33,6 +34,8 @@ async def choose_extensions(
 ) -> Mapping[int, int]:
     """Choose extensions, after the login and before anything else.
 
+    The client knows the messages of :data:`CAB` by itself.
+
     :param wanted: classes with the versions that we know, best first.
     :param exchanges: the messages of these classes; the client can say those
         of the classes that are chosen.
@@ -55,7 +58,8 @@ async def choose_extensions(
                 )
             )
         )
-        rows = [row for row in exchanges if row.code >> 16 in chosen]
+        known = (*exchanges, *cluster_aware.EXCHANGES)
+        rows = [row for row in known if row.code >> 16 in chosen]
         client.wire.exchanges = client.wire.exchanges.extended(rows)
         client.extensions = chosen
     return chosen

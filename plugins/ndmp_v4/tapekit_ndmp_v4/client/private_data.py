@@ -12,6 +12,7 @@ import enum
 import logging
 from typing import TYPE_CHECKING, Final
 
+from tapekit_ndmp_v4.client.cluster_aware import CAB
 from tapekit_ndmp_v4.client.extensions import CAE, choose_extensions, offered_extensions
 from tapekit_ndmp_v4.errors import CATALOGUE, NdmpReplyError, OperationFailed
 
@@ -48,8 +49,8 @@ async def agree_on_private_data(
     """Have two sessions choose private data connections.
 
     A session chooses its extensions once, so addresses of IPv6 (:data:`CAE`)
-    are chosen along with them, and nothing may have been chosen before but
-    this. Within one session there is nothing to agree on: its data does not
+    and clusters (:data:`CAB`) are chosen along with them, and nothing may have
+    been chosen before but this. Within one session there is nothing to agree on: its data does not
     leave the server.
 
     :param wanted: anything but ``NO`` asks for the extensions on offer, on
@@ -91,7 +92,7 @@ async def _choose(client: NdmpClient) -> None:
     if _has(client):
         return
     try:
-        await choose_extensions(client, {**PRIVATE_DATA, **CAE})
+        await choose_extensions(client, {**PRIVATE_DATA, **CAE, **CAB})
     except NdmpReplyError as refused:
         # Too late in the session: it goes on without, and is judged by that.
         _LOG.debug("%s: %s", client.address, refused)

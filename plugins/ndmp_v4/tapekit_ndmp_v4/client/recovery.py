@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, final
 import trio
 
 from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client.cluster_aware import destination_variables
 from tapekit_ndmp_v4.client.plans import ImagePart, RecoverResult, TapeWanted, Watch
 from tapekit_ndmp_v4.client.transfer import Transfer
 from tapekit_ndmp_v4.errors import NdmpReplyError
@@ -80,7 +81,8 @@ class _Recovery(Transfer):
             with self.watched():
                 await self.agree(plan.connecting)
                 await self.prepare(plan.record_size, part.tape, part.offset, part.length)
-                await self.connect(plan.connecting)
+                destination = destination_variables(plan.environment, plan.names)
+                await self.connect(plan.connecting, plan.butype, destination)
                 started = trio.current_time()
                 await self.data.call(
                     m.DataStartRecoverRequest(

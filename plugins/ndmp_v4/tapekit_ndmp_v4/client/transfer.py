@@ -19,6 +19,7 @@ import trio
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import tape as tape_steps
 from tapekit_ndmp_v4.client.answers import attempt, reason_word
+from tapekit_ndmp_v4.client.cluster_aware import prepare_data_connection
 from tapekit_ndmp_v4.client.private_data import agree_on_private_data
 from tapekit_ndmp_v4.errors import (
     CATALOGUE,
@@ -34,7 +35,7 @@ from tapekit_ndmp_v4.numbers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from tapekit_ndmp_v4.client.client import NdmpClient
     from tapekit_ndmp_v4.client.plans import Connecting, NextTape, TapeAt, TapeWanted, Watch
@@ -116,11 +117,16 @@ class Transfer(ABC):
         """Say which part of the image begins where the tape stands."""
         await self.tape.call(m.MoverSetWindowRequest(offset=offset, length=length))
 
-    async def connect(self, connecting: Connecting) -> None:
-        """Join data server and mover."""
+    async def connect(
+        self, connecting: Connecting, butype: str, environment: Iterable[tuple[str, str]]
+    ) -> None:
+        """Join data server and mover; a server of a cluster is told before
+        for which operation.
+        """
         kind = connecting.kind
         if kind is None:
             kind = AddrType.LOCAL if self.data is self.tape else AddrType.TCP
+        await prepare_data_connection(self.data, kind, butype, environment)
         if connecting.data_listens:
             data_at = await self.data.call(m.DataListenRequest(addr_type=kind))
             await self.tape.call(m.MoverConnectRequest(mode=self.mode, addr=data_at.connect_addr))

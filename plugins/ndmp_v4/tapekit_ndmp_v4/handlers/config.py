@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 from tapekit.hookspecs.authentication import AuthMethod
 from tapekit.hookspecs.environment import Direction
+from tapekit.hookspecs.placement import Reach
+from tapekit.hookspecs.volume_images import VolumeState
 from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.messages import (
     AuthAttrMd5,
@@ -44,7 +46,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import DataEngine
     from tapekit.hookspecs.media_changer import ChangerRow
     from tapekit.hookspecs.storage import FilesystemInfo
-    from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow
+    from tapekit.hookspecs.tape_driver import DeviceRow, DriveRow, TapeInventory
     from tapekit_ndmp_v4.session import Session
 
 __all__ = [
@@ -128,8 +130,12 @@ async def get_butype_info(
     engines = session.kernel.engines
     return ConfigGetButypeInfoReply(
         error=NdmpError.NO_ERR,
-        butype_info=tuple(_butype(session, engines[name]) for name in sorted(engines)),
+        butype_info=tuple(_butype(session, engines[name]) for name in _butypes(session)),
     )
+
+
+def _butypes(session: Session) -> list[str]:
+    return sorted(session.kernel.engines.keys() - session.place.without_engines)
 
 
 def _butype(session: Session, engine: DataEngine) -> ButypeInfo:
@@ -155,10 +161,13 @@ async def get_fs_info(session: Session, _request: ConfigGetFsInfoRequest) -> Con
 
 
 def _filesystem(session: Session, row: FilesystemInfo) -> FsInfo:
-    butypes = ",".join(sorted(session.kernel.engines))
-    pairs = [Pair("LOCAL", "Y"), Pair("TYPE", row.kind), Pair("AVAILABLE_BACKUP", butypes)]
+    butypes = ",".join(_butypes(session))
+    pairs = [Pair("LOCAL", "Y"), Pair("TYPE", row.kind)]
+    if row.status == VolumeState.ONLINE.value and not session.is_root_volume(row.path):
+        pairs.append(Pair("AVAILABLE_BACKUP", butypes))
     if row.writable:
         pairs.append(Pair("AVAILABLE_RECOVERY", butypes))
+    pairs.extend(session.extensions.volume_variables(row.path))
     return FsInfo(
         unsupported=0,
         fs_type=row.kind,
@@ -178,19 +187,27 @@ async def get_tape_info(
     session: Session, _request: ConfigGetTapeInfoRequest
 ) -> ConfigGetTapeInfoReply:
     """CONFIG_GET_TAPE_INFO: the drives with their device names."""
-    inventory = session.tapes.inventory
+    inventory = _inventory(session)
     rows = await session.link.in_thread(inventory.drives) if inventory is not None else ()
-    return ConfigGetTapeInfoReply(error=NdmpError.NO_ERR, tape_info=tuple(map(_drive, rows)))
-
-
-def _drive(row: DriveRow) -> DeviceInfo:
-    return DeviceInfo(
-        model=f"{row.description.vendor} {row.description.product}",
-        caplist=tuple(_device(row, device) for device in row.devices),
+    return ConfigGetTapeInfoReply(
+        error=NdmpError.NO_ERR,
+        tape_info=tuple(_drive(row, session.extensions.device_variables()) for row in rows),
     )
 
 
-def _device(row: DriveRow, device: DeviceRow) -> DeviceCapability:
+def _inventory(session: Session) -> TapeInventory | None:
+    """The devices of this node, if the session sees any."""
+    return None if session.sight.devices is Reach.NOTHING else session.tapes.inventory
+
+
+def _drive(row: DriveRow, more: tuple[Pair, ...]) -> DeviceInfo:
+    return DeviceInfo(
+        model=f"{row.description.vendor} {row.description.product}",
+        caplist=tuple(_device(row, device, more) for device in row.devices),
+    )
+
+
+def _device(row: DriveRow, device: DeviceRow, more: tuple[Pair, ...]) -> DeviceCapability:
     attr = TapeAttr.RAW
     if device.rewinds:
         attr |= TapeAttr.REWIND
@@ -203,6 +220,7 @@ def _device(row: DriveRow, device: DeviceRow) -> DeviceCapability:
             Pair("PHYSICAL_PATH", row.description.physical_path),
             Pair("SERIAL_NUMBER", row.description.serial),
             Pair("FORMAT", row.description.formats.get(device.compression, "")),
+            *more,
         ),
     )
 
@@ -211,16 +229,20 @@ async def get_scsi_info(
     session: Session, _request: ConfigGetScsiInfoRequest
 ) -> ConfigGetScsiInfoReply:
     """CONFIG_GET_SCSI_INFO: the media changers with their device names."""
-    inventory = session.tapes.inventory
+    inventory = _inventory(session)
     rows = await session.link.in_thread(inventory.changers) if inventory is not None else ()
-    return ConfigGetScsiInfoReply(error=NdmpError.NO_ERR, scsi_info=tuple(map(_changer, rows)))
+    return ConfigGetScsiInfoReply(
+        error=NdmpError.NO_ERR,
+        scsi_info=tuple(_changer(row, session.extensions.device_variables()) for row in rows),
+    )
 
 
-def _changer(row: ChangerRow) -> DeviceInfo:
+def _changer(row: ChangerRow, more: tuple[Pair, ...]) -> DeviceInfo:
     found = row.description
     capability = (
         Pair("PHYSICAL_PATH", found.physical_path),
         Pair("SERIAL_NUMBER", found.serial),
+        *more,
     )
     return DeviceInfo(
         model=f"{found.vendor} {found.product}",

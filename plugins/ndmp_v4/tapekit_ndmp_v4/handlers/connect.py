@@ -54,6 +54,7 @@ async def client_auth(
         principal = await _judge(session, request)
     except LoginRefused as error:
         raise Refused(NdmpError.NOT_AUTHORIZED_ERR, error) from None
+    session.permit_login(principal)
     if session.leads_nowhere(principal):
         nowhere = CATALOGUE.error(
             "no-svm-in-common", user=principal.name, address=session.link.local_host

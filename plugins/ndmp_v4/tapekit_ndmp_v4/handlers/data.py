@@ -64,6 +64,8 @@ __all__ = [
 
 _BLOCKED: Final = frozenset({"dump", "smtape"})
 """Butypes whose blocking factors are bounded."""
+_STEPS: Final = {"smtape": 4096}
+"""Bytes that the blocking factors of butypes are multiples of."""
 
 
 async def get_state(session: Session, _request: DataGetStateRequest) -> DataGetStateReply:
@@ -97,6 +99,7 @@ async def get_state(session: Session, _request: DataGetStateRequest) -> DataGetS
 async def listen(session: Session, request: DataListenRequest) -> DataListenReply:
     """DATA_LISTEN: wait for a mover or another data server."""
     kind = session.address_kind(request.addr_type)
+    session.extensions.permit_data_connection(kind, listens=True)
     _need_idle_mover(session)
     if kind is AddrType.LOCAL:
         session.data.listen_local()
@@ -113,12 +116,14 @@ async def connect(session: Session, request: DataConnectRequest) -> DataConnectR
     match request.addr:
         case LocalAddr():
             session.address_kind(AddrType.LOCAL)
+            session.extensions.permit_data_connection(AddrType.LOCAL, listens=False)
             if session.mover is None or not session.mover.awaits_local:
                 raise Refused(NdmpError.ILLEGAL_STATE_ERR)
             session.data.connect_local()
             session.join_locally()
         case TcpAddrs() | TcpIpv6Addrs():
             kind = session.address_kind(addresses.kind_of(request.addr))
+            session.extensions.permit_data_connection(kind, listens=False)
             endpoint = addresses.to_endpoint(request.addr)
             if endpoint is None:
                 raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
@@ -143,7 +148,7 @@ async def start_backup(session: Session, request: DataStartBackupRequest) -> Dat
     session.extensions.permit_variables(pair.name for pair in request.env)
     session.permit_paths(request.env)
     try:
-        begin = await session.data.start_backup(engine, _plain(request.env), session.permit)
+        begin = await session.data.start_backup(engine, _plain(request.env), session.permit_backup)
     except PathNotPermitted as error:
         raise Refused(NdmpError.PERMISSION_ERR, error) from error
     except TapekitError as error:
@@ -214,6 +219,9 @@ def _engine(session: Session, butype: str) -> DataEngine:
         offered = ", ".join(sorted(engines)) or "none"
         error = CATALOGUE.error("unknown-butype", butype=butype, offered=offered)
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+    if butype in session.place.without_engines:
+        error = CATALOGUE.error("engine-not-in-node-scope", butype=butype)
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
     return engines[butype]
 
 
@@ -231,6 +239,12 @@ def _need_record_size(session: Session, engine: DataEngine) -> None:
         return
     if mover.record_size < session.link.least_record_bytes:
         error = CATALOGUE.error("record-size-out-of-range")
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+    step = _STEPS.get(engine.name, 1)
+    if mover.record_size % step:
+        error = CATALOGUE.error(
+            "record-size-not-in-steps", butype=engine.name, size=mover.record_size, step=step
+        )
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
 
 

@@ -39,6 +39,7 @@ async def open_device(session: Session, request: ScsiOpenRequest) -> ScsiOpenRep
     """SCSI_OPEN: take a device for this session."""
     if session.has_device:
         raise Refused(NdmpError.DEVICE_OPENED_ERR)
+    session.permit_device(request.device)
     try:
         await session.scsi.open(request.device)
     except TapeError as error:

@@ -66,6 +66,7 @@ async def open_device(session: Session, request: TapeOpenRequest) -> TapeOpenRep
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
     if session.has_device:
         raise Refused(NdmpError.DEVICE_OPENED_ERR)
+    session.permit_device(request.device)
     if session.tapes.inventory is None:
         raise Refused(
             NdmpError.NO_DEVICE_ERR, CATALOGUE.error("no-tape-devices", device=request.device)

@@ -58,11 +58,32 @@ async def test_nobody_asks_for_an_extension_that_is_not_wanted(
     assert await learn(scene, nursery, ipv6=False) == {AddrType.TCP}
 
 
-@pytest.mark.parametrize("offered", [(), ((0x2052, (1,)),), ((0x2051, (2,)),)])
+@pytest.mark.parametrize("offered", [(), ((0x2053, (1,)),), ((0x2051, (2,)),)])
 async def test_an_extension_that_is_not_offered_is_not_chosen(
     scene: Any, script: Script, nursery: trio.Nursery, offered: Any
 ) -> None:
     extensions(script, *offered)
+    types(script, *BOTH)
+    assert await learn(scene, nursery, ipv6=True) == {AddrType.TCP}
+
+
+async def test_a_server_of_a_cluster_is_asked_for_its_class_along_with_them(
+    scene: Any, script: Script, nursery: trio.Nursery
+) -> None:
+    extensions(script, (0x2051, (1,)), (0x2052, (1,)))
+    cluster = m.ClassVersion(ext_class_id=0x2052, ext_version=1)
+    script.granted(m.ConfigSetExtListRequest(ndmp_selected_ext=(ADDRESSES, cluster)))
+    types(script, *BOTH)
+    assert await learn(scene, nursery, ipv6=True) == set(BOTH)
+    assert set(scene.client.extensions) == {0x2051, 0x2052}
+
+
+async def test_a_cluster_without_addresses_of_ipv6_is_agreed_on_alone(
+    scene: Any, script: Script, nursery: trio.Nursery
+) -> None:
+    extensions(script, (0x2052, (1,)))
+    cluster = m.ClassVersion(ext_class_id=0x2052, ext_version=1)
+    script.granted(m.ConfigSetExtListRequest(ndmp_selected_ext=(cluster,)))
     types(script, *BOTH)
     assert await learn(scene, nursery, ipv6=True) == {AddrType.TCP}
 

@@ -1,0 +1,364 @@
+"""A session's way to another node: a session of this node there.
+
+Requests go on as they are and come back with that node's replies; its posts
+become posts of the client's session, in their order. Bytes of data never come
+this way. The one rule: when either session ends, the other node lets go of
+everything at once, since its client is gone.
+"""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections import deque
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, TypeVar, cast, final
+
+import msgspec
+import trio
+
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.data_engine import LogLevel
+from tapekit_cab import limiting
+from tapekit_cab.errors import CATALOGUE
+from tapekit_cab.nodes import password_of
+from tapekit_ndmp_v4 import cluster_aware
+from tapekit_ndmp_v4 import messages as m
+from tapekit_ndmp_v4.client import NdmpClient, choose_extensions
+from tapekit_ndmp_v4.connection import Direction
+from tapekit_ndmp_v4.errors import ConnectionLost, NdmpReplyError
+from tapekit_ndmp_v4.exchanges import EXCHANGES
+from tapekit_ndmp_v4.numbers import (
+    AuthType,
+    DataHaltReason,
+    DataState,
+    DataUnsupported,
+    MessageType,
+    MoverHaltReason,
+    MoverState,
+    NdmpError,
+)
+from tapekit_ndmp_v4.refusal import Refused
+from tapekit_ndmp_v4.wire import Message
+from tapekit_ndmp_v4.xdr import zero
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tapekit_cab.nodes import Node
+    from tapekit_ndmp_v4.exchanges import Exchange
+    from tapekit_ndmp_v4.hookspecs import ExtendedSession
+    from tapekit_ndmp_v4.link import SessionLink
+    from tapekit_ndmp_v4.messages import Header
+    from tapekit_ndmp_v4.wire import RequestBody
+
+__all__ = ["Part", "Relay"]
+
+R = TypeVar("R", bound=Message)
+
+_LOG: Final = logging.getLogger("tapekit.cab")
+
+_OPEN_S: Final = 10.0
+"""How long a node may take to let this one in."""
+
+
+class Part(enum.Enum):
+    """What a session may have of another node."""
+
+    DATA = enum.auto()
+    """Its data server is not idle."""
+    MOVER = enum.auto()
+    TAPE = enum.auto()
+    SCSI = enum.auto()
+
+
+_TAKEN_BY: Final[Mapping[type[Message], Part]] = {
+    m.DataListenRequest: Part.DATA,
+    m.DataConnectRequest: Part.DATA,
+    m.MoverListenRequest: Part.MOVER,
+    m.MoverConnectRequest: Part.MOVER,
+    m.TapeOpenRequest: Part.TAPE,
+    m.ScsiOpenRequest: Part.SCSI,
+}
+_LEFT_BY: Final[Mapping[type[Message], Part]] = {
+    m.DataStopRequest: Part.DATA,
+    m.MoverStopRequest: Part.MOVER,
+    m.TapeCloseRequest: Part.TAPE,
+    m.ScsiCloseRequest: Part.SCSI,
+}
+_BEGUN_BY: Final[Mapping[type[Message], Part]] = {
+    m.DataStartBackupRequest: Part.DATA,
+    m.DataStartRecoverRequest: Part.DATA,
+    m.MoverListenRequest: Part.MOVER,
+    m.MoverConnectRequest: Part.MOVER,
+}
+_LIMITED: Final = frozenset(
+    {m.ConfigGetFsInfoRequest, m.DataStartBackupRequest, m.DataStartRecoverRequest}
+)
+"""What the other node judges by the limits of the user who logged in first."""
+_ENDED_BY: Final[Mapping[type[Message], Part]] = {
+    m.NotifyDataHaltedPost: Part.DATA,
+    m.NotifyMoverHaltedPost: Part.MOVER,
+}
+_POSTS: Final[tuple[type[Message], ...]] = (
+    *_ENDED_BY,
+    m.NotifyDataReadPost,
+    m.NotifyMoverPausedPost,
+    m.LogMessagePost,
+    m.LogFilePost,
+    m.FhAddDirPost,
+    m.FhAddFilePost,
+    m.FhAddNodePost,
+)
+
+
+_HALTED: Final[Mapping[Part, Message]] = {
+    Part.DATA: m.NotifyDataHaltedPost(reason=DataHaltReason.INTERNAL_ERROR),
+    Part.MOVER: m.NotifyMoverHaltedPost(reason=MoverHaltReason.INTERNAL_ERROR),
+}
+"""What a client hears of servers that stood on a node that is lost."""
+
+
+class _Never(Message):
+    """What no server says: waiting for it is taking in all else."""
+
+
+@final
+class _Paced(trio.abc.Stream):
+    """The connection to the node, which is read only while the client takes
+    what has come before; so the back pressure reaches the node's engine.
+    """
+
+    def __init__(self, stream: trio.SocketStream, link: SessionLink) -> None:
+        self._stream: Final = stream
+        self._link: Final = link
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await self._link.room_for_posts()
+        return await self._stream.receive_some(max_bytes)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        await self._stream.send_all(data)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@final
+class Relay:
+    """What a client's session has at another node."""
+
+    def __init__(self, session: ExtendedSession, node: Node) -> None:
+        self.node: Final = node
+        self.parts: Final[set[Part]] = set()
+        """What the session has there; what of it was lost stays, until the
+        client lets go of it."""
+        self._standing: Final[set[Part]] = set()
+        """Servers that are neither idle nor halted."""
+        self._working: Final[set[Part]] = set()
+        self._session: Final = session
+        self._svms: Final = session.svms
+        self._client: NdmpClient | None = None
+        self._failure: TapekitError | None = None
+        self._held: Final[deque[Message]] = deque()
+        self._is_holding = False
+        self._is_over = False
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether the other node can do nothing more for the session."""
+        return self._client is None
+
+    @property
+    def has_job(self) -> bool:
+        """Whether a job or a mover is at work there."""
+        return bool(self._working)
+
+    async def open(self) -> None:
+        """Log in at the other node.
+
+        :raises TapekitError: it cannot be reached, or does not take the work.
+        """
+        opened = trio.Event()
+        self._session.link.start(lambda: self._hold(opened), f"relay to {self.node.name}")
+        await opened.wait()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _hold(self, opened: trio.Event) -> None:
+        """Log in and take in what comes, until the session here or there ends."""
+        node = self.node
+        try:
+            with trio.fail_after(_OPEN_S):
+                stream = await trio.open_tcp_stream(node.host, node.port)
+            async with aclosing(stream):
+                client = NdmpClient(
+                    _Paced(stream, self._session.link),
+                    address=node.address,
+                    clock=self._session.kernel.clock,
+                    watch=self._watch,
+                )
+                with trio.fail_after(_OPEN_S):
+                    await self._log_in(client)
+                for kind in _POSTS:
+                    client.on_post(kind, self._posted)
+                self._client = client
+                opened.set()
+                await client.wait_for(_Never)
+        except (OSError, trio.TooSlowError, TapekitError) as error:
+            self._ended(error)
+        finally:
+            self._client = None
+            opened.set()
+
+    async def _log_in(self, client: NdmpClient) -> None:
+        session, node = self._session, self.node
+        password = await session.link.in_thread(
+            lambda: password_of(node, session.kernel.base_directory)
+        )
+        await client.open()
+        await client.authenticate(AuthType.MD5, node.user, password)
+        wanted = {
+            class_id: (version,)
+            for class_id, version in session.chosen_versions.items()
+            if class_id != cluster_aware.CLASS_ID
+        }
+        wanted[limiting.LIMITING_CLASS] = (limiting.LIMITING_VERSION,)
+        chosen = await choose_extensions(client, wanted, limiting.EXCHANGES)
+        found = (await client.call(m.ConfigGetHostInfoRequest())).hostname
+        if found != node.name:
+            raise CATALOGUE.error(
+                "node-is-another", address=node.address, found=found, node=node.name
+            )
+        if self._svms:
+            if limiting.LIMITING_CLASS not in chosen:
+                raise CATALOGUE.error("node-cannot-limit", node=node.name)
+            svms = tuple(sorted(self._svms))
+            await client.call(limiting.NodeLimitRequest(svms=svms))
+
+    def _ended(self, error: Exception) -> None:
+        """The session there cannot be had, or is over; told once."""
+        node = self.node
+        reason = str(error) or f"no answer within {_OPEN_S:g} s"
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._client is None:
+            self._failure = CATALOGUE.error(
+                "node-unreachable", node=node.name, address=node.address, reason=reason
+            )
+            return
+        self._client = None
+        self._let_go()
+        lost = CATALOGUE.error("node-lost", node=node.name, reason=reason)
+        _LOG.warning("%s: %s", self._session.link.name, lost)
+        if self.parts:
+            self._session.link.log_error(lost)
+        for part in self._standing & _HALTED.keys():
+            self._pass_on(_HALTED[part])
+
+    # Requests.
+
+    async def ask(self, request: RequestBody[R]) -> R:
+        """The other node's reply to a request of the client.
+
+        :raises Refused: as the other node does, or since it is lost.
+        """
+        self._session.after_reply(self._let_go)
+        if type(request) in _LIMITED and self._svms != self._session.svms:
+            error = CATALOGUE.error("another-user", node=self.node.name)
+            raise Refused(NdmpError.PERMISSION_ERR, error)
+        client = self._client
+        if client is None:
+            return self._answer_for_lost(request)
+        try:
+            reply = await client.call(request)
+        except NdmpReplyError as refused:
+            raise Refused(refused.code) from refused
+        except ConnectionLost as error:
+            self._ended(error)
+            return self._answer_for_lost(request)
+        self._note(type(request))
+        return reply
+
+    def _note(self, kind: type[Message]) -> None:
+        """Keep in mind what a granted request changes."""
+        if kind in _TAKEN_BY:
+            self.parts.add(_TAKEN_BY[kind])
+            self._standing.add(_TAKEN_BY[kind])
+        if kind in _BEGUN_BY:
+            self._working.add(_BEGUN_BY[kind])
+        if kind in _LEFT_BY:
+            for parts in (self.parts, self._standing, self._working):
+                parts.discard(_LEFT_BY[kind])
+
+    def _answer_for_lost(self, request: RequestBody[R]) -> R:
+        """Say what is left of the work of a lost node: halted servers, which
+        can be stopped, and devices, which can be closed.
+
+        :raises Refused: everything else.
+        """
+        kind = type(request)
+        part = _LEFT_BY.get(kind)
+        if part in self.parts:
+            self._note(kind)
+        elif kind not in _TOLD_OF_LOST:
+            raise Refused(NdmpError.ILLEGAL_STATE_ERR)
+        exchange = EXCHANGES.of(kind)
+        assert exchange.reply is not None, "posts are never asked"
+        reply = msgspec.structs.replace(zero(exchange.reply), **_TOLD_OF_LOST.get(kind, {}))
+        return cast("R", reply)
+
+    # Posts.
+
+    def _watch(
+        self,
+        direction: Direction,
+        header: Header,
+        _exchange: Exchange | None,
+        _body: Message | None,
+    ) -> None:
+        """See a reply before anybody else: what is posted after it belongs
+        behind the reply that the client gets.
+        """
+        if direction is Direction.RECEIVED and header.message_type == MessageType.REPLY:
+            self._is_holding = True
+
+    def _posted(self, post: Message) -> None:
+        if self._is_holding:
+            self._held.append(post)
+        else:
+            self._pass_on(post)
+
+    def _let_go(self) -> None:
+        """The client has its reply; now it may hear what came after."""
+        self._is_holding = False
+        while self._held:
+            self._pass_on(self._held.popleft())
+
+    def _pass_on(self, post: Message) -> None:
+        ended = _ENDED_BY.get(type(post))
+        if ended is not None:
+            self._standing.discard(ended)
+            self._working.discard(ended)
+        link = self._session.link
+        if isinstance(post, m.LogMessagePost):
+            post = link.log_message(LogLevel(post.log_type), post.entry)
+        link.post(post)
+
+
+_TOLD_OF_LOST: Final[Mapping[type[Message], Mapping[str, object]]] = {
+    m.DataGetStateRequest: {
+        "unsupported": DataUnsupported.ALL,
+        "state": DataState.HALTED,
+        "halt_reason": DataHaltReason.INTERNAL_ERROR,
+    },
+    m.MoverGetStateRequest: {
+        "state": MoverState.HALTED,
+        "halt_reason": MoverHaltReason.INTERNAL_ERROR,
+    },
+}
+"""What the states of a lost node's servers are; all else is zero."""

@@ -1,0 +1,1 @@
+"""The SMTape engine: volumes with their Snapshot copies as images, and back."""
