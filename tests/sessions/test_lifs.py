@@ -102,6 +102,7 @@ async def seen(client: NdmpClient) -> tuple[set[str], set[str], set[str]]:
 @pytest.mark.requirement("R203")
 @pytest.mark.requirement("R204")
 @pytest.mark.requirement("R205")
+@pytest.mark.requirement("R195")
 @pytest.mark.requirement("R206")
 async def test_each_lif_shows_what_the_table_says(tmp_path: Path) -> None:
     async with cluster(tmp_path) as stack:

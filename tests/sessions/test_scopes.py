@@ -210,6 +210,7 @@ async def butypes(stack: ServedStack, user: str) -> set[str]:
         return {row.butype_name for row in info}
 
 
+@pytest.mark.requirement("R188")
 async def test_cluster_aware_backup_is_for_the_svm_scoped_mode(tmp_path: Path) -> None:
     directory = tmp_path / "node"
     async with serving(directory, new_node(directory, with_cab)) as stack:
