@@ -288,6 +288,22 @@ async def test_snapshot_copies_are_browsed_in_batches_and_anew_after_a_restart(
         assert len(await entries_of(client, top)) == len(found)
 
 
+async def test_a_session_reads_a_directory_once_for_all_of_its_batches(tmp_path: Path) -> None:
+    async with running(tmp_path / "site") as stack:
+        fill(stack.volume)
+        storage = stack.kernel.storage
+        storage.keeper.create(storage.volume("/vs1/vol1"), "monday")
+        top = "/vs1/vol1/.snapshot/monday"
+        async with session(stack) as client:
+            names = [entry.name for entry in await entries_of(client, top)]
+            first = await client.call(s.SnapDirListRequest(pathname=top, cookie=0, most=1))
+            # Read again, the directory would begin with this.
+            (stack.volume.with_name("vol1.snapshots") / "monday" / "!").touch()
+            request = s.SnapDirListRequest(pathname=top, cookie=first.cookie, most=1)
+            second = await client.call(request)
+            assert [entry.name for entry in second.entries] == names[1:2]
+
+
 @pytest.mark.requirement("R189")
 async def test_a_volume_and_a_file_come_back_from_a_snapshot_copy(tmp_path: Path) -> None:
     async with running(tmp_path / "site") as stack:

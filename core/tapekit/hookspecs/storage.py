@@ -319,7 +319,8 @@ class LockingStorage(Storage, Protocol):
         ...
 
     def unlock_snapshot(self, volume: str, name: str, holder: str) -> None:
-        """Undo :meth:`lock_snapshot`; without such a lock nothing happens.
+        """Undo :meth:`lock_snapshot`; without such a lock nothing happens. The
+        volume may have left the stack since.
 
         :raises TapekitError: the copy is to be removed, but somebody has it
             open, or it cannot be removed; the lock stays.

@@ -23,7 +23,7 @@ from tapekit.hookspecs.tape_driver import (
     TapePosition,
 )
 from tapekit.scsi.cdb import TAPE_COMMANDS
-from tapekit.scsi.malformed import at_least, number
+from tapekit.scsi.malformed import at_least
 from tapekit.scsi.position import LONG, POSITION_BYTES, SHORT, decode_position
 from tapekit.scsi_devices.capacity import capacity_of
 from tapekit.scsi_devices.conditions import condition_of
@@ -34,7 +34,7 @@ from tapekit.scsi_devices.loading import finish_loading
 from tapekit.scsi_devices.lost_answers import ObjectCount, is_path_lost
 from tapekit.scsi_devices.modes import DriveModes
 from tapekit.scsi_devices.raw_door import RawDoor
-from tapekit.scsi_devices.record_bytes import records_of
+from tapekit.scsi_devices.record_bytes import LIMITS_BYTES, longest_record, records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -56,8 +56,11 @@ _TRANSFER_S: Final = 25 * 60.0
 _MOTION_S: Final = 2 * 60 * 60.0
 """How long the tape may move; some drives spend two hours on a new cartridge."""
 
+_NEVER: Final = -1
+"""As many unit attentions as no drive has had: it is told that what was
+written is not known to be on the tape."""
+
 _BLOCKS, _FILEMARKS = 0, 1
-_LIMITS_BYTES: Final = 6
 
 _NO_TAPE: Final = frozenset({Condition.NO_TAPE, Condition.NOT_READY})
 _NOT_CARRIED_OUT: Final = frozenset({Condition.BUSY, Condition.RESERVED})
@@ -66,7 +69,6 @@ _NOT_CARRIED_OUT: Final = frozenset({Condition.BUSY, Condition.RESERVED})
 _IN_DOUBT: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
 """Where a drive that does not know its place may be anywhere."""
 
-_LONGEST_TRANSFER: Final = 0xFF_FFFF
 _SPACE_6_LIMIT: Final = 1 << 23
 
 
@@ -185,6 +187,7 @@ class CdbDrive:
         if condition is Condition.END_OF_MEDIUM and (sense.information or 0) > len(record):
             # More was not written than this record: some that had been taken (SSC).
             condition = Condition.MEDIUM_ERROR
+            self._written.lose()
         return self._talk.error(name, sense, condition)
 
     def _send_writing(
@@ -208,6 +211,8 @@ class CdbDrive:
         condition = condition_of(sense) if sense else None
         if condition in (None, Condition.EARLY_WARNING):
             self._written.passed(objects)
+        elif condition is not Condition.END_OF_MEDIUM:
+            self._written.lose()
         return sense, condition
 
     def _is_carried_out(self, objects: int) -> bool | None:
@@ -256,9 +261,31 @@ class CdbDrive:
         if condition is not None and condition is not Condition.EARLY_WARNING:
             self._attentions_told = None
             raise self._talk.error(name, sense, condition)
+        if count and self._written.is_doubted and not self._has_news():
+            # Filemarks that count may still be in the memory of the drive.
+            self.write_filemarks(0)
+        self._compare_count()
         was_dirty, self._is_dirty = self._is_dirty, False
         self._check_durable(was_dirty)
         self._head.passed_filemarks(count)
+
+    def _compare_count(self) -> None:
+        """After a path was lost: doubt what was written if the drive counts
+        otherwise, since what was sent over that path may have come late.
+        """
+        if not self._is_dirty or not self._written.is_doubted or self._has_news():
+            return
+        try:
+            is_kept = self._written.is_kept(self._position())
+        except TapeError as error:
+            _LOG.warning("%s cannot tell what was written: %s", self._device, error)
+            is_kept = False
+        if not is_kept:
+            self._is_displaced, self._attentions_told = True, _NEVER
+
+    def _has_news(self) -> bool:
+        """Whether what was written is in doubt already."""
+        return self._attentions_told != self._talk.attentions
 
     def _check_durable(self, was_dirty: bool) -> None:
         """Tell once if the drive had news while something written may still
@@ -511,6 +538,7 @@ class CdbDrive:
 
     def _settle(self) -> None:
         """What was written has ended here."""
+        self._compare_count()
         self._due = None
         self._has_warned = False
         self._is_dirty = False
@@ -542,8 +570,8 @@ class CdbDrive:
         self._due = None
         self._has_warned = False
         name = "READ BLOCK LIMITS"
-        limits = self._talk.run(name, room=_LIMITS_BYTES)
-        self._longest = self._talk.decoded(name, lambda: _longest(limits))
+        limits = self._talk.run(name, room=LIMITS_BYTES)
+        self._longest = self._talk.decoded(name, lambda: longest_record(limits))
         self._set_up()
         place = self._position(SHORT)
         if place.is_beginning:
@@ -570,9 +598,3 @@ class CdbDrive:
         name = "READ POSITION"
         data = self._talk.run(name, room=POSITION_BYTES[form], service_action=form)
         return self._talk.decoded(name, lambda: decode_position(data, form))
-
-
-def _longest(limits: bytes) -> int:
-    """The longest record (SSC, READ BLOCK LIMITS)."""
-    at_least(limits, _LIMITS_BYTES, "READ BLOCK LIMITS data")
-    return number(limits, 1, 3) or _LONGEST_TRANSFER

@@ -3,7 +3,9 @@
 A drive counts the objects before its head, those in its memory included (SSC,
 READ POSITION). So the count tells whether a write was carried out that nobody
 has answered, and that all before it is still there. The one rule: only the
-count from before the write, or that from behind it, proves anything.
+count from before the write, or that from behind it, proves anything; and what
+was sent over the lost way may come late, so the count is taken once more when
+all has been written.
 """
 
 from __future__ import annotations
@@ -33,10 +35,18 @@ class ObjectCount:
 
     def __init__(self) -> None:
         self._before: int | None = None
+        self.is_doubted = False
+        """Whether a way was lost since writing began, so that the count is to
+        be compared once more."""
 
     def begin(self, before: int | None) -> None:
         """Writing begins behind so many objects; ``None`` if nobody knows."""
         self._before = before
+        self.is_doubted = False
+
+    def lose(self) -> None:
+        """Nobody knows any more how many there are."""
+        self._before = None
 
     def passed(self, objects: int) -> None:
         """So many more were written."""
@@ -53,4 +63,13 @@ class ObjectCount:
         before, now = self._before, place.object_id
         if not before or now is None:
             return None
-        return {before: False, before + objects: True}.get(now)
+        is_done = {before: False, before + objects: True}.get(now)
+        self.is_doubted = self.is_doubted or is_done is not None
+        return is_done
+
+    def is_kept(self, place: Position) -> bool:
+        """Whether exactly what was counted is before the head.
+
+        :param place: where the head stands now.
+        """
+        return self._before is not None and place.object_id == self._before

@@ -1,9 +1,10 @@
-"""Pieces of a stream as the bytes of records, one record after the other."""
+"""Pieces of a stream as the bytes of records, and how long a record may be."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from tapekit.scsi.malformed import at_least, number
 from tapekit.segments import Extent, piece_length, pread_exactly, slice_piece
 
 if TYPE_CHECKING:
@@ -11,7 +12,21 @@ if TYPE_CHECKING:
 
     from tapekit.segments import Piece
 
-__all__ = ["records_of"]
+__all__ = ["LIMITS_BYTES", "longest_record", "records_of"]
+
+LIMITS_BYTES: Final = 6
+"""What READ BLOCK LIMITS answers (SSC)."""
+
+_LONGEST_TRANSFER: Final = 0xFF_FFFF
+
+
+def longest_record(limits: bytes) -> int:
+    """Bytes of the longest record that a drive takes (SSC, READ BLOCK LIMITS).
+
+    :raises Malformed: the answer is too short.
+    """
+    at_least(limits, LIMITS_BYTES, "READ BLOCK LIMITS data")
+    return number(limits, 1, 3) or _LONGEST_TRANSFER
 
 
 def records_of(pieces: Sequence[Piece], record_size: int) -> Iterator[bytes]:

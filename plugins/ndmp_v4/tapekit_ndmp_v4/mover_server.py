@@ -127,7 +127,7 @@ class MoverServer:
         :raises TapekitError: no port can be had; the state stays.
         """
         with self._connecting():
-            listener = await transport.listen(self._link.local_host)
+            listener = await transport.listen(self._link.host_for(transport.kind))
         self.machine.fire(MoverEvent.LISTEN)
         self.mode = mode
         self.address = addresses.of_endpoints(listener.endpoints, listener.credentials)
@@ -191,7 +191,7 @@ class MoverServer:
         self._mover = mover
         self._settled = trio.Event()
         self._link.start(lambda: self._run(mover, connection), "mover")
-        if self.mode is MoverMode.WRITE and connection.peer is not None:
+        if self.mode is MoverMode.WRITE:
             self._link.start(lambda: self._until_peer_leaves(mover, connection), "mover peer")
 
     async def _run(self, mover: Mover, connection: DataConnection) -> None:

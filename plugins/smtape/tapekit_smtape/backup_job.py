@@ -8,6 +8,7 @@ that was made for a backup which failed is deleted, whatever else was asked.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import uuid
 from typing import TYPE_CHECKING, Final, NamedTuple, final
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from tapekit_smtape.backup_selection import HeldCopies, Wish
 
 __all__ = ["BackupAsked", "SmtapeBackup"]
+
+_LOG: Final = logging.getLogger("tapekit.smtape")
 
 _ADDED: Final = frozenset(
     {"DUMP_DATE", "NDMP_VERSION", "PATHNAME_SEPARATOR", "SMTAPE_BACKUP_SET_ID"}
@@ -91,6 +94,10 @@ class SmtapeBackup:
             raise self._failed(CATALOGUE.error("failed-to-allocate-memory")) from error
         except (OSError, sqlite3.Error) as error:
             raise self._failed(self._unreadable(error)) from error
+        except Exception as error:
+            _LOG.exception("the backup of %s failed", self._asked.wish.volume)
+            defect = CATALOGUE.error("internal-assertion", defect=repr(error))
+            raise self._failed(defect) from error
         self._let_go(services)
         self._announce("backup-finished", bytes=self.progress.bytes_processed)
 

@@ -9,6 +9,7 @@ that leaves it restricted.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit.errors import TapekitError
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
     from tapekit_smtape.recover_destination import RestoreWish
 
 __all__ = ["RecoverJob", "prepare"]
+
+_LOG: Final = logging.getLogger("tapekit.smtape")
 
 
 class _Asked(NamedTuple):
@@ -92,7 +95,7 @@ class RecoverJob:
 
         :raises ConnectionBroken: the stream's other end broke off.
         :raises TapekitError: the image is not restored, and the volume stays
-            restricted.
+            restricted; a defect of this engine is told so as well.
         """
         self._announce("restore-started")
         result = FileResult.IO_ERROR
@@ -109,6 +112,15 @@ class RecoverJob:
         except TapekitError as error:
             self._failed(services, str(error))
             raise
+        except MemoryError as lacking:
+            told = CATALOGUE.error("failed-to-allocate-memory")
+            self._failed(services, str(told))
+            raise told from lacking
+        except Exception as defect:
+            _LOG.exception("the restore of %s failed", self._asked.wish.volume)
+            told = CATALOGUE.error("internal-assertion", defect=repr(defect))
+            self._failed(services, str(told))
+            raise told from defect
         finally:
             if self._asked.wish.label is not None:
                 services.file_result(self._asked.wish.label, result)

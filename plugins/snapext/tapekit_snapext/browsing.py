@@ -100,6 +100,9 @@ class Browser:
             return self._listing(found, start + count, len(copies))
         tree = self._storage.open_backup(path, holder)
         try:
+            if not start:
+                # Another copy may have the name and the time by now.
+                self._kept = None
             names = self._names(path, tree)
             here = names[start : start + count]
             found = list(_entries(tree.descriptor, here))

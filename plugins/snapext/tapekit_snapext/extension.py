@@ -58,6 +58,8 @@ class ChosenSnapext(ChosenExtension):
         self._run: Final = run
         self._most: Final = entries_at_once
         self._is_recovering = False
+        self._browser: Browser | None = None
+        """What has the names of a directory whose batches are asked for."""
 
     def handlers(self) -> Mapping[type[Message], ExtensionHandler]:
         """Who answers the requests of the class."""
@@ -73,7 +75,7 @@ class ChosenSnapext(ChosenExtension):
         storage = session.kernel.storage
         if not isinstance(storage, LockingStorage):
             raise Refused(NdmpError.NOT_SUPPORTED_ERR, CATALOGUE.error("recovery-not-possible"))
-        browser = Browser(storage, self._run, self._most)
+        browser = self._browser = self._browser or Browser(storage, self._run, self._most)
 
         def work() -> SnapDirListReply:
             session.permit(snapshot_path(request.pathname).volume)

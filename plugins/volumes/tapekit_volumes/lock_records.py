@@ -75,6 +75,15 @@ class LockRecords:
         self._state.change(_LOCKS, {key: msgspec.json.encode(record)})
         return key
 
+    def end_lasting(self, key: str, record: LockRecord) -> None:
+        """Make a lasting holder one that is gone, like those that a crash
+        leaves.
+
+        :raises TapekitError: the store cannot be written.
+        """
+        gone = msgspec.structs.replace(record, lasting=False)
+        self._state.change(_LOCKS, {key: msgspec.json.encode(gone)})
+
     def remove(self, key: str) -> None:
         """Forget a holder.
 

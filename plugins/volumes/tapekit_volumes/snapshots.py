@@ -255,6 +255,17 @@ class SnapshotKeeper:
         for key in ours:
             self._records.remove(key)
 
+    def abandon(self, volume: str, name: str, holder: str) -> None:
+        """Undo :meth:`lock` for a volume that the stack has no longer. A copy
+        that was made for a backup goes at the next start, if its folder is
+        still there.
+
+        :raises TapekitError: the state cannot be written.
+        """
+        for key, record in self._records.lasting(volume, name).items():
+            if record.holder == holder:
+                self._records.end_lasting(key, record)
+
     def _row(self, volume: Volume, name: str) -> CopyRow:
         known = self._records.copy(volume.path, name)
         holders = self._records.holders(volume.path, name)

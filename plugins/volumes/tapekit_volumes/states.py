@@ -43,7 +43,8 @@ class StateRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     state: VolumeState = VolumeState.ONLINE
     type: VolumeType | None = None
-    """``None`` as long as it is the one of the stack file."""
+    """``None`` as long as it is the one of the stack file, at most until an
+    image is written to it."""
     is_whole: bool = True
     """Whether no restore of an image has been left in the middle."""
     type_changes: int = 0
@@ -187,11 +188,15 @@ class VolumeStates:
                 self._write(volume, _of_type(record, kind))
 
     def begin_image(self, volume: Volume) -> None:
-        """Remember that a volume is not whole; its caller has it alone.
+        """Remember that a volume is not whole; its caller has it alone. From
+        now on its type is no longer that of the stack file: if that changed
+        and came back, what was written meanwhile would be found by nobody.
 
         :raises TapekitError: the state cannot be written.
         """
-        self._write(volume, msgspec.structs.replace(self._record(volume), is_whole=False))
+        record = self._record(volume)
+        kind = record.type or volume.type
+        self._write(volume, msgspec.structs.replace(record, type=kind, is_whole=False))
 
     def end_image(self, volume: Volume, *, writable: bool) -> None:
         """Bring a volume online whose image is whole; its caller has it alone.

@@ -153,11 +153,15 @@ class VolumeStorage:
         return self.keeper.lock(self.volume(volume), name, holder)
 
     def unlock_snapshot(self, volume: str, name: str, holder: str) -> None:
-        """See :class:`tapekit.hookspecs.storage.LockingStorage`.
+        """See :class:`tapekit.hookspecs.storage.LockingStorage`. The volume may
+        have left the stack file since.
 
         :raises TapekitError: the copy is to go, but is read or cannot be removed.
         """
-        self.keeper.unlock(self.volume(volume), name, holder)
+        if volume in self._volumes:
+            self.keeper.unlock(self._volumes[volume], name, holder)
+        else:
+            self.keeper.abandon(volume, name, holder)
 
     def volume_facts(self, volume: str) -> VolumeFacts:
         """See :class:`tapekit.hookspecs.volume_images.ImageStorage`.

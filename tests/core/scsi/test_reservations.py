@@ -132,3 +132,11 @@ def test_an_initiator_of_another_transport_is_malformed() -> None:
     data[24] = 0x06
     with pytest.raises(Malformed, match="none of iSCSI"):
         decode_move_list(bytes(data))
+
+
+@pytest.mark.parametrize("name", [b"\xff" * 8, b"x" * 224], ids=["no text", "too long"])
+def test_a_name_that_no_initiator_has_is_malformed(name: bytes) -> None:
+    transport = bytes((5, 0)) + (len(name) + 1).to_bytes(2, "big") + name + b"\0"
+    data = encode_move_list(MoveList(1, 2, ""))[:20] + len(transport).to_bytes(4, "big")
+    with pytest.raises(Malformed, match="iSCSI name"):
+        decode_move_list(data + transport)

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePosition
+from tapekit.scsi.door import CdbReply, Status
+from tapekit.scsi.sense import Sense, SenseKey, encode_sense
 from tapekit_multipath.joiner import PathsOfDevices
 
 WRITE, MARK = 0x0A, 0x10
@@ -161,6 +163,26 @@ def test_filemarks_that_count_are_waited_for(
     assert [cdb[4] for cdb in sent if cdb[0] == MARK] == [1]
 
 
+@pytest.mark.requirement("R038")
+def test_a_write_that_has_failed_leaves_no_count_that_proves_anything(
+    cable_of: Any, inventory_over: Any, paths: PathsOfDevices, doors: Any
+) -> None:
+    first, second = cable_of("0b"), cable_of("0d")
+    sent: list[bytes] = []
+    doors["0"] = heard = _Heard(doors["0"], sent)
+    tape = inventory_over(paths, first, second).open("nrst0a", OpenMode.READ_WRITE, "x")
+    tape.drive.rewind()
+    tape.drive.write_records([memoryview(record(1))], 1024)
+    heard.fails = WRITE
+    with pytest.raises(TapeError, match="3/0C/00"):
+        tape.drive.write_records([memoryview(record(2))], 1024)
+    first.cut_before = WRITE
+    with pytest.raises(TapeError, match="6/29/07"):
+        tape.drive.write_records([memoryview(record(3))], 1024)
+    tape.drive.rewind()
+    tape.close()
+
+
 class _Heard:
     """A door, and what was sent through it."""
 
@@ -168,10 +190,17 @@ class _Heard:
         self._door = door
         self._sent = sent
         self.address = door.address
+        self.fails: int | None = None
+        """The operation code that is carried out next, and told to have failed."""
 
     def execute(self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0) -> Any:
         self._sent.append(cdb)
-        return self._door.execute(cdb, data_out=data_out, data_in=data_in)
+        reply = self._door.execute(cdb, data_out=data_out, data_in=data_in)
+        if cdb[0] != self.fails:
+            return reply
+        self.fails = None
+        sense = encode_sense(Sense(SenseKey.MEDIUM_ERROR, 0x0C, 0x00))
+        return CdbReply(Status.CHECK_CONDITION, sense=sense)
 
 
 @pytest.mark.requirement("R038")

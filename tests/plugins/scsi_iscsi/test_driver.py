@@ -179,6 +179,7 @@ async def test_units_that_come_and_go_are_worth_a_look(target: Any) -> None:
     assert watched.paths() == ["i.0L1", "i.0L300", "i.1L1", "i.1L300"]
     assert await watched.change() == 0
     taken = target.units.pop(1)
+    watched.paths()
     watched.driver.discover_changers()
     watched.changes = [nothing, nothing, lambda: target.units.update({2: taken})]
     assert await watched.change() == 3
@@ -187,6 +188,20 @@ async def test_units_that_come_and_go_are_worth_a_look(target: Any) -> None:
     watched.changes = [lambda: target.units.pop(2)]
     assert await watched.change() == 1
     assert watched.paths() == ["i.0L300", "i.1L300"]
+
+
+@pytest.mark.requirement("R042")
+async def test_a_drive_that_comes_while_changers_are_looked_for_is_not_missed(target: Any) -> None:
+    watched = Watched(target, set())
+    late = target.units.pop(1)
+    watched.paths()
+    target.units[1] = late
+    watched.driver.discover_changers()
+    watched.driver.discover_bridges()
+    assert await watched.change() == 0
+    watched.changes = [nothing]
+    assert await watched.change() == 1
+    assert watched.paths() == ["i.0L1", "i.0L300", "i.1L1", "i.1L300"]
 
 
 @pytest.mark.requirement("R038")

@@ -7,12 +7,17 @@ from __future__ import annotations
 import ctypes
 import os
 import random
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.plugins.smtape.backup_site import BackupSite
+from tests.plugins.smtape.backup_site import SOURCE, TARGET, BackupSite, InterruptedServices
 from tests.plugins.smtape.test_backup_shares import BLOCK, clone
 
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.volume_images import VolumeState
+from tapekit.testing import MemorySink
+from tapekit.testing.memory_connection import MemoryRanges
 from tapekit_smtape.backup_extents import extents_of
 from tapekit_smtape.backup_index import CopyIndex, Signature
 from tapekit_trees.btrfs import make_subvolume, mounted_btrfs
@@ -124,8 +129,8 @@ def test_names_that_change_places(site: BackupSite) -> None:
         (top / f"new{number}/file").unlink()
         (top / f"new{number}").rmdir()
         os.mkfifo(top / f"new{number}")
-    site.take("changed again")
-    site.restore(site.increment(second, "changed again"))
+    site.take("changed_again")
+    site.restore(site.increment(second, "changed_again"))
     assert_same(site)
 
 
@@ -166,3 +171,54 @@ def test_a_change_in_the_clock_step_of_the_copy_is_doubted() -> None:
     assert not index.is_as_before(index.before(2), late)
     assert not index.is_as_before(None, early)
     index.close()
+
+
+FAILURES = pytest.mark.parametrize(
+    ("failure", "message"),
+    [(MemoryError(), "Failed to allocate memory"), (ZeroDivisionError(), "Internal assertion")],
+)
+
+
+@pytest.mark.requirement("R350")
+@pytest.mark.requirement("R362")
+@FAILURES
+def test_a_restore_that_fails_by_itself_tells_so(
+    tmp_path: Path, failure: Exception, message: str
+) -> None:
+    site = BackupSite(tmp_path)
+    (site.source / "file").write_text("content")
+    image = site.back_up()
+
+    def fail() -> None:
+        raise failure
+
+    site.set_state(VolumeState.RESTRICTED, TARGET)
+    pairs = (("FILESYSTEM", TARGET), ("VERBOSE", "Y"))
+    services = InterruptedServices("Restored Snapshot copy", fail)
+    with closing(site.engine.prepare_recover(pairs, (), "session 2")) as job:
+        with pytest.raises(TapekitError, match=message):
+            job.run(MemoryRanges(image.data), services)
+        assert services.texts[-1] == f"{TARGET}: not restored, and stays restricted"
+    site.restore(image)
+    assert_same(site)
+    site.close()
+
+
+@pytest.mark.requirement("R350")
+@pytest.mark.requirement("R362")
+@FAILURES
+def test_a_backup_that_fails_by_itself_tells_so(
+    tmp_path: Path, failure: Exception, message: str
+) -> None:
+    site = BackupSite(tmp_path)
+
+    def fail() -> None:
+        raise failure
+
+    pairs = (("FILESYSTEM", SOURCE), ("VERBOSE", "Y"))
+    services = InterruptedServices("Backed up", fail)
+    job = site.engine.prepare_backup(pairs, "session 1")
+    with closing(job), pytest.raises(TapekitError, match=message):
+        job.run(MemorySink(), services)
+    assert site.copies() == []
+    site.close()

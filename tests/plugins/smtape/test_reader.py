@@ -21,6 +21,10 @@ IMAGE = image_of(encode_header(HEADER), [pack_record(record) for record in RECOR
 FIRST = chunk_of(ChunkKind.IMAGE_HEADER, encode_header(HEADER), 0)
 SECOND = chunk_of(ChunkKind.RECORDS, b"".join(map(pack_record, RECORDS)), 1)
 LAST = chunk_of(ChunkKind.IMAGE_END, b"", 2)
+LATER = chunk_of(ChunkKind.RECORDS, b"", 3)
+OTHER = chunk_of(ChunkKind.RECORDS, b"", 1, bytes(16))
+CUT = chunk_of(ChunkKind.RECORDS, bytes(500), 1)[:300]
+"""What is left of a chunk whose tape has ended in it."""
 
 
 def read(image: bytes) -> list[object]:
@@ -51,6 +55,8 @@ def test_an_image_is_read_and_what_is_behind_it_is_not() -> None:
         (FIRST[:20], "Failed to initialize restore stream"),
         (b"dump" * 1000, "Invalid input tape"),
         (SECOND + LAST, "Tapes out of order"),
+        (b"cut" + SECOND + bytes(1 << 18), "Tapes out of order"),
+        (b"cut" + FIRST + bytes(1 << 18), "Invalid input tape"),
         (FIRST[:-3], "Failed to read backup image"),
         (FIRST, "Failed to read backup image"),
         (FIRST + SECOND, "Failed to read backup image"),
@@ -58,6 +64,12 @@ def test_an_image_is_read_and_what_is_behind_it_is_not() -> None:
         (FIRST + LAST + SECOND, "Chunks out of order"),
         (FIRST + FIRST, "Chunks out of order"),
         (FIRST + bytes(1000), "Invalid backup image magic number"),
+        (FIRST + bytes(1000) + SECOND + bytes(1 << 18), "Invalid backup image magic number"),
+        (FIRST + bytes(1000) + LATER + bytes(1 << 18), "Chunks out of order"),
+        (FIRST + bytes(1000) + OTHER + bytes(1 << 18), "Mismatch in backup set ID"),
+        (FIRST + CUT + LATER + bytes(1 << 18), "Chunks out of order"),
+        (FIRST + CUT + LAST + bytes(1 << 18), "Invalid backup image checksum"),
+        (FIRST + CUT + OTHER + bytes(1 << 18), "Mismatch in backup set ID"),
         (chunk_of(ChunkKind.RECORDS, b"", 0), "Image header missing or corrupted"),
         (chunk_of(ChunkKind.IMAGE_HEADER, b"{}", 0), "Image header missing or corrupted"),
         (chunk_of(ChunkKind.IMAGE_HEADER, b"\xff", 0), "Image header missing or corrupted"),

@@ -107,3 +107,15 @@ def test_a_directory_is_read_once_for_all_of_its_batches(tmp_path: Path) -> None
     storage.taken_at_s = 6
     _, entries = browser.entries(path, 0, 0, "a test")
     assert entries[0].name == "a0"
+
+
+def test_a_listing_from_the_beginning_reads_the_directory_again(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).touch()
+    browser = Browser(MemoryStorage([], tmp_path), 7, 1)
+    path = "/vs1/vol1/.snapshot/monday"
+    browser.entries(path, 0, 0, "a test")
+    # The copy has been replaced within its second.
+    (tmp_path / "a").rename(tmp_path / "0")
+    (entry,) = browser.entries(path, 0, 0, "a test").entries
+    assert entry.name == "0"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -182,6 +183,20 @@ def test_a_whole_image_is_online(target: Site) -> None:
     # Nothing in the copy is later than the time at which it was made here.
     assert tree.taken_at_s == 1000
     tree.close()
+
+
+def test_the_stack_file_does_not_end_the_protection_of_an_image(target: Site) -> None:
+    with closing(target.storage.open_image(PATH, "a restore")) as image:
+        restored(target, image)
+        image.go_online(writable=False)
+    # What is written to a read/write volume would be unknown to the next increment.
+    target.settle(type=VolumeType.RW)
+    assert state_of(target) == (VolumeState.ONLINE, VolumeType.DP, True)
+    assert refused(lambda: target.storage.open_restore(PATH, "a restore")) == (
+        "volumes.destination-volume-protected"
+    )
+    target.storage.change_type(PATH, VolumeType.RW)
+    assert state_of(target) == (VolumeState.ONLINE, VolumeType.RW, True)
 
 
 def test_a_writable_image_ends_the_protection(target: Site) -> None:

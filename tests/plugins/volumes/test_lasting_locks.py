@@ -9,6 +9,7 @@ import pytest
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.storage import LockingStorage
 from tapekit_volumes.leftovers import LeftoverRemover
+from tapekit_volumes.storage import VolumeStorage
 
 if TYPE_CHECKING:
     from tests.plugins.volumes.conftest import Site
@@ -106,4 +107,35 @@ def test_a_name_that_is_locked_is_not_given_to_another_copy(site: Site) -> None:
         site.storage.open_backup(f"{VOLUME}/.snapshot/{COPY}", "a context")
     tree.close()
     site.storage.unlock_snapshot(VOLUME, COPY, "a context")
+    assert site.holders() == []
+
+
+def without_volumes(site: Site) -> VolumeStorage:
+    """The storage of the stack once its volumes have left the stack file."""
+    storage = VolumeStorage()
+    storage.settle({}, site.keeper, site.storage.withheld, site.storage.states)
+    return storage
+
+
+def test_a_lock_on_a_volume_that_has_left_the_stack_is_let_go(site: Site) -> None:
+    locked(site, "one", "two")
+    storage = without_volumes(site)
+    storage.unlock_snapshot(VOLUME, COPY, "one")
+    LeftoverRemover(site.kernel).remove_all()
+    assert site.copies() == [COPY]
+    assert len(site.holders()) == 1
+    storage.unlock_snapshot(VOLUME, COPY, "two")
+    LeftoverRemover(site.kernel).remove_all()
+    assert site.copies() == []
+    assert site.holders() == []
+
+
+def test_a_copy_of_an_administrator_stays_in_a_volume_that_has_left(site: Site) -> None:
+    site.keeper.create(site.storage.volume(VOLUME), "monday")
+    tree = site.storage.open_backup(f"{VOLUME}/.snapshot/monday", "session 1")
+    site.storage.lock_snapshot(VOLUME, "monday", "a context")
+    tree.close()
+    without_volumes(site).unlock_snapshot(VOLUME, "monday", "a context")
+    LeftoverRemover(site.kernel).remove_all()
+    assert site.copies() == ["monday"]
     assert site.holders() == []
