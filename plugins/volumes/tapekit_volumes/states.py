@@ -295,9 +295,21 @@ def _forget_memory(volume: Volume) -> None:
 def _attempt(volume: Volume, *, shared: bool) -> VolumeLock | None:
     """Try to lock a volume.
 
-    :raises TapekitError: it is not there.
+    :raises TapekitError: it is not there, or its folder of Snapshot copies
+        cannot be used.
     """
     try:
-        return VolumeLock.attempt(volume.directory, shared=shared)
+        if volume.method is None:
+            return VolumeLock.attempt(volume.directory, shared=shared)
+        os.close(os.open(volume.directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     except OSError as error:
         raise unreachable(volume.path, error) from error
+    try:
+        return VolumeLock.attempt_in(volume.snapshots, shared=shared)
+    except OSError as error:
+        raise CATALOGUE.error(
+            "snapshot-folder-not-usable",
+            volume=volume.path,
+            folder=volume.snapshots,
+            reason=error.strerror,
+        ) from error

@@ -278,7 +278,9 @@ def test_a_killed_process_lets_go_of_the_volume(target: Site) -> None:
         "print('held', flush=True)\n"
         "sys.stdin.read()\n"
     )
-    command = [sys.executable, "-c", holding, str(target.folder / "vol1")]
+    target.storage.open_image(PATH, "session 1").close()
+    lock = target.folder / "vol1.snapshots/.locks/.volume"
+    command = [sys.executable, "-c", holding, str(lock)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe) as holder:
         assert holder.stdout is not None
