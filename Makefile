@@ -9,7 +9,7 @@ SHOWN = printf '%-14s' '$(1)'; \
 	if $(2) >$(VENV)/output 2>&1; then echo ok; else echo FAILED; cat $(VENV)/output; exit 1; fi
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test interop bench bench-codec bench-images bench-inodes bench-tape clean
+.PHONY: help venv demo check test interop bench bench-codec bench-images bench-inodes bench-iscsi bench-tape clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ bench-inodes: $(VENV)/.running ## Measure the memory of a backup for each millio
 
 bench-tape: $(VENV)/.running ## Measure virtual tape against cat
 	@$(BIN)/python tests/bench/tape.py $(ARGS)
+
+bench-iscsi: $(VENV)/.running ## Measure a drive of tgt over iSCSI (root, tgt)
+	@$(BIN)/python tests/bench/iscsi.py $(ARGS)
 
 bench-codec: $(VENV)/.running ## Measure messages, file history, and what HIST=Y costs
 	@$(BIN)/python tests/bench/codec.py $(ARGS)
