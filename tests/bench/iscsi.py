@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "interop"))
 
-from tape import BATCH, DOCUMENT, EXTENT, GIB, Cost, clocked, make_source
+from tape import (
+    BATCH,
+    DOCUMENT,
+    EXTENT,
+    GIB,
+    Cost,
+    clocked,
+    make_source,
+    put_into_document,
+)
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.segments import Extent
@@ -161,9 +170,7 @@ def main() -> int:
         shutil.rmtree(scratch, ignore_errors=True)
     print(text)
     if options.write:
-        head, _, rest = DOCUMENT.read_text().partition(MARK)
-        _, _, tail = rest.partition(MARK)
-        DOCUMENT.write_text(f"{head}{MARK}\n\n{text}\n\n{MARK}{tail}")
+        put_into_document(text, MARK)
     return 0
 
 

@@ -201,6 +201,13 @@ def table(found: dict[str, list[Cost]], size: int) -> str:
     )
 
 
+def put_into_document(text: str, mark: str) -> None:
+    """Put a table between the two places of a mark."""
+    head, _, rest = DOCUMENT.read_text().partition(mark)
+    _, _, tail = rest.partition(mark)
+    DOCUMENT.write_text(f"{head}{mark}\n\n{text}\n\n{mark}{tail}")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="runs of each kind")
@@ -215,9 +222,7 @@ def main() -> int:
         shutil.rmtree(scratch, ignore_errors=True)
     print(text)
     if options.write:
-        head, _, rest = DOCUMENT.read_text().partition(MARK)
-        _, _, tail = rest.partition(MARK)
-        DOCUMENT.write_text(f"{head}{MARK}\n\n{text}\n\n{MARK}{tail}")
+        put_into_document(text, MARK)
     return 0
 
 
