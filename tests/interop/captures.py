@@ -81,3 +81,12 @@ def packets_in(file: Path, wanted: str = "ndmp") -> list[str]:
     # Two passes: only the second one knows which message a segment belongs to.
     read = run_checked([program("tshark"), "-r", file, "-2", "-Y", wanted])
     return [line for line in read.splitlines() if "Running as" not in line]
+
+
+def dissection_of(file: Path) -> str:
+    """What the dissector says of the NDMP packets of a capture, line by line.
+
+    Where a segment carries several messages, its line in :func:`packets_in`
+    names the last one; these lines name all of them.
+    """
+    return run_checked([program("tshark"), "-r", file, "-2", "-Y", "ndmp", "-P", "-V"])

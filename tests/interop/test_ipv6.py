@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from captures import DOUBTFUL, NDMP_PORT, capturing, packets_in
+from captures import DOUBTFUL, NDMP_PORT, capturing, dissection_of, packets_in
 from interop_peers import need
 from running_stack import served
 from tapekit_ndmp_v4 import messages as m
@@ -62,9 +62,9 @@ async def test_a_three_way_backup_over_ipv6(tmp_path: Path) -> None:
         (stack.volume / "back").rename(tmp_path / "kept")
         found = compare_trees(stack.volume, tmp_path / "kept")
     assert [str(each) for each in found if each.path != "."] == []
-    packets = packets_in(file)
+    dissection = dissection_of(file)
     for message in ("CONFIG_SET_EXT_LIST", "MOVER_LISTEN", "DATA_CONNECT", "NOTIFY_DATA_HALTED"):
-        assert any(message in packet for packet in packets), message
+        assert message in dissection, message
     assert packets_in(file, DOUBTFUL) == []
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from captures import DOUBTFUL, NDMP_PORT, capturing, own_address, packets_in
+from captures import DOUBTFUL, NDMP_PORT, capturing, dissection_of, own_address, packets_in
 from interop_peers import need
 from ndmjob_index import files_in
 from running_stack import served
@@ -66,7 +66,8 @@ def test_wireshark_reads_files_by_their_paths(tmp_path: Path) -> None:
         file = tmp_path / "capture.pcapng"
         with capturing(stack, file):
             back_up_by_paths(stack, tmp_path / "index")
-    packets = packets_in(file)
-    assert any("FH_ADD_FILE" in packet for packet in packets)
-    assert not any("FH_ADD_NODE" in packet or "FH_ADD_DIR" in packet for packet in packets)
+    dissection = dissection_of(file)
+    assert "FH_ADD_FILE" in dissection
+    assert "FH_ADD_NODE" not in dissection
+    assert "FH_ADD_DIR" not in dissection
     assert packets_in(file, DOUBTFUL) == []
