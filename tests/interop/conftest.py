@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,6 +19,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/interop" in item.path.as_posix():
             item.add_marker(pytest.mark.interop)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def interruptible_programs() -> None:
+    """Programs that a test starts stop at SIGINT, even where a shell has
+    started the tests in its background and so made them ignore it.
+    """
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
