@@ -68,13 +68,15 @@ class ServedStack:
             yield client
 
 
-def new_site(directory: Path, edit: Callable[[str], str] = str) -> StackKernel:
+def new_site(
+    directory: Path, edit: Callable[[str], str] = str, now: Callable[[], float] = clock
+) -> StackKernel:
     """``tapekit init`` on any free port, its file edited, and the kernel of it."""
     available = installed()
     plugins = {each.name: each.load() for each in available}
     site = set_up_site(directory, "127.0.0.1", 0, available, plugins)
     site.stack_file.write_text(edit(site.stack_file.read_text()))
-    return assemble(site.stack_file, available, clock=clock)
+    return assemble(site.stack_file, available, clock=now)
 
 
 @asynccontextmanager

@@ -113,6 +113,14 @@ class SnapshotTree(Protocol):
         """
         ...
 
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """When an object was made in the volume, in nanoseconds since 1970;
+        ``None`` if nothing tells.
+
+        :param directory: an open directory of the copy, which the name is in.
+        """
+        ...
+
     def close(self) -> None:
         """Let go of what is open; the copy itself stays. Later calls do nothing."""
         ...
@@ -197,6 +205,10 @@ class BackupTree(Protocol):
 
     def origin(self, status: os.stat_result) -> Origin:
         """See :meth:`SnapshotTree.origin`."""
+        ...
+
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """See :meth:`SnapshotTree.birth_ns`."""
         ...
 
     def close(self) -> None:

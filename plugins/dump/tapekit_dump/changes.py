@@ -3,30 +3,22 @@
 A change of anything moves an object's change time, so that alone decides;
 with IGNORE_CTIME files go by their modification time. An inode number may
 have gone from a removed object to a new one, which brings an old time along
-if a copying program set it: the time of birth tells, where the tree is the
-volume itself. The one rule: in doubt an object has changed.
+if a copying program set it: the time of birth tells, where there is one. The
+one rule: in doubt an object has changed.
 """
 
 from __future__ import annotations
 
-import ctypes
-import functools
 import stat
-import struct
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Callable
 
-__all__ = ["Changes", "birth_time_ns"]
+__all__ = ["Changes"]
 
 _SECOND_NS: Final = 1_000_000_000
-
-_STATX_BYTES: Final = 256
-_BIRTH: Final = struct.Struct("=I76xqI")
-"""Mask, seconds and nanoseconds of birth in ``struct statx`` (linux/stat.h)."""
-_BIRTH_MASK: Final = 0x800
-_NO_FOLLOW: Final = 0x100
 
 
 @final
@@ -37,14 +29,20 @@ class Changes:
         since 1970; what happened in that second happened after it.
     :param ignore_ctime: whether a change of nothing but the change time
         leaves files out.
-    :param has_births: whether the tree tells when objects were made; a copy
-        of it does not.
+    :param birth_ns: tells when an object was made, by its open directory and
+        its name; see ``tapekit.hookspecs.storage.BackupTree.birth_ns``.
     """
 
-    def __init__(self, moment_s: int, *, ignore_ctime: bool, has_births: bool) -> None:
+    def __init__(
+        self,
+        moment_s: int,
+        *,
+        ignore_ctime: bool,
+        birth_ns: Callable[[int, bytes], int | None],
+    ) -> None:
         self._moment_ns: Final = moment_s * _SECOND_NS
         self._ignore_ctime: Final = ignore_ctime
-        self._has_births: Final = has_births
+        self._birth_ns: Final = birth_ns
 
     def is_another(self, directory: int, name: bytes, ctime_ns: int) -> bool:
         """Whether an object was made after the base, so that the base's
@@ -52,9 +50,9 @@ class Changes:
 
         :param ctime_ns: the object's change time in the volume.
         """
-        if ctime_ns < self._moment_ns or not self._has_births:
+        if ctime_ns < self._moment_ns:
             return False
-        birth_ns = birth_time_ns(name, directory)
+        birth_ns = self._birth_ns(directory, name)
         return birth_ns is not None and birth_ns >= self._moment_ns
 
     def is_changed(
@@ -70,20 +68,4 @@ class Changes:
         ):
             return True
         # Without a time of birth it may be another object with an old time.
-        return not self._has_births or birth_time_ns(name, directory) is None
-
-
-def birth_time_ns(name: bytes, directory: int) -> int | None:
-    """When an object was made, in nanoseconds since 1970; ``None`` if its
-    file system does not tell, or there is no such object.
-    """
-    found = ctypes.create_string_buffer(_STATX_BYTES)
-    if _libc().statx(directory, name, _NO_FOLLOW, _BIRTH_MASK, found):
-        return None
-    mask, seconds, nanoseconds = _BIRTH.unpack_from(found.raw)
-    return seconds * _SECOND_NS + nanoseconds if mask & _BIRTH_MASK else None
-
-
-@functools.cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+        return self._birth_ns(directory, name) is None

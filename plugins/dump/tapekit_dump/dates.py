@@ -44,8 +44,9 @@ class Dump(msgspec.Struct, frozen=True, omit_defaults=True):
     hidden: tuple[int, ...] = ()
     """Numbers of directories that could not be read, of which it knows
     nothing that was in them."""
-    limits: str = ""
-    """What tells what it had left out; empty if that was nothing."""
+    limits: str | None = None
+    """What tells what it had left out; empty if that was nothing, ``None``
+    if a release wrote it that kept no note of that."""
     type_changes: int = 0
     """How often the volume's type had changed."""
 

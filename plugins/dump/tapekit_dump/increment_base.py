@@ -71,7 +71,7 @@ class IncrementBase:
         changes = Changes(
             self.dump.taken_at_s,
             ignore_ctime=ignore_ctime,
-            has_births=tree.snapshot_name is None,
+            birth_ns=tree.birth_ns,
         )
 
         def origin_of(entry: os.DirEntry[str], status: os.stat_result) -> Origin:
@@ -89,6 +89,7 @@ class IncrementBase:
             hidden=self.dump.hidden,
             is_copy=tree.snapshot_name is not None,
             # Names come and go with what is left out, and no time tells of it.
+            # What is not known to be the same may be another.
             all_directories=limits != self.dump.limits,
         )
 

@@ -13,6 +13,7 @@ import errno
 import os
 from typing import TYPE_CHECKING, Final, NoReturn, final
 
+from tapekit.births import birth_time_ns
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.storage import Origin, for_ever
 from tapekit_snap_btrfs.errors import CATALOGUE
@@ -51,6 +52,10 @@ class BtrfsTree:
     def origin(self, status: os.stat_result) -> Origin:
         """The object's own number and time, which a snapshot keeps."""
         return Origin(status.st_ino, status.st_ctime_ns)
+
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """The object's own time of birth, which a snapshot keeps too."""
+        return birth_time_ns(name, directory)
 
     def close(self) -> None:
         """Nothing is open."""

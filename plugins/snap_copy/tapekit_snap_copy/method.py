@@ -59,6 +59,13 @@ class CopyTree:
             raise CATALOGUE.error("origin-unknown", root=self._root, inode=status.st_ino)
         return origin
 
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """When the object was made in the volume; ``None`` if its file system
+        did not tell, or the copy is of a release that kept no note of it.
+        """
+        status = os.stat(name, dir_fd=directory, follow_symlinks=False)
+        return self._origins.birth_ns(status.st_ino)
+
     def close(self) -> None:
         """Let go of the list of origins."""
         self._origins.close()

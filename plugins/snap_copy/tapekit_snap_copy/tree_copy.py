@@ -16,6 +16,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.births import birth_time_ns, birth_time_of_open_ns
 from tapekit.hookspecs.storage import for_ever
 from tapekit_snap_copy.attributes import AttributeNotKept, AttributeSetter
 from tapekit_snap_copy.content import ContentCopier
@@ -155,7 +156,7 @@ class TreeCopier:
         self._name = ""
         status = self._levels[-1].status
         self._attributes.copy_open(self._source.top, self._target.top, status)
-        self._note(os.fstat(self._target.top), status)
+        self._note(os.fstat(self._target.top), status, birth_time_of_open_ns(self._source.top))
         if len(self._levels) > 1:
             self._source.leave()
             self._target.leave()
@@ -203,7 +204,7 @@ class TreeCopier:
         try:
             status = self._copy_content(source, target, status)
             self._attributes.copy_open(source, target, status)
-            self._note(os.fstat(target), status)
+            self._note(os.fstat(target), status, birth_time_of_open_ns(source))
         finally:
             os.close(target)
         return status
@@ -247,7 +248,10 @@ class TreeCopier:
                 self._lost("device left out")
                 return False
         self._attributes.copy_named(self._source.top, self._target.top, name, status)
-        self._note(os.stat(name, dir_fd=self._target.top, follow_symlinks=False), status)
+        copy = os.stat(name, dir_fd=self._target.top, follow_symlinks=False)
+        # If the name has gone to another object meanwhile, that one is younger,
+        # and the next dump has it anew.
+        self._note(copy, status, birth_time_ns(os.fsencode(name), self._source.top))
         return True
 
     def _linked(self, name: str, status: os.stat_result) -> bool:
@@ -273,8 +277,8 @@ class TreeCopier:
             follow_symlinks=False,
         )
 
-    def _note(self, copy: os.stat_result, status: os.stat_result) -> None:
-        self._origins.add(copy.st_ino, status.st_ino, status.st_ctime_ns)
+    def _note(self, copy: os.stat_result, status: os.stat_result, birth_ns: int | None) -> None:
+        self._origins.add(copy.st_ino, status.st_ino, status.st_ctime_ns, birth_ns)
 
     def _open(self, name: str, flags: int) -> int | None:
         """Open an object of the volume; ``None`` if it is no longer there."""

@@ -10,6 +10,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit.births import birth_time_ns
 from tapekit.hookspecs.storage import Origin
 
 if TYPE_CHECKING:
@@ -77,6 +78,12 @@ class VolumeBackupTree:
         if self._copy is None:
             return Origin(status.st_ino, status.st_ctime_ns)
         return self._copy.tree.origin(status)
+
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """When an object was made in the volume."""
+        if self._copy is None:
+            return birth_time_ns(name, directory)
+        return self._copy.tree.birth_ns(directory, name)
 
     def close(self) -> None:
         """Let go; removes the Snapshot copy if it was made for this. Later

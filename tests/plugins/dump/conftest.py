@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+from tapekit.births import birth_time_ns
 from tapekit.hookspecs.data_engine import LogLevel
 from tapekit.hookspecs.storage import Origin, TreeTraits
 from tapekit.testing import MemoryServices, MemorySink
@@ -45,6 +46,10 @@ class DirectoryTree:
     def origin(self, status: os.stat_result) -> Origin:
         """As if the copy had been made a thousand seconds after each change."""
         return Origin(status.st_ino, status.st_ctime_ns - 1000 * 10**9)
+
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        """That of the object itself, unless this is a copy."""
+        return birth_time_ns(name, directory) if self.snapshot_name is None else None
 
     def close(self) -> None:
         assert not self.is_closed

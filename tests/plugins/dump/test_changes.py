@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tapekit_dump.changes import Changes, birth_time_ns
+from tapekit.births import birth_time_ns
+from tapekit_dump.changes import Changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 SECOND = 10**9
@@ -32,8 +33,17 @@ def status_of(directory: int, name: bytes = b"file") -> os.stat_result:
     return os.stat(name, dir_fd=directory)
 
 
-def changes(moment_s: int = MOMENT, **how: bool) -> Changes:
-    return Changes(moment_s, **{"ignore_ctime": False, "has_births": True, **how})
+def unknown_birth(directory: int, name: bytes) -> None:
+    """As in copies of file systems that tell no times of birth."""
+
+
+def changes(
+    moment_s: int = MOMENT,
+    *,
+    ignore_ctime: bool = False,
+    birth_ns: Callable[[int, bytes], int | None] = lambda where, name: birth_time_ns(name, where),
+) -> Changes:
+    return Changes(moment_s, ignore_ctime=ignore_ctime, birth_ns=birth_ns)
 
 
 @pytest.mark.parametrize(("offset_ns", "is_changed"), [(-1, False), (0, True), (1, True)])
@@ -62,7 +72,7 @@ def test_directories_always_go_by_their_change_time(directory: int, tmp_path: Pa
 
 
 def test_without_times_of_birth_change_times_count_after_all(directory: int) -> None:
-    ignoring, late = changes(ignore_ctime=True, has_births=False), (MOMENT + 1) * SECOND
+    ignoring, late = changes(ignore_ctime=True, birth_ns=unknown_birth), (MOMENT + 1) * SECOND
     assert ignoring.is_changed(directory, b"file", status_of(directory), late)
     assert not ignoring.is_changed(directory, b"file", status_of(directory), LONG_AGO)
 
@@ -71,19 +81,9 @@ def test_what_was_born_after_the_base_is_another_object(directory: int) -> None:
     late = (MOMENT + 1) * SECOND
     assert changes().is_another(directory, b"file", late)
     assert not changes().is_another(directory, b"file", LONG_AGO)
-    assert not changes(has_births=False).is_another(directory, b"file", late)
+    assert not changes(birth_ns=unknown_birth).is_another(directory, b"file", late)
     far = 2**33
     assert not changes(far).is_another(directory, b"file", (far + 1) * SECOND)
-
-
-def test_time_of_birth_is_that_of_the_object_itself(directory: int, tmp_path: Path) -> None:
-    born = birth_time_ns(b"file", directory)
-    if born is None:
-        pytest.skip("this file system keeps no times of birth")
-    assert 0 <= (tmp_path / "file").stat().st_ctime_ns - born < 60 * SECOND
-    (tmp_path / "link").symlink_to("gone")
-    assert birth_time_ns(b"link", directory) is not None
-    assert birth_time_ns(b"gone", directory) is None
 
 
 @pytest.mark.requirement("R140")
@@ -99,6 +99,9 @@ def test_level_leaves_out_what_only_changed_its_ctime(
 
         def __getattr__(self, name: str) -> Any:
             return getattr(self._tree, name)
+
+        def birth_ns(self, directory: int, name: bytes) -> int | None:
+            return birth_time_ns(name, directory)
 
     (epochs.volume / "old").touch()
     os.utime(epochs.volume / "old", ns=(LONG_AGO, LONG_AGO))

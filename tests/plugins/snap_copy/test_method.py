@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tapekit.births import birth_time_ns
 from tapekit.errors import TapekitError
 from tapekit_snap_copy.method import CopyMethod
 from tapekit_trees.comparing import compare_trees
@@ -53,6 +55,13 @@ def small_place(tmp_path: Path) -> Iterator[Callable[..., Path]]:
     yield mount
     for place in places:
         subprocess.run(["umount", place], check=True)
+
+
+@contextlib.contextmanager
+def opened(folder: Path) -> Iterator[int]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    yield descriptor
+    os.close(descriptor)
 
 
 def everything_in(folder: Path) -> set[str]:
@@ -103,6 +112,22 @@ def test_a_copy_equals_the_volume_and_can_be_opened_again(
         original = (tmp_path / "all" / "plain" / "large").stat()
         origin = tree.origin((tree.root / "plain" / "large").stat())
         assert origin == (original.st_ino, original.st_ctime_ns)
+
+
+def test_a_copy_tells_when_the_originals_were_made(
+    method: CopyMethod, volume: Path, snapshots: Path
+) -> None:
+    late = volume.with_name("late")
+    while not late.exists() or late.stat().st_mtime_ns == (volume / "inner").stat().st_mtime_ns:
+        late.write_bytes(b"now")
+    copy = method.create(volume, snapshots, "one")
+    for name in ("file", "inner", "inner/link"):
+        with opened((volume / name).parent) as there, opened((copy.root / name).parent) as here:
+            last = os.fsencode(name.rpartition("/")[2])
+            born = birth_time_ns(last, there)
+            if born is None:
+                pytest.skip("this file system keeps no times of birth")
+            assert copy.birth_ns(here, last) == born != birth_time_ns(last, here)
 
 
 def test_only_the_owner_may_look_at_copies(

@@ -31,10 +31,12 @@ class MemoryOrigins:
 
     def __init__(self) -> None:
         self.records: dict[int, tuple[int, int]] = {}
+        self.births: dict[int, int | None] = {}
 
-    def add(self, copy_inode: int, origin_inode: int, ctime_ns: int) -> None:
+    def add(self, copy_inode: int, origin_inode: int, ctime_ns: int, birth_ns: int | None) -> None:
         assert copy_inode not in self.records
         self.records[copy_inode] = (origin_inode, ctime_ns)
+        self.births[copy_inode] = birth_ns
 
 
 class MeddlingContents:

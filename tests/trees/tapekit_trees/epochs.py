@@ -54,6 +54,9 @@ class EpochTree:
         epoch = bisect.bisect_right(self._moments, changed_ns)
         return Origin(status.st_ino, (_FIRST_S + EPOCH_S * epoch) * 10**9)
 
+    def birth_ns(self, directory: int, name: bytes) -> None:
+        """Nothing tells it: epochs are made later than their objects."""
+
     def close(self) -> None:
         if not self._is_closed:
             self._is_closed = True

@@ -12,9 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tapekit.births import birth_time_ns
 from tapekit.hookspecs.data_engine import LogLevel
 from tapekit.hookspecs.storage import Origin, TreeTraits
 from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit.kernel.volume_jobs import JobRegistry
 from tapekit.testing.memory_connection import MemorySink, MemorySource
 from tapekit.testing.memory_services import MemoryServices
 from tapekit_dump.engine import DumpEngine
@@ -43,6 +45,9 @@ class FolderTree:
     def origin(self, status: os.stat_result) -> Origin:
         return Origin(status.st_ino, status.st_ctime_ns)
 
+    def birth_ns(self, directory: int, name: bytes) -> int | None:
+        return birth_time_ns(name, directory)
+
     def close(self) -> None:
         os.close(self.descriptor)
 
@@ -59,6 +64,7 @@ def backed_up(folder: Path, **variables: str) -> bytes:
         variables=lambda engine: VARIABLES,
         announce=lambda event: None,
         clock=lambda: float(DATE),
+        volume_jobs=JobRegistry(lambda: float(DATE)),
     )
     engine = DumpEngine(DumpSettings())
     engine.assembled(kernel)
