@@ -40,6 +40,8 @@ def test_ndmjob_logs_in_with_passwords_made_for_accounts(stack: Stack, tmp_path:
     assert not sees_the_volume(stack, "user1", "Correct0Horse")
     first = administered(stack, f"{generate} user1").split()[-1]
     assert sees_the_volume(stack, "user1", first)
+    assert not sees_the_volume(stack, "user1", first, text=True)
+    administered(stack, "vserver services ndmp modify -vserver vs1 -authtype plaintext,challenge")
     assert sees_the_volume(stack, "user1", first, text=True)
 
     file.write_text("Battery9Staple\n")

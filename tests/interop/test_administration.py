@@ -123,6 +123,8 @@ def test_ndmjob_is_recorded_and_replayed_against_another_stack(
 ) -> None:
     need("ndmjob")
     (stack.volume / "file").write_bytes(b"content" * 10000)
+    plaintext = "vserver services ndmp modify -vserver vs1 -authtype plaintext,challenge"
+    said(stack, plaintext)
     log = said(stack, "vserver services ndmp log start --advanced").split()[-1]
     stack.ndmjob(
         *("-c", "-B", "dump", "-D", stack.agent(text=True), "-f", "nrst0a"),
@@ -131,6 +133,7 @@ def test_ndmjob_is_recorded_and_replayed_against_another_stack(
     said(stack, "vserver services ndmp log stop --advanced")
     with served(tmp_path / "other") as other:
         (other.volume / "file").write_bytes(b"content" * 10000)
+        said(other, plaintext)
         password = other.directory / "ndmp-password"
         line = f"ndmp replay {log} --port {other.port} --password-file {password}"
         assert said(other, line).endswith("answers as recorded\n")

@@ -11,7 +11,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -20,7 +19,7 @@ import pytest
 import trio
 
 from interop_peers import need
-from running_stack import make_stack
+from iscsi_cable import NOP_OUT, cable
 from tapekit.hookspecs.media_changer import ElementType
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError, TapePosition
 from tapekit.scsi.cdb import changer_command
@@ -52,7 +51,7 @@ from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, parse_target
 from tapekit_tape_devices.inventory import Inventory
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
-from tgt_library import DRIVES, INITIATOR, NAME, SLOTS, barcode, tgt_library
+from tgt_library import DRIVES, INITIATOR, NAME, SLOTS, barcode, tgt_library, tgt_stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,7 +60,7 @@ if TYPE_CHECKING:
     from running_stack import Stack
     from tapekit.hookspecs.tape_driver import TapeDrive
     from tapekit_ndmp_v4.client import BackupResult, TapeWanted
-    from tapekit_ndmp_v4.messages import DataGetStateReply, Message
+    from tapekit_ndmp_v4.messages import Message
     from tgt_library import TgtLibrary
 
 DRIVE, OTHER_DRIVE, CHANGER = "DRV0001@0.1", "DRV0002@0.2", "LIB0001@0.3"
@@ -197,11 +196,16 @@ def test_a_drive_that_does_not_know_its_place_is_counted_along(library: TgtLibra
 
 
 def test_a_pause_does_not_end_the_connection(tmp_path: Path) -> None:
-    """The target hangs up on those who do not answer three questions, one a second."""
-    with tgt_library(tmp_path / "library", "nop_interval=1", "nop_count=3") as library:
-        drive = driver_for(library).open_drive(DRIVE)
-        with pytest.raises(subprocess.TimeoutExpired):
-            library.daemon.wait(timeout=6)
+    """The target asks once a second whether anybody is there, and gets an answer."""
+    with (
+        tgt_library(tmp_path / "library", "nop_interval=1", "nop_count=60") as library,
+        cable(library.port) as way,
+    ):
+        url = f"iscsi://127.0.0.1:{way.port}/{NAME}"
+        driver = ScsiIscsiDriver(ScsiIscsiSettings(initiator=INITIATOR, targets=(url,)))
+        driver.discover()
+        drive = driver.open_drive(DRIVE)
+        assert way.wait_for(lambda sent: sent.count(NOP_OUT) >= 3)
         assert not drive.status().has_tape
         drive.close()
 
@@ -295,15 +299,8 @@ def until_refused(drive: TapeDrive, data: memoryview) -> None:
 @pytest.fixture
 def stack(library: TgtLibrary, tmp_path: Path) -> Iterator[Stack]:
     """A stack whose tapes are those of the library."""
-    made = make_stack(tmp_path / "stack")
-    made.edit(r'^    "vtape",', '    "scsi_iscsi",')
-    table = f'[scsi_iscsi]\ninitiator = "{INITIATOR}"\ntargets = ["{library.url}"]\n'
-    made.edit(r"^\[vtape\](.|\n)*", table)
-    made.start()
-    try:
-        yield made
-    finally:
-        assert made.stop() == 0, made.log.read_text()
+    with tgt_stack(library, tmp_path / "stack") as serving:
+        yield serving
 
 
 class Robot:
@@ -327,9 +324,6 @@ class Robot:
     async def _move(self, source: int, destination: int) -> None:
         move = changer_command("MOVE MEDIUM").build(source=source, destination=destination)
         answer = await robot_steps.execute(self._client, move)
-        if answer.sense is not None and answer.sense.key == SenseKey.UNIT_ATTENTION:
-            # The first command of every connection finds a unit attention.
-            answer = await robot_steps.execute(self._client, move)
         assert answer.is_good, answer.sense
 
     async def load_new(self, offset: int) -> None:
@@ -407,7 +401,7 @@ async def load_the_first(stack: Stack) -> None:
 
 
 def test_ndmjob_backs_up_and_restores(stack: Stack, tmp_path: Path) -> None:
-    """Without a robot of its own: it asks for all types of elements at once."""
+    """Without a robot of its own."""
     need("ndmjob")
     trio.run(load_the_first, stack)
     make_tree(stack.volume, files=60, seed=3, wide=100, deep=5, far=1 << 20)
@@ -424,31 +418,32 @@ def test_ndmjob_backs_up_and_restores(stack: Stack, tmp_path: Path) -> None:
     assert [str(each) for each in found if each.path != "."] == []
 
 
-def test_a_backup_ends_when_the_target_dies(library: TgtLibrary, stack: Stack) -> None:
-    for number in range(8):
-        (stack.volume / f"file{number}").write_bytes(os.urandom(16 * MIB))
-    trio.run(load_the_first, stack)
-    heard: list[Message] = []
-
-    def kill_when_moving(state: DataGetStateReply, _seconds: float) -> None:
-        if state.bytes_processed > MIB and library.daemon.poll() is None:
+def test_a_backup_ends_when_the_target_dies(library: TgtLibrary, tmp_path: Path) -> None:
+    def kill_in_the_middle(sent: int) -> None:
+        if sent > 4 * MIB and library.daemon.poll() is None:
             library.kill()
 
-    async def run() -> None:
+    async def run(stack: Stack) -> None:
         password = stack.password.encode()
         async with NdmpClient.connect("127.0.0.1", stack.port, clock=time.time) as client:
             await client.open()
             await client.authenticate(AuthType.MD5, "ndmp", password)
             plan = BackupPlan(tape=TapeAt("nrst0a"), environment=(("FILESYSTEM", "/vs1/vol1"),))
-            watch = Watch(on_post=heard.append, on_state=kill_when_moving, poll_every_s=0.01)
             with trio.fail_after(60):
-                await back_up(client, plan, watch=watch)
+                await back_up(client, plan, watch=Watch(on_post=heard.append))
 
-    with pytest.raises(OperationFailed, match="mover MEDIA_ERROR"):
-        trio.run(run)
-    assert any("Media error on tape write" in str(post) for post in heard)
-    assert "The path to i.0L1 is lost" in stack.log.read_text()
-    assert stack.tapekit("ndmp", "status", str(stack.file)).startswith("Session")
+    heard: list[Message] = []
+    with cable(library.port) as way:
+        target = f'targets = ["iscsi://127.0.0.1:{way.port}/{NAME}"]'
+        with tgt_stack(library, tmp_path / "stack", target) as stack:
+            (stack.volume / "file").write_bytes(os.urandom(16 * MIB))
+            trio.run(load_the_first, stack)
+            way.on_sent = kill_in_the_middle
+            with pytest.raises(OperationFailed, match="mover MEDIA_ERROR"):
+                trio.run(run, stack)
+            assert any("Media error on tape write" in str(post) for post in heard)
+            assert "The path to i.0L1 is lost" in stack.log.read_text()
+            assert stack.tapekit("ndmp", "status", str(stack.file)).startswith("Session")
 
 
 @pytest.mark.parametrize("record_size", [64 * 1024, 256 * 1024])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pytest
 
+from iscsi_cable import cable
 from running_stack import free_port
 from tapekit.hookspecs.tape_driver import OpenMode, TapeError
 from tapekit_multipath.joiner import PathsOfDevices
@@ -19,57 +17,7 @@ from tapekit_tape_devices.inventory import Inventory
 from tgt_library import DRIVES, INITIATOR, NAME, SLOTS, tgt_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
-
-
-class Cable:
-    """Forwards connections to a port, until it is cut."""
-
-    def __init__(self, to: int) -> None:
-        self._to = to
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._sockets: list[socket.socket] = []
-        self._threads = [threading.Thread(target=self._accept)]
-        self._threads[0].start()
-
-    @property
-    def port(self) -> int:
-        return int(self._listener.getsockname()[1])
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [near, far]
-                for pair in ((near, far), (far, near)):
-                    thread = threading.Thread(target=self._forward, args=pair)
-                    self._threads.append(thread)
-                    thread.start()
-
-    def _forward(self, source: socket.socket, sink: socket.socket) -> None:
-        with suppress(OSError):
-            while data := source.recv(1 << 16):
-                sink.sendall(data)
-            sink.shutdown(socket.SHUT_WR)
-
-    def cut(self) -> None:
-        for one in (self._listener, *self._sockets):
-            with suppress(OSError):
-                one.shutdown(socket.SHUT_RDWR)
-            one.close()
-        for thread in self._threads:
-            thread.join()
-
-
-@contextmanager
-def cable(to: int) -> Iterator[Cable]:
-    made = Cable(to)
-    try:
-        yield made
-    finally:
-        made.cut()
 
 
 @pytest.mark.requirement("R038")
@@ -111,6 +59,41 @@ def test_a_portal_that_fails_is_left_for_the_other(tmp_path: Path) -> None:
         assert group.initiators == tuple(
             sorted(f"{INITIATOR},127.0.0.1:{port}" for port in (first_port(urls), other))
         )
+
+
+@pytest.mark.requirement("R038")
+def test_reading_is_told_where_no_place_proves_anything(tmp_path: Path) -> None:
+    """tgt's drives do not know where they stand; a rewind is known by all."""
+    other = free_port()
+    with (
+        tgt_library(tmp_path / "library", f"portal=127.0.0.1:{other}") as library,
+        cable(library.port) as first,
+    ):
+        portals = tuple(f"127.0.0.1:{port}" for port in (first.port, other))
+        urls = tuple(f"iscsi://{portal}/{NAME}" for portal in portals)
+        driver = ScsiIscsiDriver(ScsiIscsiSettings(initiator=INITIATOR, targets=urls))
+        paths, inventory = PathsOfDevices(is_balanced=False), Inventory()
+        inventory.settle({"iscsi": driver}, {"iscsi": driver}, joiner=paths)
+        changer = inventory.open_changer("mc0", "test")
+        changer.changer.move(SLOTS[0], DRIVES[0])
+        tape = inventory.open("nrst0a", OpenMode.READ_WRITE, "test")
+        tape.drive.rewind()
+        tape.drive.write_records([memoryview(b"1" * 1024 + b"2" * 1024)], 1024)
+        tape.drive.write_filemarks(1)
+        tape.drive.rewind()
+        assert tape.drive.read_record(1024) == b"1" * 1024
+        first.cut()
+        with pytest.raises(TapeError, match="6/29/07"):
+            tape.drive.read_record(1024)
+        with pytest.raises(TapeError, match="may not stand where it did"):
+            tape.drive.space_filemarks(1)
+        tape.drive.rewind()
+        assert tape.drive.space_records(1) == 1
+        assert tape.drive.read_record(1024) == b"2" * 1024
+        tape.close()
+        full = [one.address for one in changer.changer.elements() if one.is_full]
+        assert DRIVES[0] in full
+        changer.close()
 
 
 def first_port(urls: tuple[str, ...]) -> int:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize("text", [False, True], ids=["md5", "text"])
 def test_query_lists_host_butype_volumes_and_devices(stack: Stack, text: bool) -> None:
     need("ndmjob")
+    modify = ("vserver", "services", "ndmp", "modify", "-vserver", "vs1")
+    stack.tapekit(*modify, "-authtype", "plaintext,challenge", "--stack", str(stack.file))
     agent = stack.agent(text=text)
     shown = stack.ndmjob("-v", "-q", "-D", agent, "-T", agent).stdout
     assert "os_type    Linux" in shown

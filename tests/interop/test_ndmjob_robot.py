@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 
 from interop_peers import need
 from ndmjob_index import media_in, names_in
+from ndmjob_robot import Place, Robot, elements
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
 
@@ -24,67 +24,6 @@ VOLUME = "/vs1/vol1"
 RECORD_BYTES = 64 * 512
 WINDOW = "1M"
 """How much goes on a tape before the next one is taken: whole records."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """An element of the library as NDMJOB prints it."""
-
-    address: int
-    kind: str
-    cartridge: str | None
-    source: int | None
-
-
-@dataclass(frozen=True)
-class Robot:
-    """NDMJOB's commands to the changer of a stack."""
-
-    stack: Stack
-
-    @property
-    def options(self) -> tuple[str, ...]:
-        return ("-R", self.stack.agent(), "-r", "mc0")
-
-    def does(self, *task: str) -> str:
-        """A command that must succeed; NDMJOB's exit status does not tell."""
-        done = self.stack.ndmjob("-v", *task, *self.options)
-        assert 'SESS "Operation complete"' in done.stdout, done.stdout + done.stderr
-        return done.stdout
-
-    def cannot(self, *task: str) -> None:
-        """A command that must fail."""
-        done = self.stack.ndmjob("-v", *task, *self.options, check=False)
-        assert "Operation complete but had problems." in done.stdout, done.stdout
-
-    def places(self) -> dict[int, Place]:
-        """The library's elements by their addresses."""
-        return elements(self.does("-q"))
-
-    def drive(self) -> Place:
-        """The first drive."""
-        return next(each for each in self.places().values() if each.kind == "TAPE")
-
-    def slot_of(self, cartridge: str) -> int:
-        """The slot with a cartridge."""
-        return next(
-            each.address
-            for each in self.places().values()
-            if each.kind == "SLOT" and each.cartridge == cartridge
-        )
-
-
-def elements(told: str) -> dict[int, Place]:
-    found = re.finditer(
-        r'^QR "\s+\d+\s+@(\d+)\s+(ARM|SLOT|I/E|TAPE)\s+(?:Full\s+PVolTag\((\w+),|Empty)'
-        r'(?:[^\n]*\nQR "\s+SValid\(src=(\d+))?',
-        told,
-        re.MULTILINE,
-    )
-    places = [
-        Place(int(each[1]), each[2], each[3], int(each[4]) if each[4] else None) for each in found
-    ]
-    return {place.address: place for place in places}
 
 
 @pytest.fixture

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interop_peers import need, program
-from running_stack import free_port, run_checked
+from running_stack import free_port, make_stack, run_checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from running_stack import Stack
 
 NAME = "iqn.2026-11.net.example:library"
 INITIATOR = "iqn.2026-11.net.example:tapekit"
@@ -114,6 +116,23 @@ def tgt_library(directory: Path, *options: str, port: int | None = None) -> Iter
     finally:
         library.kill()
         shutil.rmtree(directory)
+
+
+@contextlib.contextmanager
+def tgt_stack(library: TgtLibrary, directory: Path, setting: str | None = None) -> Iterator[Stack]:
+    """A stack that serves the tapes of the library inside the block.
+
+    :param setting: where the library is, as a line of the plugin's table.
+    """
+    made = make_stack(directory)
+    made.edit(r'^    "vtape",', '    "scsi_iscsi",')
+    setting = setting or f'targets = ["{library.url}"]'
+    made.edit(r"^\[vtape\](.|\n)*", f'[scsi_iscsi]\ninitiator = "{INITIATOR}"\n{setting}\n')
+    made.start()
+    try:
+        yield made
+    finally:
+        assert made.stop() == 0, made.log.read_text()
 
 
 def _wait_for(port: int) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import json
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -13,6 +12,22 @@ from typer.testing import CliRunner
 
 from administrator import asked
 from session_stack import clock
+from tape_faults import (
+    PATIENCE_S,
+    RECORD,
+    VOLUME,
+    arm,
+    begin_backup,
+    begin_restore,
+    clear,
+    fill,
+    go_on,
+    heard,
+    in_two,
+    next_tape,
+    texts,
+    written,
+)
 from tapekit.cli import execute
 from tapekit.cli.shell import Shell
 from tapekit.errors import TapekitError
@@ -20,15 +35,13 @@ from tapekit.hookspecs.operations import NoRequest, OperationRefused, Privilege
 from tapekit.kernel import installed
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.addresses import to_endpoint
-from tapekit_ndmp_v4.client import BackupPlan, TapeAt, back_up, tape
+from tapekit_ndmp_v4.client import tape
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import (
-    UNLIMITED,
     AddrType,
     DataHaltReason,
     DataState,
     MoverHaltReason,
-    MoverMode,
     MoverPauseReason,
     MtioOp,
     NdmpError,
@@ -38,58 +51,13 @@ from tapekit_ndmp_v4.numbers import (
 from tapekit_ndmp_v4.wire import Pair
 from tapekit_vtape.fault_commands import fault_app
 from tapekit_vtape.faults import DeviceFault, FaultKind
-from tapekit_vtape.operations import FAULT_ADD, FAULT_CLEAR, FAULTS, FaultChoice
+from tapekit_vtape.operations import FAULT_ADD, FAULTS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from session_stack import ServedStack
     from tapekit_ndmp_v4.client import NdmpClient
-
-VOLUME: Final = "/vs1/vol1"
-RECORD: Final = 10240
-PATIENCE_S: Final = 10
-
-
-def fill(stack: ServedStack, size: int = 60 * RECORD) -> None:
-    (stack.volume / "large").write_bytes(bytes(range(256)) * (size // 256))
-
-
-async def arm(stack: ServedStack, kind: FaultKind, **fields: Any) -> None:
-    await asked(stack, FAULT_ADD, DeviceFault(kind=kind, **fields))
-
-
-async def clear(stack: ServedStack) -> None:
-    await asked(stack, FAULT_CLEAR, FaultChoice())
-
-
-async def begin_backup(client: NdmpClient, record: int = RECORD) -> None:
-    """A dump over the session's own mover to the tape that is open."""
-    await client.call(m.MoverSetRecordSizeRequest(len=record))
-    await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.LOCAL))
-    await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
-    environment = (Pair("FILESYSTEM", VOLUME), Pair("HIST", "N"))
-    await client.call(m.DataStartBackupRequest(butype_name="dump", env=environment))
-
-
-async def begin_restore(client: NdmpClient, record: int = RECORD) -> None:
-    """The restore of an image at the tape's position, into the volume."""
-    await client.call(m.MoverSetRecordSizeRequest(len=record))
-    await client.call(m.MoverSetWindowRequest(offset=0, length=UNLIMITED))
-    await client.call(m.MoverListenRequest(mode=MoverMode.WRITE, addr_type=AddrType.LOCAL))
-    await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
-    environment = (Pair("FILESYSTEM", VOLUME), Pair("HIST", "N"))
-    name = m.Name(original_path="", destination_path=f"{VOLUME}/back")
-    await client.call(m.DataStartRecoverRequest(env=environment, nlist=(name,), butype_name="dump"))
-
-
-@asynccontextmanager
-async def heard(stack: ServedStack) -> AsyncIterator[tuple[NdmpClient, list[str]]]:
-    """A session, and what its operator has been told."""
-    told: list[str] = []
-    async with stack.client() as client:
-        client.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
-        yield client, told
 
 
 async def stopped(client: NdmpClient, told: list[str]) -> str:
@@ -100,22 +68,16 @@ async def stopped(client: NdmpClient, told: list[str]) -> str:
         await client.wait_for(m.NotifyDataHaltedPost)
         state = await client.call(m.MoverGetStateRequest())
     assert state.halt_reason is MoverHaltReason.MEDIA_ERROR
-    (text,) = (entry for entry in told if entry in EXPLAINED)
+    ((text, advice),) = (
+        (text, advice)
+        for text, advice in map(in_two, told)
+        if text in EXPLAINED and text != FIRST_RECORD
+    )
+    assert advice.startswith(f"{EXPLAINED[text]}: ")
     return text
 
 
-async def next_tape(client: NdmpClient, stack: ServedStack) -> None:
-    """At the end of the first tape: change it, with whatever faults are armed then."""
-    with trio.fail_after(PATIENCE_S):
-        paused = await client.wait_for(m.NotifyMoverPausedPost)
-    assert paused.reason is MoverPauseReason.EOM
-    await tape.close(client)
-    await clear(stack)
-
-
-async def go_on(client: NdmpClient) -> None:
-    await client.call(m.MoverSetWindowRequest(offset=0, length=UNLIMITED))
-    await client.call(m.MoverContinueRequest())
+FIRST_RECORD: Final = "Could not initialize media"
 
 
 EXPLAINED: Final = {
@@ -282,7 +244,7 @@ async def test_a_backup_does_not_go_on_after_a_tape_that_is_too_small(
             "Tape write error - The previous tape had less than the required minimum capacity, "
             "70000 MB, for this tape operation, "
             "The operation should be restarted from the beginning"
-        ) in told
+        ) in texts(told)
 
 
 async def test_the_cause_of_a_failure_is_told_before_it(stack: ServedStack) -> None:
@@ -293,7 +255,7 @@ async def test_the_cause_of_a_failure_is_told_before_it(stack: ServedStack) -> N
         await begin_backup(client)
         assert await stopped(client, told) == "Tape write failed"
     cause = next(entry for entry in told if "the way to it is down" in entry)
-    assert told.index(cause) < told.index("Tape write failed")
+    assert told.index(cause) < texts(told).index("Tape write failed")
 
 
 @pytest.mark.requirement("R326")
@@ -363,15 +325,6 @@ async def test_a_tape_that_fails_ends_a_restore(
         assert await stopped(client, told) == text
 
 
-async def written(stack: ServedStack) -> None:
-    fill(stack)
-    async with stack.client() as client:
-        plan = BackupPlan(
-            tape=TapeAt("nrst0a"), environment=(("FILESYSTEM", VOLUME),), record_size=RECORD
-        )
-        await back_up(client, plan)
-
-
 @pytest.mark.requirement("R324")
 async def test_a_restore_with_too_small_records_says_so(stack: ServedStack) -> None:
     await written(stack)
@@ -392,7 +345,7 @@ async def test_a_restore_with_too_large_records_says_so_and_goes_on(stack: Serve
         with trio.fail_after(PATIENCE_S):
             done = await client.wait_for(m.NotifyDataHaltedPost)
     assert done.reason is DataHaltReason.SUCCESSFUL
-    assert told.count("Tape record size should be 10240 and not 40960") == 1
+    assert texts(told).count("Tape record size should be 10240 and not 40960") == 1
 
 
 @pytest.mark.requirement("R323")
@@ -406,7 +359,7 @@ async def test_a_restore_from_the_end_of_a_tape_says_so(stack: ServedStack) -> N
             paused = await client.wait_for(m.NotifyMoverPausedPost)
         assert paused.reason is MoverPauseReason.EOF
         await client.call(m.DataGetStateRequest())
-        assert "Already at the end of tape" in told
+        assert "Already at the end of tape" in texts(told)
 
 
 @pytest.mark.requirement("R330")

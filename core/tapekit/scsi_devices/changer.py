@@ -21,6 +21,7 @@ from tapekit.scsi.mode import (
     decode_element_addresses,
     decode_mode,
 )
+from tapekit.scsi_devices.changer_door import ChangerDoor
 from tapekit.scsi_devices.conversation import Conversation
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class CdbChanger:
         """:param device: the changer's physical path name, for messages.
         :param let_go: closes whatever is behind the door.
         """
-        self.door: Final[CdbDoor | None] = door
+        self.door: Final[CdbDoor | None] = ChangerDoor(door, device)
         self._talk: Final = Conversation(door, device, CHANGER_COMMANDS)
         self._let_go: Final = let_go
 

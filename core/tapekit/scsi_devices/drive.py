@@ -28,11 +28,13 @@ from tapekit.scsi.position import LONG, POSITION_BYTES, SHORT, decode_position
 from tapekit.scsi_devices.capacity import capacity_of
 from tapekit.scsi_devices.conditions import condition_of
 from tapekit.scsi_devices.conversation import Conversation
+from tapekit.scsi_devices.durability import END_WARNINGS, UnsureData
 from tapekit.scsi_devices.head import AskedHead, CountedHead
 from tapekit.scsi_devices.health import corrected_errors, tell_alerts
 from tapekit.scsi_devices.loading import finish_loading
 from tapekit.scsi_devices.lost_answers import ObjectCount, is_path_lost
 from tapekit.scsi_devices.modes import DriveModes
+from tapekit.scsi_devices.motions import BLOCKS, FILEMARKS, MOTION_S, TRANSFER_S, Motions, Steering
 from tapekit.scsi_devices.raw_door import RawDoor
 from tapekit.scsi_devices.record_bytes import LIMITS_BYTES, longest_record, records_of
 
@@ -50,18 +52,6 @@ __all__ = ["CdbDrive"]
 
 _LOG: Final = logging.getLogger("tapekit.scsi_devices")
 
-_TRANSFER_S: Final = 25 * 60.0
-"""How long one record may take."""
-
-_MOTION_S: Final = 2 * 60 * 60.0
-"""How long the tape may move; some drives spend two hours on a new cartridge."""
-
-_NEVER: Final = -1
-"""As many unit attentions as no drive has had: it is told that what was
-written is not known to be on the tape."""
-
-_BLOCKS, _FILEMARKS = 0, 1
-
 _NO_TAPE: Final = frozenset({Condition.NO_TAPE, Condition.NOT_READY})
 _NOT_CARRIED_OUT: Final = frozenset({Condition.BUSY, Condition.RESERVED})
 """What a device says of a command that it has not begun."""
@@ -69,7 +59,8 @@ _NOT_CARRIED_OUT: Final = frozenset({Condition.BUSY, Condition.RESERVED})
 _IN_DOUBT: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
 """Where a drive that does not know its place may be anywhere."""
 
-_SPACE_6_LIMIT: Final = 1 << 23
+_KEPT_BY_MARKS: Final = frozenset({Condition.EARLY_WARNING})
+"""What filemarks never tell; the next write does."""
 
 
 @final
@@ -90,20 +81,15 @@ class CdbDrive:
         self._attentions_heard = 0
         self._attentions_placed = 0
         """Those after which the place of the tape has been made sure of."""
-        self._attentions_told: int | None = 0
-        """Those before anything was written that may not be durable yet; ``None``
-        once whoever writes knows that it may never be."""
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
         self._head: Head = AskedHead(self._position)
         self._written: Final = ObjectCount()
+        self._motions: Final = Motions(self._steering(), device)
         self._mark: Sense | None = None
         """Of a filemark that a read has met: the drive is behind it, its user
         before it. Most go on behind it, and a tape is slow to turn round."""
-        self._due: TapeError | None = None
-        """What the next write has to tell."""
-        self._has_warned = False
-        self._is_dirty = False
+        self._unsure: Final = UnsureData(device, lambda: self._talk.attentions)
         self._soft_errors: int | None = 0
         """As the drive has last told; ``None`` if it does not count them."""
         self._is_displaced = False
@@ -118,7 +104,7 @@ class CdbDrive:
         """
         self._setup = setup
         self._talk.timeouts_s = setup.timeouts_s
-        finish_loading(self._talk, loads_itself=setup.loads_itself, timeout_s=_MOTION_S)
+        finish_loading(self._talk, loads_itself=setup.loads_itself, timeout_s=MOTION_S)
         # What has just been loaded has not been prepared.
         self._longest = 0
         self._is_ready()
@@ -149,9 +135,9 @@ class CdbDrive:
 
         :raises OSError: the file of an extent cannot be read.
         """
-        self._tell_what_is_due()
+        self._unsure.raise_due(is_loss=self._is_displaced)
         self._begin_writing()
-        taken, told = 0, self._attentions_told
+        taken, mark = 0, self._unsure.mark()
         try:
             for record in records_of(pieces, record_size):
                 error = self._write(record)
@@ -162,11 +148,11 @@ class CdbDrive:
                     # The drive has taken this record and tells that it is the
                     # first one behind the mark; the contract tells it before the next.
                     taken += 1
-                    if self._has_warned:
+                    if self._unsure.has_warned:
                         continue
                 if not taken:
                     raise error
-                self._due, self._attentions_told = error, told
+                self._unsure.postpone(error, mark)
                 break
         finally:
             self._head.passed_records(taken)
@@ -177,7 +163,7 @@ class CdbDrive:
         name = "WRITE(6)"
         try:
             sense, condition = self._send_writing(
-                name, record, objects=1, timeout_s=_TRANSFER_S, count=len(record)
+                name, record, objects=1, timeout_s=TRANSFER_S, count=len(record)
             )
         except TapeError as error:
             # Records before it may have been taken.
@@ -196,12 +182,12 @@ class CdbDrive:
         """Send what writes so many objects. If the way to the drive is lost
         meanwhile, it is sent over another one, unless it was carried out.
         """
-        before, told = self._talk.attentions, self._attentions_told
+        before, mark = self._talk.attentions, self._unsure.mark()
         _, sense = self._send(name, data, timeout_s=timeout_s, count=count)
         if is_path_lost(sense):
             is_done = self._is_carried_out(objects)
             if is_done is not None:
-                self._attentions_told = self._talk.attentions if told == before else told
+                self._unsure.excuse(mark, before)
                 _LOG.warning(
                     "%s: %s goes on where it stood when a path was lost", self._device, name
                 )
@@ -219,61 +205,67 @@ class CdbDrive:
         """Whether the place of the head proves that what was sent last has
         been carried out, or that it has not; the drive is set up anew.
         """
+        place = self._place_after_loss()
+        is_done = self._written.is_carried_out(objects, place) if place is not None else None
+        if is_done is not None:
+            self._trust_place()
+        return is_done
+
+    def _place_after_loss(self) -> Position | None:
+        """Where the head stands; ``None`` if there was other news. The drive
+        is set up anew.
+        """
         other_news = self._talk.other_news
         self._set_up()
         # Last of all: whatever news there was, the answer is from after it.
-        is_done = self._written.is_carried_out(objects, self._position())
-        if is_done is None or self._talk.other_news != other_news:
-            return None
+        place = self._position()
+        return place if self._talk.other_news == other_news else None
+
+    def _trust_place(self) -> None:
         self._is_displaced = False
         self._attentions_heard = self._attentions_placed = self._talk.attentions
-        return is_done
-
-    def _tell_what_is_due(self) -> None:
-        due, self._due = self._due, None
-        if due is not None:
-            self._has_warned = True
-            if self._is_displaced:
-                self._attentions_told = None
-            raise due
 
     def _begin_writing(self) -> None:
         """What lies behind the head is lost, and so is what was known of it."""
-        if not self._is_dirty:
+        if not self._unsure.is_there:
             self._give_mark_back()
+            self._motions.lose()
             self._written.begin(self._head.begin_writing())
-            self._is_dirty = True
-            self._attentions_told = self._talk.attentions
+            self._unsure.begin()
 
     def write_filemarks(self, count: int) -> None:
         """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
-        if self._due is not None and self._due.condition is not Condition.EARLY_WARNING:
-            self._tell_what_is_due()
-        name = "WRITE FILEMARKS(6)"
+        self._unsure.raise_due(is_loss=self._is_displaced, but=_KEPT_BY_MARKS)
         if count:
             self._begin_writing()
+            name = "WRITE FILEMARKS(6)"
             sense, condition = self._send_writing(
-                name, objects=count, timeout_s=_MOTION_S, count=count
+                name, objects=count, timeout_s=MOTION_S, count=count
             )
-        else:
-            _, sense = self._talk.send(name, timeout_s=_MOTION_S, count=0)
-            condition = condition_of(sense) if sense else None
-        if condition is not None and condition is not Condition.EARLY_WARNING:
-            self._attentions_told = None
-            raise self._talk.error(name, sense, condition)
-        if count and self._written.is_doubted and not self._has_news():
+            self._refuse_unmarked(name, sense, condition)
+        if not count or (self._written.is_doubted and not self._unsure.has_news):
             # Filemarks that count may still be in the memory of the drive.
-            self.write_filemarks(0)
+            self._synchronize()
         self._compare_count()
-        was_dirty, self._is_dirty = self._is_dirty, False
-        self._check_durable(was_dirty)
+        self._unsure.settle()
         self._head.passed_filemarks(count)
+
+    def _synchronize(self) -> None:
+        """Have the drive bring to the tape what it has taken."""
+        name = "WRITE FILEMARKS(6)"
+        _, sense = self._talk.send(name, timeout_s=MOTION_S, count=0)
+        self._refuse_unmarked(name, sense, condition_of(sense) if sense else None)
+
+    def _refuse_unmarked(self, name: str, sense: Sense | None, condition: Condition | None) -> None:
+        if condition is not None and condition is not Condition.EARLY_WARNING:
+            self._unsure.tell()
+            raise self._talk.error(name, sense, condition)
 
     def _compare_count(self) -> None:
         """After a path was lost: doubt what was written if the drive counts
         otherwise, since what was sent over that path may have come late.
         """
-        if not self._is_dirty or not self._written.is_doubted or self._has_news():
+        if not self._unsure.is_there or not self._written.is_doubted or self._unsure.has_news:
             return
         try:
             is_kept = self._written.is_kept(self._position())
@@ -281,24 +273,23 @@ class CdbDrive:
             _LOG.warning("%s cannot tell what was written: %s", self._device, error)
             is_kept = False
         if not is_kept:
-            self._is_displaced, self._attentions_told = True, _NEVER
+            self._is_displaced = True
+            self._unsure.doubt()
 
-    def _has_news(self) -> bool:
-        """Whether what was written is in doubt already."""
-        return self._attentions_told != self._talk.attentions
+    def _end_writing(self) -> None:
+        """All that was written is on the tape before its user goes elsewhere on it."""
+        if self._unsure.is_there and not self._unsure.is_told:
+            self._unsure.raise_due(is_loss=self._is_displaced, but=END_WARNINGS)
+            if not self._unsure.has_news:
+                self._synchronize()
+            self._compare_count()
+            self._unsure.settle()
+        self._unsure.forget()
 
-    def _check_durable(self, was_dirty: bool) -> None:
-        """Tell once if the drive had news while something written may still
-        have been in its memory.
-        """
-        told, self._attentions_told = self._attentions_told, self._talk.attentions
-        if was_dirty and told is not None and told != self._attentions_told:
-            raise CORE.raised_as(
-                TapeError,
-                "tape-not-durable",
-                condition=Condition.HARDWARE_ERROR,
-                device=self._device,
-            )
+    def _leave(self) -> None:
+        """The tape is about to go to its beginning, which makes all durable."""
+        self._compare_count()
+        self._unsure.forget_warning()
 
     # Reading.
 
@@ -329,12 +320,12 @@ class CdbDrive:
 
     def _read(self, size: int, *, is_rest_lost: bool) -> bytes:
         """Read a record; the head is before it if this raises."""
-        self._settle()
+        self._end_writing()
         name = "READ(6)"
         if self._mark is not None:
             raise self._talk.error(name, self._mark, Condition.FILEMARK)
         count = min(size, self._longest or size)
-        data, sense = self._send(name, room=count, timeout_s=_TRANSFER_S, count=count)
+        data, sense = self._motions.read(count)
         condition = condition_of(sense) if sense else None
         if condition is None or (condition is Condition.RECORD_TOO_LONG and is_rest_lost):
             data = self._complete(data, count, sense)
@@ -343,7 +334,7 @@ class CdbDrive:
         if condition is Condition.FILEMARK:
             self._mark = sense
         elif condition is Condition.RECORD_TOO_LONG:
-            self._space(_BLOCKS, -1)
+            self._motions.space(BLOCKS, -1)
         raise self._talk.error(name, sense, condition)
 
     def _complete(self, data: bytes, count: int, sense: Sense | None) -> bytes:
@@ -355,8 +346,8 @@ class CdbDrive:
             return data[:count]
         length = count - sense.information
         if len(data) < min(length, count):
-            self._space(_BLOCKS, -1)
-            data, sense = self._send("READ(6)", room=length, timeout_s=_TRANSFER_S, count=length)
+            self._motions.space(BLOCKS, -1)
+            data, sense = self._motions.read(length)
             condition = condition_of(sense) if sense else None
             if condition is not None:
                 raise self._talk.error("READ(6)", sense, condition)
@@ -367,16 +358,27 @@ class CdbDrive:
         """Bring the head to where the user of the drive believes it."""
         if self._mark is not None:
             self._mark = None
-            self._space(_FILEMARKS, -1)
+            self._motions.space(FILEMARKS, -1)
 
     def _doubt_place(self, may_ask: bool) -> None:
         """A user's own command may have moved the tape; where to is the user's affair."""
         self._is_displaced = False
         self._attentions_placed = self._talk.attentions
         self._written.begin(None)
+        self._motions.lose()
         self._head.moved_unseen(may_ask)
 
     # Motion.
+
+    def _steering(self) -> Steering:
+        return Steering(
+            send=self._send,
+            known_place=lambda: self._position() if self._head.is_known else None,
+            found_place=self._place_after_loss,
+            trust_place=self._trust_place,
+            strayed=self._strayed,
+            error=self._talk.error,
+        )
 
     def _send(
         self, name: str, data: bytes = b"", *, room: int = 0, timeout_s: float, **values: int
@@ -385,7 +387,7 @@ class CdbDrive:
         before = self._talk.attentions
         if self._is_displaced or before != self._attentions_placed:
             # Also if a question has heard the news, whose answer was all that counted.
-            self._attentions_told = None
+            self._unsure.tell()
             raise CORE.raised_as(
                 TapeError,
                 "tape-displaced",
@@ -397,14 +399,30 @@ class CdbDrive:
             data, sense = self._talk.send(name, data, room=room, timeout_s=timeout_s, **values)
         except TapeError as error:
             if error.condition not in _NOT_CARRIED_OUT:
-                self._is_displaced, self._attentions_told = True, None
+                self._displace()
             self._doubt_count()
             raise
         if self._talk.attentions != before:
-            self._is_displaced, self._attentions_told = True, None
+            self._displace()
         if sense is not None and condition_of(sense) in _IN_DOUBT:
             self._doubt_count()
         return data, sense
+
+    def _strayed(self, name: str) -> TapeError:
+        """The error of a command after which the tape stands elsewhere."""
+        self._displace()
+        return CORE.raised_as(
+            TapeError,
+            "tape-strayed",
+            condition=Condition.HARDWARE_ERROR,
+            device=self._device,
+            command=name,
+        )
+
+    def _displace(self) -> None:
+        """The tape may be anywhere, as its user is told at once."""
+        self._is_displaced = True
+        self._unsure.tell()
 
     def _doubt_count(self) -> None:
         if not self._head.is_known:
@@ -412,15 +430,15 @@ class CdbDrive:
 
     def space_records(self, count: int) -> int:
         """See :meth:`TapeDrive.space_records`."""
-        self._settle()
+        self._end_writing()
         if self._mark is not None and count >= 0:
             return 0
         self._give_mark_back()
-        passed, condition = self._travel(_BLOCKS, count)
+        passed, condition = self._travel(BLOCKS, count)
         self._head.passed_records(passed if count > 0 else -passed)
         if condition is Condition.FILEMARK:
             # The drive is on the far side of the mark.
-            self._space(_FILEMARKS, -1 if count > 0 else 1)
+            self._motions.space(FILEMARKS, -1 if count > 0 else 1)
             if count < 0:
                 self._head.passed_filemarks(-1)
                 self._head.passed_filemarks(1)
@@ -429,14 +447,14 @@ class CdbDrive:
 
     def space_filemarks(self, count: int) -> int:
         """See :meth:`TapeDrive.space_filemarks`."""
-        self._settle()
+        self._end_writing()
         if self._mark is not None and count > 0:
             self._mark = None
             self._head.passed_filemarks(1)
             return 1 + (self.space_filemarks(count - 1) if count > 1 else 0)
         if count < 0:
             self._give_mark_back()
-        passed, condition = self._travel(_FILEMARKS, count)
+        passed, condition = self._travel(FILEMARKS, count)
         if condition is Condition.END_OF_DATA:
             self._head.at_end_of_data(passed)
         else:
@@ -451,7 +469,7 @@ class CdbDrive:
         steps = (count,) if self._head.is_known else repeat(direction, abs(count))
         passed, condition = 0, None
         for step in steps:
-            left, condition = self._space(code, step)
+            left, condition = self._motions.space(code, step)
             passed += abs(step) - left
             if condition is not None:
                 break
@@ -461,67 +479,46 @@ class CdbDrive:
         if condition is Condition.BEGINNING_OF_MEDIUM:
             self._head.at_beginning()
 
-    def _space(self, code: int, count: int) -> tuple[int, Condition | None]:
-        """Move; how many were not passed, and what stopped it."""
-        name = "SPACE(6)" if abs(count) < _SPACE_6_LIMIT else "SPACE(16)"
-        _, sense = self._send(name, timeout_s=_MOTION_S, code=code, count=count)
-        condition = condition_of(sense) if sense else None
-        if sense is None or condition is None:
-            return 0, None
-        is_an_end = condition in (
-            Condition.FILEMARK,
-            Condition.END_OF_DATA,
-            Condition.BEGINNING_OF_MEDIUM,
-        )
-        left = sense.information
-        if left is None and abs(count) == 1:
-            left = 1
-        if not is_an_end or left is None:
-            raise self._talk.error(name, sense, condition)
-        return left, condition
-
     def rewind(self) -> None:
         """See :meth:`TapeDrive.rewind`."""
-        was_dirty = self._is_dirty
-        self._settle()
+        self._leave()
         self._mark = None
-        self._talk.run("REWIND", timeout_s=_MOTION_S)
+        self._motions.lose()
+        self._talk.run("REWIND", timeout_s=MOTION_S)
         self._is_displaced = False
         if self._talk.attentions != self._attentions_heard:
             # News from before the tape came here says nothing of its place.
             self._prepare()
         self._head.at_beginning()
         self._choose_density()
-        self._check_durable(was_dirty)
+        self._unsure.settle()
 
     def unload(self) -> None:
         """See :meth:`TapeDrive.unload`."""
-        was_dirty = self._is_dirty
-        self._settle()
+        self._leave()
         self._mark = None
-        self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S)
+        self._talk.run("LOAD UNLOAD", timeout_s=MOTION_S)
         self._is_displaced = False
         self._attentions_placed = self._talk.attentions
         # The next tape is another one.
         self._longest = 0
-        self._check_durable(was_dirty)
+        self._unsure.settle()
 
     def load(self) -> None:
         """See :meth:`TapeDrive.load`."""
-        was_dirty = self._is_dirty
-        self._settle()
-        self._talk.run("LOAD UNLOAD", timeout_s=_MOTION_S, load=1)
+        self._leave()
+        self._talk.run("LOAD UNLOAD", timeout_s=MOTION_S, load=1)
         self._is_displaced = False
         self._talk.run("TEST UNIT READY")
         self._prepare()
         self._head.at_beginning()
-        self._check_durable(was_dirty)
+        self._unsure.settle()
 
     def close(self) -> None:
         """See :meth:`TapeDrive.close`."""
         try:
             self._give_mark_back()
-            if self._is_dirty:
+            if self._unsure.is_there:
                 self.write_filemarks(0)
             self._tell_alerts()
         finally:
@@ -535,13 +532,6 @@ class CdbDrive:
         except TapeError as error:
             # All data is on the tape by now.
             _LOG.info("%s was not asked for alerts: %s", self._device, error)
-
-    def _settle(self) -> None:
-        """What was written has ended here."""
-        self._compare_count()
-        self._due = None
-        self._has_warned = False
-        self._is_dirty = False
 
     # What the drive knows.
 
@@ -567,8 +557,8 @@ class CdbDrive:
         """Records of any length, from a tape of which nothing is known."""
         self._attentions_heard = self._attentions_placed = self._talk.attentions
         self._mark = None
-        self._due = None
-        self._has_warned = False
+        self._motions.begin()
+        self._unsure.forget_warning()
         name = "READ BLOCK LIMITS"
         limits = self._talk.run(name, room=LIMITS_BYTES)
         self._longest = self._talk.decoded(name, lambda: longest_record(limits))

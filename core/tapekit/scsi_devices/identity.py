@@ -16,19 +16,25 @@ from tapekit.scsi.inquiry import (
     decode_inquiry,
     decode_page_list,
     decode_serial,
+    text_of,
 )
 from tapekit.scsi.malformed import Malformed
 from tapekit.scsi_devices.conversation import Conversation
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tapekit.scsi.door import CdbDoor
     from tapekit.scsi.inquiry import Designator, Inquiry
 
-__all__ = ["Identity", "identify", "worldwide_name"]
+__all__ = ["Identity", "Make", "identify", "make_of", "worldwide_name"]
 
 _ANSWER_BYTES: Final = 0xFF
 _BINARY: Final = 1
-_NAA: Final = 3
+_OF_VENDOR, _NAA = 1, 3
+"""Types of designators (SPC): with a vendor at the beginning, and worldwide."""
+
+_VENDOR_BYTES: Final = 8
 
 
 class Identity(NamedTuple):
@@ -37,6 +43,15 @@ class Identity(NamedTuple):
     inquiry: Inquiry
     serial: str
     """Its serial number, or its worldwide name if it has none; may be empty."""
+
+
+class Make(NamedTuple):
+    """Who made a device, and what it is of theirs."""
+
+    vendors: frozenset[str]
+    """Its vendor, and those whom its identifiers name."""
+    product: str
+    revision: str
 
 
 def identify(door: CdbDoor, device: str) -> Identity | None:
@@ -70,6 +85,33 @@ def _serial(talk: Conversation, known: frozenset[int]) -> str:
         page = _page(talk, VitalPage.IDENTIFICATION)
         return worldwide_name(talk.decoded("INQUIRY", lambda: decode_designators(page)))
     return ""
+
+
+def make_of(door: CdbDoor, device: str) -> Make:
+    """Who made the device behind a door.
+
+    :raises TapeError: it does not answer, or cannot be understood.
+    """
+    talk = Conversation(door, device, TAPE_COMMANDS)
+    data = talk.run("INQUIRY", room=_ANSWER_BYTES, allocation=_ANSWER_BYTES)
+    inquiry = talk.decoded("INQUIRY", lambda: decode_inquiry(data))
+    vendors = frozenset({inquiry.vendor, *_vendors_named(talk)})
+    return Make(vendors, inquiry.product, inquiry.revision)
+
+
+def _vendors_named(talk: Conversation) -> Iterator[str]:
+    """The vendors that the identifiers of a device begin with; none if these
+    cannot be read, since nothing else depends on them.
+    """
+    try:
+        if VitalPage.IDENTIFICATION not in decode_page_list(_page(talk, VitalPage.LIST)):
+            return
+        named = decode_designators(_page(talk, VitalPage.IDENTIFICATION))
+    except Malformed:
+        return
+    for one in named:
+        if one.type == _OF_VENDOR:
+            yield text_of(one.identifier[:_VENDOR_BYTES])
 
 
 def worldwide_name(designators: list[Designator]) -> str:

@@ -14,11 +14,13 @@ from tapekit.hookspecs.tape_driver import Condition
 if TYPE_CHECKING:
     from tapekit.errors import TapekitError
 
-__all__ = ["CATALOGUE", "read_failure", "write_failure"]
+__all__ = ["CATALOGUE", "DEFECTS", "read_failure", "write_failure"]
 
 CATALOGUE: Final = Catalogue.of("mover", "tapekit_mover")
 
-_DEFECTS: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
+DEFECTS: Final = frozenset({Condition.MEDIUM_ERROR, Condition.HARDWARE_ERROR})
+"""What a damaged drive or tape answers."""
+
 _UNUSABLE: Final = frozenset({Condition.WRITE_PROTECTED, Condition.NOT_READY, Condition.NO_TAPE})
 
 
@@ -34,9 +36,9 @@ def write_failure(condition: Condition, *, is_new_tape: bool) -> TapekitError:
         return CATALOGUE.error("new-tape-media-error")
     if is_new_tape and condition is Condition.END_OF_MEDIUM:
         return CATALOGUE.error("new-tape-at-end-of-media")
-    if is_new_tape and condition in _UNUSABLE | _DEFECTS:
+    if is_new_tape and condition in _UNUSABLE | DEFECTS:
         return CATALOGUE.error("new-tape-broken-or-write-protected")
-    if condition in _DEFECTS:
+    if condition in DEFECTS:
         return CATALOGUE.error("media-error-on-write")
     return CATALOGUE.error("tape-write-failed")
 

@@ -22,7 +22,7 @@ from tapekit.hookspecs.mover import MoverHalt, MoverPause, MoverProgress, Window
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.segments import ConnectionBroken
 from tapekit_mover.backlog import Backlog
-from tapekit_mover.errors import CATALOGUE, read_failure, write_failure
+from tapekit_mover.errors import CATALOGUE, DEFECTS, read_failure, write_failure
 from tapekit_mover.record_sizes import RecordSizes
 from tapekit_mover.sending import RecordSender
 from tapekit_mover.window import TapeCount, cut
@@ -234,11 +234,11 @@ class TapeMover:
             if error.condition not in _FILE_ENDS:
                 raise
             if error.condition is Condition.END_OF_DATA and count.position == count.window.offset:
-                self._observer.explained(str(CATALOGUE.error("already-at-end-of-tape")))
+                self._observer.explained(CATALOGUE.error("already-at-end-of-tape").advice)
             return MoverPause.EOF
         mismatch = self._record_sizes.of_run(run)
         if mismatch is not None:
-            self._observer.explained(str(mismatch))
+            self._observer.explained(mismatch.advice)
         sent = max(0, min(run.length - drop, need))
         # Counted first: whoever has received a range may ask for the next.
         with self._changed:
@@ -301,8 +301,10 @@ class TapeMover:
         if self._stop is MoverHalt.ABORTED:
             reason, error = MoverHalt.ABORTED, None
         elif self._cause is not None:
-            self._observer.explained(str(self._cause))
-        self._observer.halted(reason, None if error is None else str(error))
+            self._observer.explained(self._cause.advice)
+            if not self._bytes_moved and self._cause.condition in DEFECTS:
+                self._observer.explained(CATALOGUE.error("could-not-initialize-media").advice)
+        self._observer.halted(reason, None if error is None else error.advice)
 
     def _outcome(
         self,

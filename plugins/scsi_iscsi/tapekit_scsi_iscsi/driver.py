@@ -1,9 +1,10 @@
 """The driver of drives and changers on iSCSI targets.
 
-Every look logs in to each target, asks it for its logical units and each of
-them for its name. A device is opened through a login of its own, and only if
-it is the one that was found there. While the stack runs, targets are looked at now
-and then; whoever keeps the list of devices looks anew if something has changed.
+Every look asks portals for their targets, logs in to each target, asks it for
+its logical units and each of them for its name. A device is opened through a
+login of its own, and only if it is the one that was found there. While the
+stack runs, targets are looked at now and then; whoever keeps the list of
+devices looks anew if something has changed.
 The one rule: a target that does not answer at any of its portals fails the
 look as a whole, because leaving it out would give the names of its drives to
 others.
@@ -35,7 +36,8 @@ from tapekit_scsi_iscsi.door import IscsiDoor
 from tapekit_scsi_iscsi.errors import CATALOGUE
 from tapekit_scsi_iscsi.library import Context, LibraryFailure, Login, load_library
 from tapekit_scsi_iscsi.logical_units import logical_unit, report_luns
-from tapekit_scsi_iscsi.settings import parse_target
+from tapekit_scsi_iscsi.settings import Target
+from tapekit_scsi_iscsi.targets import KnownTargets
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -43,10 +45,12 @@ if TYPE_CHECKING:
 
     from tapekit.scsi.door import DeviceDoor
     from tapekit.scsi_devices.identity import Identity
+    from tapekit_scsi_iscsi.credentials import Chap
+    from tapekit_scsi_iscsi.discovery import Offer
     from tapekit_scsi_iscsi.door import Connection
     from tapekit_scsi_iscsi.settings import ScsiIscsiSettings
 
-__all__ = ["ScsiIscsiDriver", "log_in"]
+__all__ = ["ScsiIscsiDriver", "ask_offers", "log_in"]
 
 _LOG: Final = logging.getLogger("tapekit.scsi_iscsi")
 
@@ -64,6 +68,21 @@ def log_in(login: Login) -> Connection:
     :raises TapekitError: libiscsi is missing.
     """
     return Context(load_library(), login)
+
+
+def ask_offers(login: Login) -> Sequence[Offer]:
+    """Which targets a portal offers, through libiscsi.
+
+    :raises LibraryFailure: the portal cannot be reached, refuses, or does not say.
+    :raises TapekitError: libiscsi is missing.
+    """
+    context = Context(load_library(), login)
+    try:
+        offers = context.offers()
+        context.log_out(login.timeout_s)
+    finally:
+        context.destroy()
+    return offers
 
 
 class _Found(NamedTuple):
@@ -87,7 +106,9 @@ class _Look(NamedTuple):
 
     found: Sequence[_Found]
     silent: Mapping[int, TapeError]
-    """The targets of the setting that did not answer, and why."""
+    """The targets that did not answer, and why."""
+    answered: frozenset[str]
+    """The names of the others."""
 
 
 def _state(look: _Look, kind: DeviceType) -> object:
@@ -110,14 +131,17 @@ class ScsiIscsiDriver:
         settings: ScsiIscsiSettings,
         connect: Callable[[Login], Connection] = log_in,
         rest: Callable[[float], Awaitable[object]] = trio.sleep,
+        ask: Callable[[Login], Sequence[Offer]] = ask_offers,
     ) -> None:
         """:param connect: logs in to a target.
+        :param ask: asks a portal for its targets.
         :param rest: lets so many seconds pass between two looks.
         """
         self._settings: Final = settings
-        self._targets: Final = [parse_target(text) for text in settings.targets]
+        self._targets: Final = KnownTargets(settings, self.offers)
         self._connect: Final = connect
         self._rest: Final = rest
+        self._ask: Final = ask
         self._credentials: Path | None = None
         self._is_watching = False
         self._state: Mapping[DeviceType, object] = {}
@@ -273,11 +297,8 @@ class ScsiIscsiDriver:
         """The devices of all targets. A portal that does not answer is left out
         only if another one of the same target does, which has its devices too.
         """
-        answered = {
-            target.name for number, target in enumerate(self._targets) if number not in look.silent
-        }
         for number, reason in look.silent.items():
-            if self._targets[number].name not in answered:
+            if self._targets[number].name not in look.answered:
                 raise reason
             if number not in self._told_silent:
                 _LOG.warning("a path is missing: %s", reason)
@@ -287,12 +308,14 @@ class ScsiIscsiDriver:
     def _survey(self) -> _Look:
         found: list[_Found] = []
         silent: dict[int, TapeError] = {}
-        for number in range(len(self._targets)):
+        present = self._targets.present()
+        for number in present:
             try:
                 found += list(self._devices(number))
             except TapeError as error:
                 silent[number] = error
-        return _Look(found, silent)
+        answered = (self._targets[number].name for number in present if number not in silent)
+        return _Look(found, silent, frozenset(answered))
 
     def _devices(self, target: int) -> Iterator[_Found]:
         """The devices of a target, in the order of their LUNs."""
@@ -311,14 +334,10 @@ class ScsiIscsiDriver:
                 yield _Found(target, lun, identity)
 
     def _door(self, target: int, lun: int) -> IscsiDoor:
-        wanted, settings = self._targets[target], self._settings
-        chap = None
-        if self._credentials is not None:
-            chap = read_credentials(self._credentials).get(wanted.name)
+        wanted = self._targets[target]
+        login = self._login(wanted, wanted.name)
         try:
-            connection = self._connect(
-                Login(settings.initiator, wanted, chap, settings.login_timeout_s)
-            )
+            connection = self._connect(login)
         except LibraryFailure as failure:
             raise CATALOGUE.raised_as(
                 TapeError,
@@ -330,6 +349,32 @@ class ScsiIscsiDriver:
             ) from failure
         address = ScsiAddress(0, target, logical_unit(lun))
         return IscsiDoor(connection, _path(target, lun), address, lun)
+
+    def offers(self, portal: str) -> Sequence[Offer]:
+        """Which targets a portal offers to this host.
+
+        :param portal: as ``HOST:PORT``.
+        :raises TapeError: ``NO_DEVICE``, it does not say.
+        :raises TapekitError: libiscsi is missing.
+        """
+        try:
+            return self._ask(self._login(Target(portal, ""), portal))
+        except LibraryFailure as failure:
+            raise CATALOGUE.raised_as(
+                TapeError,
+                "no-offers",
+                condition=Condition.NO_DEVICE,
+                portal=portal,
+                reason=str(failure),
+            ) from failure
+
+    def _login(self, target: Target, key: str) -> Login:
+        """:param key: what has the credentials: a target's name, or a portal."""
+        chap: Chap | None = None
+        if self._credentials is not None:
+            chap = read_credentials(self._credentials).get(key)
+        settings = self._settings
+        return Login(settings.initiator, target, chap, settings.login_timeout_s)
 
 
 def _check_identity(present: Identity | None, known: Identity, device: str) -> None:

@@ -18,16 +18,18 @@ import socket
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit.scsi.door import CdbReply, Status
+from tapekit_scsi_iscsi.discovery import peer_of, read_offers
 from tapekit_scsi_iscsi.errors import CATALOGUE
 
 if TYPE_CHECKING:
     from tapekit_scsi_iscsi.credentials import Chap
+    from tapekit_scsi_iscsi.discovery import Offer
     from tapekit_scsi_iscsi.settings import Target
 
 __all__ = ["Context", "Library", "LibraryFailure", "Login", "load_library"]
 
 _NAMES: Final = ("libiscsi.so.7", "iscsi")
-_NORMAL_SESSION: Final = 2
+_DISCOVERY_SESSION, _NORMAL_SESSION = 1, 2
 _NO_DIGEST: Final = 0
 _NO_DATA, _READ, _WRITE = 0, 1, 2
 _RESIDUAL_UNDER: Final = 1
@@ -72,6 +74,7 @@ class Login(NamedTuple):
 
     initiator: str
     target: Target
+    """Without a name, only to ask which targets there are."""
     chap: Chap | None
     timeout_s: int
 
@@ -102,11 +105,12 @@ class _Vector(ctypes.Structure):
     _fields_ = (("base", ctypes.c_void_p), ("length", ctypes.c_size_t))
 
 
-_CONTEXT, _TASK, _TEXT, _INT = (
+_CONTEXT, _TASK, _TEXT, _INT, _LIST = (
     ctypes.c_void_p,
     ctypes.POINTER(_Task),
     ctypes.c_char_p,
     ctypes.c_int,
+    ctypes.c_void_p,
 )
 
 _FUNCTIONS: Final = (
@@ -123,6 +127,8 @@ _FUNCTIONS: Final = (
     ("iscsi_connect_sync", _INT, (_CONTEXT, _TEXT)),
     ("iscsi_login_sync", _INT, (_CONTEXT,)),
     ("iscsi_logout_sync", _INT, (_CONTEXT,)),
+    ("iscsi_discovery_sync", _LIST, (_CONTEXT,)),
+    ("iscsi_free_discovery_data", None, (_CONTEXT, _LIST)),
     ("iscsi_disconnect", _INT, (_CONTEXT,)),
     ("iscsi_get_fd", _INT, (_CONTEXT,)),
     ("iscsi_which_events", _INT, (_CONTEXT,)),
@@ -219,6 +225,7 @@ class Context:
         """
         self._calls: Final = library.calls
         self._answer_offset: Final = library.answer_offset
+        self._portal: Final = login.target.portal
         self._room = ctypes.create_string_buffer(0)
         self._context: int | None = self._calls.iscsi_create_context(login.initiator.encode())
         if self._context is None:
@@ -231,8 +238,10 @@ class Context:
 
     def _log_in(self, login: Login) -> None:
         calls, context = self._calls, self._context
-        calls.iscsi_set_targetname(context, login.target.name.encode())
-        calls.iscsi_set_session_type(context, _NORMAL_SESSION)
+        if login.target.name:
+            calls.iscsi_set_targetname(context, login.target.name.encode())
+        kind = _NORMAL_SESSION if login.target.name else _DISCOVERY_SESSION
+        calls.iscsi_set_session_type(context, kind)
         calls.iscsi_set_header_digest(context, _NO_DIGEST)
         # It would send commands again, of which nobody knows whether they moved the tape.
         calls.iscsi_set_noautoreconnect(context, 1)
@@ -265,6 +274,24 @@ class Context:
         # What it says of its own attempts, or has said before, is of no help.
         is_told = text and "reconnect" not in text and not text.startswith(_OF_A_COMMAND)
         return text if is_told else "the target does not answer, or has closed the connection"
+
+    def offers(self) -> list[Offer]:
+        """The targets that the portal offers, in a session without a target.
+
+        :raises LibraryFailure: it does not say.
+        """
+        try:
+            # Whoever is asked by a name tells of itself by an address.
+            names = {peer_of(self._calls.iscsi_get_fd(self._context)): self._portal}
+        except OSError as error:
+            raise LibraryFailure(error.strerror or str(error)) from error
+        first = self._calls.iscsi_discovery_sync(self._context)
+        if not first and self._calls.iscsi_get_error(self._context):
+            raise LibraryFailure(self._reason())
+        try:
+            return read_offers(first, names)
+        finally:
+            self._calls.iscsi_free_discovery_data(self._context, first)
 
     def execute(
         self, lun: int, cdb: bytes, data_out: bytes, data_in: int, timeout_s: int

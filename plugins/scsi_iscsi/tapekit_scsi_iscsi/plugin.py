@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
 from tapekit.hookspecs import hookimpl
+from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import Kernel, Manifest
+from tapekit_scsi_iscsi.commands import command_app
 from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
 from tapekit_scsi_iscsi.settings import ScsiIscsiSettings
 
@@ -30,6 +32,7 @@ class ScsiIscsiPlugin:
     )
 
     def __init__(self, settings: ScsiIscsiSettings) -> None:
+        self._settings: Final = settings
         self._driver: Final = ScsiIscsiDriver(settings)
 
     @hookimpl
@@ -41,6 +44,12 @@ class ScsiIscsiPlugin:
     def tapekit_register_changer_drivers(self) -> Sequence[ChangerDriver]:
         """Offer the changers of the scheme ``iscsi``."""
         return (self._driver,)
+
+    @hookimpl
+    def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
+        """Offer ``tapekit iscsi``."""
+        app = command_app(self._settings, self._driver.offers)
+        return (CommandGroup("iscsi", "Which libraries there are on iSCSI targets", app),)
 
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:

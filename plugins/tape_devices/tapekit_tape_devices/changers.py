@@ -37,6 +37,10 @@ __all__ = ["MOST_CHANGERS", "Changers", "HeldChanger", "NumberedChanger"]
 
 _LOG: Final = logging.getLogger("tapekit.tape_devices")
 
+_PATIENCE_S: Final = 10.0
+"""How long a changer is waited for that somebody else is closing, such as the
+session of a client that ended a moment ago: a logout may take that long."""
+
 MOST_CHANGERS: Final = 16
 """Media changers that one node may have, however they are attached."""
 
@@ -58,14 +62,17 @@ class HeldChanger:
         name: str,
         changer: MediaChanger,
         release: Callable[[], object],
+        leave: Callable[[], object],
         let_go: Callable[[], object],
     ) -> None:
         """:param release: called once, before the changer is closed.
+        :param leave: called once, before that.
         :param let_go: called once, when the changer has been closed.
         """
         self.name: Final = name
         self.changer: Final = changer
         self._release: Final = release
+        self._leave: Final = leave
         self._let_go: Final = let_go
         self._is_closed = False
 
@@ -77,6 +84,7 @@ class HeldChanger:
         if self._is_closed:
             return
         self._is_closed = True
+        self._leave()
         try:
             try:
                 self._release()
@@ -179,7 +187,13 @@ class Changers:
         except BaseException:
             self.give_back(found)
             raise
-        return HeldChanger(name or path, opened, release, lambda: self.give_back(found))
+        return HeldChanger(
+            name or path,
+            opened,
+            release,
+            leave=lambda: self._holds.leave(found.number),
+            let_go=lambda: self.give_back(found),
+        )
 
     # For what serves an administrator.
 
@@ -199,11 +213,11 @@ class Changers:
         return self._holds.holder(changer.number)
 
     def take(self, changer: NumberedChanger, holder: str) -> None:
-        """Take the place of a changer's holder.
+        """Take the place of a changer's holder; one that is leaving is waited for.
 
         :raises TapeError: ``BUSY`` with the holder's name.
         """
-        present = self._holds.take(changer.number, holder)
+        present = self._holds.take(changer.number, holder, _PATIENCE_S)
         if present is not None:
             raise CATALOGUE.raised_as(
                 TapeError,

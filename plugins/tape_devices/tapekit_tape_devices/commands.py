@@ -74,12 +74,15 @@ class _Commands:
         The cartridge is written, read and erased many times, and empty at the end.
         """
         rows: list[TrialRow] = []
-        for row in drive_trials(self._inventory(), device, overwrite=overwrite):
-            rows.append(row)
-            if not json:
-                say_lines([_verdict(row)])
-        if json:
-            say_json(rows)
+        try:
+            for row in drive_trials(self._inventory(), device, overwrite=overwrite):
+                rows.append(row)
+                if not json:
+                    say_lines([_verdict(row)])
+        finally:
+            # Also those before an error that breaks the check off.
+            if json:
+                say_json(rows)
         failed = sum(not row.is_passed for row in rows)
         if failed:
             raise CATALOGUE.error("check-failed", device=device, failed=failed, total=len(rows))

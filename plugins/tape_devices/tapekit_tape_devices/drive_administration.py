@@ -75,6 +75,8 @@ class DriveAdministration:
         self._node: Final = node
         self._clock: Callable[[], float] = lambda: 0.0
         self._traces: Path | None = None
+        self._tracing: Final = trio.Lock()
+        """Held by who begins or ends traces, so that each drive has one at most."""
 
     def settle(self, traces: Path, clock: Callable[[], float]) -> None:
         """Take the folder of traces, and what tells the time in seconds since
@@ -132,11 +134,12 @@ class DriveAdministration:
         else:
             drives = [await self._called(request.drive)]
         files = {}
-        for drive in drives:
-            change = self._begin_trace if request.is_on else self._end_trace
-            file = await trio.to_thread.run_sync(change, drive)
-            if file is not None:
-                files[drive.description.physical_path] = str(file)
+        async with self._tracing:
+            for drive in drives:
+                change = self._begin_trace if request.is_on else self._end_trace
+                file = await trio.to_thread.run_sync(change, drive)
+                if file is not None:
+                    files[drive.description.physical_path] = str(file)
         return TraceReply(is_on=request.is_on, files=files)
 
     def _begin_trace(self, drive: NumberedDrive) -> Path:
@@ -188,8 +191,7 @@ class DriveAdministration:
 
     def _moved(self, drive: NumberedDrive, request: PositionRequest) -> PositionReply:
         inventory, path = self._inventory, drive.description.physical_path
-        inventory.offline.refuse(drive.description)
-        inventory.take(drive, _ADMINISTRATOR)
+        inventory.take_online(drive, _ADMINISTRATOR)
         try:
             opened = inventory.open_drive(drive)
             try:
@@ -238,8 +240,9 @@ class DriveAdministration:
         return DriveErrors(
             physical_path=found.physical_path,
             device_type="tape drive",
-            description=f"{found.vendor} {found.product}",
+            description=self._inventory.description(drive),
             serial=found.serial,
+            aliases=tuple(self._inventory.names(drive)),
             counts=dict(watch.conditions),
             soft_errors=watch.soft_errors,
             alerts=dict(watch.alerts),

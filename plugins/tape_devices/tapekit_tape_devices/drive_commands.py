@@ -38,11 +38,13 @@ from tapekit_tape_devices.printing import columns, lone_command, say_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from tapekit.errors import TapekitError
     from tapekit.hookspecs.commands import CommandGroup
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.operations import Management
     from tapekit_tape_devices.drive_operations import (
         CountersReply,
+        DriveErrors,
         DriveStatistics,
         ErrorsReply,
         PositionReply,
@@ -187,7 +189,8 @@ class _Commands:
     def show_errors(
         self,
         name: Annotated[
-            str | None, typer.Option("--name", "-name", help="One drive, by its device ID.")
+            str | None,
+            typer.Option("--name", "-name", help="One drive, as for the other commands."),
         ] = None,
         node: _Node = None,
         counters: Annotated[
@@ -212,7 +215,9 @@ class _Commands:
         reply = self._management.call(ERRORS, NoRequest())
         if node not in {None, "local", reply.node}:
             raise CATALOGUE.error("other-node", node=node, present=reply.node)
-        drives = tuple(one for one in reply.drives if name in {None, one.physical_path})
+        drives = tuple(one for one in reply.drives if name is None or _has_name(one, name))
+        if not drives and name is not None:
+            raise _no_such_drive(name, [each for one in reply.drives for each in one.aliases])
         if as_json:
             say_json(drives)
         else:
@@ -237,19 +242,28 @@ class _Commands:
         if verb == "zero":
             if not given:
                 raise typer.BadParameter("zero needs the name of a tape drive")
-            self._management.call(ZERO_STATISTICS, DriveRequest(drive=given[0]))
+            zeroed = self._management.call(ZERO_STATISTICS, DriveRequest(drive=given[0]))
+            if as_json:
+                say_json(zeroed)
             return
         reply = self._management.call(STATISTICS, NoRequest())
         drives = [one for one in reply.drives if not given or _is_called(one, given[0])]
         if given and not drives:
-            known = ", ".join(name for one in reply.drives for name in one.aliases)
-            raise CATALOGUE.error(
-                "no-such-drive", drive=given[0], known=f"the drives are {known or 'none'}"
-            )
+            raise _no_such_drive(given[0], [name for one in reply.drives for name in one.aliases])
         if as_json:
             say_json(drives)
         else:
             say_lines(statistics_listing(type(reply)(node=reply.node, drives=tuple(drives))))
+
+
+def _has_name(drive: DriveErrors, words: str) -> bool:
+    names = {*drive.aliases, drive.physical_path, drive.serial}
+    return words in names or words.lstrip("nru")[:-1] in drive.aliases
+
+
+def _no_such_drive(words: str, names: Sequence[str]) -> TapekitError:
+    known = f"the drives are {', '.join(names)}" if names else "no tape drive has a name"
+    return CATALOGUE.error("no-such-drive", drive=words, known=known)
 
 
 def _is_called(drive: DriveStatistics, words: str) -> bool:

@@ -143,6 +143,7 @@ class DriveErrors(msgspec.Struct, frozen=True, kw_only=True):
     device_type: str
     description: str
     serial: str
+    aliases: tuple[str, ...] = ()
     counts: dict[str, int]
     """How often each condition was met that is an error."""
     soft_errors: int = 0

@@ -16,6 +16,7 @@ from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi_devices.conversation import Conversation
 from tapekit.testing import tape_trials
+from tapekit_tape_devices.cartridge_guard import CartridgeGuard
 from tapekit_tape_devices.errors import CATALOGUE
 
 if TYPE_CHECKING:
@@ -53,19 +54,21 @@ def drive_trials(inventory: Inventory, device: str, *, overwrite: bool) -> Itera
 
     :param overwrite: whether what is on the tape may be lost.
     :raises TapeError: the drive cannot be opened, its tape not be written or
-        erased, or there is something on it.
+        erased, or there is something on it; or it is another tape than before.
     :raises TapekitError: a driver cannot look.
     """
     with inventory.held(device, _HOLDER) as open_drive:
-        _check_scratch(open_drive, device, overwrite=overwrite)
-        for trial in tape_trials(lambda: _emptied(open_drive(), device), reopen=open_drive):
+        watch = inventory.watch(inventory.called(device))
+        guard = CartridgeGuard(open_drive, watch, device)
+        _check_scratch(guard.opened, device, overwrite=overwrite)
+        for trial in tape_trials(lambda: _emptied(guard.opened(), device), reopen=guard.reopened):
             try:
                 trial.run()
             except AssertionError as error:
                 yield TrialRow(name=trial.name, is_passed=False, message=str(error))
             else:
                 yield TrialRow(name=trial.name, is_passed=True)
-        _emptied(open_drive(), device).close()
+        _emptied(guard.opened(), device).close()
 
 
 def _check_scratch(open_drive: Callable[[], TapeDrive], device: str, *, overwrite: bool) -> None:

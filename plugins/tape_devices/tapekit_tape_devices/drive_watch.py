@@ -11,6 +11,9 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
 from tapekit.hookspecs.tape_driver import AlertingDrive, Condition, TapeError
+from tapekit.scsi.door import Status
+from tapekit.scsi.malformed import Malformed
+from tapekit.scsi.sense import SenseKey, decode_sense
 from tapekit_tape_devices.drive_operations import DriveCounts, DriveErrorRow
 from tapekit_tape_devices.tape_trace import answer_words, command_words
 
@@ -27,6 +30,8 @@ __all__ = ["DriveWatch", "TracedDoor", "WatchedDrive"]
 T = TypeVar("T")
 
 _KEPT_ERRORS: Final = 32
+
+_CARTRIDGE_CHANGED: Final = (SenseKey.UNIT_ATTENTION, 0x28, 0x00)
 
 _NO_ERRORS: Final = frozenset(
     {
@@ -52,6 +57,8 @@ class DriveWatch:
         self.since_s = clock()
         self.conditions: Final[Counter[str]] = Counter()
         self.recent: Final[deque[DriveErrorRow]] = deque(maxlen=_KEPT_ERRORS)
+        self.cartridge_changes = 0
+        """How often the drive has told that it may have another cartridge."""
         self.soft_errors = 0
         """Errors that the drive had corrected, as it has told last."""
         self.alerts: Final[dict[int, str]] = {}
@@ -78,6 +85,19 @@ class DriveWatch:
                 message=str(error),
             )
         )
+
+    def heard(self, reply: CdbReply) -> None:
+        """Note what a drive tells besides of another cartridge, in sense data of
+        either form (SPC, 28h/00h).
+        """
+        if reply.status == Status.CHECK_CONDITION and reply.sense:
+            try:
+                sense = decode_sense(reply.sense)
+            except Malformed:
+                # Whoever sent the command is told.
+                return
+            news = (sense.key, sense.asc, sense.ascq)
+            self.cartridge_changes += news == _CARTRIDGE_CHANGED
 
     def say(self, text: str) -> None:
         """Write a line into the trace, if there is one."""
@@ -261,7 +281,9 @@ class TracedDoor:
         """See :meth:`CdbDoor.execute`."""
         watch = self._watch
         if watch.trace is None:
-            return self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
+            reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
+            watch.heard(reply)
+            return reply
         words = command_words(cdb)
         try:
             reply = self._door.execute(cdb, data_out=data_out, data_in=data_in, timeout_s=timeout_s)
@@ -269,6 +291,7 @@ class TracedDoor:
             watch.say(f"  {words}: no answer: {error}")
             raise
         watch.say(f"  {words}: {answer_words(reply)}")
+        watch.heard(reply)
         return reply
 
     def reset(self) -> None:

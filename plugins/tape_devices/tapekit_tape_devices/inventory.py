@@ -156,10 +156,9 @@ class Inventory:
 
     def _line(self, drive: NumberedDrive) -> DeviceLine:
         found, names = drive.description, tuple(self._names(drive))
-        name = f"{found.vendor} {found.product}"
         return DeviceLine(
             physical_path=found.physical_path,
-            description=self._qualifier.name(found) if self._qualifier else name,
+            description=self.description(drive),
             aliases=names,
             device_names=tuple(row.name for name in names for row in device_rows(name)),
             serial=found.serial,
@@ -174,7 +173,7 @@ class Inventory:
         :raises TapekitError: a driver cannot look.
         """
         name, drive = self._usable(device)
-        self.take(drive, holder)
+        self.take_online(drive, holder)
         try:
             return self._opened(name, drive, mode, holder)
         except BaseException:
@@ -191,7 +190,7 @@ class Inventory:
         :raises TapekitError: a driver cannot look.
         """
         name, drive = self._usable(device)
-        self.take(drive, holder)
+        self.take_online(drive, holder)
         try:
             yield lambda: self._set_up(name, drive)
         finally:
@@ -233,6 +232,13 @@ class Inventory:
         """The logical names of a drive, such as ``st0``."""
         return self._names(drive)
 
+    def description(self, drive: NumberedDrive) -> str:
+        """What a drive is, in words for administrators."""
+        found = drive.description
+        if self._qualifier is not None:
+            return self._qualifier.name(found)
+        return f"{found.vendor} {found.product}"
+
     def holder(self, drive: NumberedDrive) -> str | None:
         """Who has a drive open."""
         return self._holds.holder(drive.number)
@@ -255,6 +261,20 @@ class Inventory:
                 drive=drive.description.physical_path,
                 holder=present,
             )
+
+    def take_online(self, drive: NumberedDrive, holder: str) -> None:
+        """Take the place of a drive's holder if the drive is online. Whoever
+        takes it offline has that place then, so nobody comes in between.
+
+        :raises TapeError: ``BUSY`` with the holder's name; ``NO_DEVICE``, it
+            is offline.
+        """
+        self.take(drive, holder)
+        try:
+            self.offline.refuse(drive.description)
+        except BaseException:
+            self.give_back(drive)
+            raise
 
     def give_back(self, drive: NumberedDrive) -> None:
         """Make the place free that was taken."""
@@ -332,7 +352,6 @@ class Inventory:
         name, drive = self._named(device)
         if self._qualifier is not None:
             self._qualifier.permit(drive.description)
-        self.offline.refuse(drive.description)
         return name, drive
 
     def _named(self, device: str) -> tuple[DeviceName, NumberedDrive]:

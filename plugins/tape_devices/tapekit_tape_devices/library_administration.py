@@ -7,10 +7,12 @@ drive gives up its tape by itself before the robot is sent for it.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from tapekit.errors import TapekitError
 from tapekit.hookspecs.media_changer import ElementType
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
 from tapekit_tape_devices.errors import CATALOGUE
@@ -25,7 +27,13 @@ from tapekit_tape_devices.library_operations import (
     MovesReply,
     Place,
 )
-from tapekit_tape_devices.library_places import destination_of, empty_place, found, names_of
+from tapekit_tape_devices.library_places import (
+    destination_of,
+    empty_place,
+    found,
+    names_of,
+    refuse_full,
+)
 from tapekit_tape_devices.library_sequence import home_of
 
 if TYPE_CHECKING:
@@ -43,6 +51,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LibraryAdministration"]
 
+_LOG: Final = logging.getLogger("tapekit.tape_devices")
 _HOLDER: Final = "an administrator"
 
 
@@ -104,8 +113,7 @@ class LibraryAdministration:
             elements = opened.changer.elements()
             source = found(elements, request.source, opened.name)
             destination = destination_of(elements, request.destination, opened.name)
-            self._give_up(source)
-            return MovesReply(moves=(_moved(opened, elements, source, destination),))
+            return MovesReply(moves=(self._carried(opened, elements, source, destination),))
         finally:
             opened.close()
 
@@ -123,8 +131,7 @@ class LibraryAdministration:
             if home is None:
                 home = empty_place(elements, ElementType.STORAGE, opened.name).address
             slot = found(elements, f"#{home}", opened.name)
-            self._give_up(drive)
-            return MovesReply(moves=(_moved(opened, elements, drive, slot),))
+            return MovesReply(moves=(self._carried(opened, elements, drive, slot),))
         finally:
             opened.close()
 
@@ -167,8 +174,7 @@ class LibraryAdministration:
             elements = opened.changer.elements()
             source = found(elements, request.cartridge or "", opened.name)
             mail = empty_place(elements, ElementType.IMPORT_EXPORT, opened.name)
-            self._give_up(source)
-            return MovesReply(moves=(_moved(opened, elements, source, mail),))
+            return MovesReply(moves=(self._carried(opened, elements, source, mail),))
         finally:
             opened.close()
 
@@ -177,23 +183,54 @@ class LibraryAdministration:
         rows = self._inventory.drives()
         return {row.description.serial: row for row in rows if row.devices}
 
-    def _give_up(self, source: Element) -> None:
-        """Have a drive unload the tape that is to be taken from it.
+    def _carried(
+        self, opened: OpenChanger, elements: Sequence[Element], source: Element, to: Element
+    ) -> Move:
+        """Move a cartridge; one that has to stay in its drive is loaded there again.
+
+        :raises TapekitError: somebody uses the drive, or what the robot refuses.
+        """
+        if source.is_full:
+            refuse_full(elements, to, opened.name)
+        device = self._given_up(source)
+        try:
+            return _moved(opened, elements, source, to)
+        except TapekitError:
+            if device is not None:
+                self._load_again(device)
+            raise
+
+    def _given_up(self, source: Element) -> str | None:
+        """Have a drive unload the tape that is to be taken from it; the drive's
+        device, if it had one loaded.
 
         :raises TapekitError: somebody uses the drive, or it does not answer.
         """
         if source.type is not ElementType.DRIVE or not source.is_full:
-            return
+            return None
         row = self._drives().get(source.drive_serial or "")
         if row is None:
-            return  # It is no drive of this stack; the robot knows what it may do.
+            return None  # It is no drive of this stack; the robot knows what it may do.
         device = next(one.name for one in row.devices if not (one.rewinds or one.unloads))
         opened = self._inventory.open(device, OpenMode.RAW, _HOLDER)
         try:
-            if opened.drive.status().has_tape:
-                opened.drive.unload()
+            if not opened.drive.status().has_tape:
+                return None
+            opened.drive.unload()
         finally:
             opened.close()
+        return device
+
+    def _load_again(self, device: str) -> None:
+        try:
+            opened = self._inventory.open(device, OpenMode.RAW, _HOLDER)
+            try:
+                opened.drive.load()
+            finally:
+                opened.close()
+        except TapekitError as error:
+            # Whoever asked for the move hears why that failed.
+            _LOG.warning("the tape in %s stays unloaded: %s", device, error.advice)
 
 
 def _moved(

@@ -17,7 +17,7 @@ from tapekit_tape_devices.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["destination_of", "empty_place", "found", "names_of"]
+__all__ = ["destination_of", "empty_place", "found", "names_of", "refuse_full"]
 
 _WORDS: Final = {
     ElementType.TRANSPORT: "arm",
@@ -55,16 +55,29 @@ def found(elements: Sequence[Element], words: str, changer: str) -> Element:
         name = f"{place[1]} {int(place[2])}"
         addresses = {at for at, known in names_of(elements).items() if known == name}
         matches = [one for one in elements if one.address in addresses]
-    if len(matches) != 1:
+    if not matches:
+        raise _no_such_place(words, changer)
+    if len(matches) > 1:
+        names = names_of(elements)
         raise CATALOGUE.raised_as(
             TapeError,
-            "no-such-place",
+            "same-barcode",
             condition=Condition.BAD_REQUEST,
             words=words,
             changer=changer,
-            count=len(matches),
+            places=", ".join(names[one.address] for one in matches),
         )
     return matches[0]
+
+
+def _no_such_place(words: str, changer: str) -> TapeError:
+    return CATALOGUE.raised_as(
+        TapeError,
+        "no-such-place",
+        condition=Condition.BAD_REQUEST,
+        words=words,
+        changer=changer,
+    )
 
 
 def destination_of(elements: Sequence[Element], words: str, changer: str) -> Element:
@@ -76,13 +89,28 @@ def destination_of(elements: Sequence[Element], words: str, changer: str) -> Ele
     if _PLACE.fullmatch(words) is None:
         raise CATALOGUE.raised_as(
             TapeError,
-            "no-such-place",
+            "no-destination",
             condition=Condition.BAD_REQUEST,
             words=words,
             changer=changer,
-            count=0,
         )
     return place
+
+
+def refuse_full(elements: Sequence[Element], destination: Element, changer: str) -> None:
+    """Refuse a place with a cartridge in it before anything has moved.
+
+    :raises TapeError: ``DESTINATION_FULL``.
+    """
+    if destination.is_full:
+        raise CATALOGUE.raised_as(
+            TapeError,
+            "place-full",
+            condition=Condition.DESTINATION_FULL,
+            place=names_of(elements)[destination.address],
+            changer=changer,
+            cartridge=destination.volume_tag or "a cartridge without a barcode",
+        )
 
 
 def empty_place(elements: Sequence[Element], kind: ElementType, changer: str) -> Element:

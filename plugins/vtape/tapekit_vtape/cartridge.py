@@ -56,6 +56,7 @@ __all__ = [
     "create_cartridge",
     "inspect_cartridge",
     "lock_cartridge",
+    "write_index",
 ]
 
 _LOG: Final = logging.getLogger("tapekit.vtape")
@@ -361,7 +362,7 @@ class Cartridge:
         path = self._index.path
         entries = list(entries_of(self.tape))
         made = path.with_name("index.new")
-        new = _write_index(made, header, entries, durable=self._durable)
+        new = write_index(made, header, entries, durable=self._durable)
         try:
             with host_errors(path):
                 made.replace(path)
@@ -408,7 +409,7 @@ def create_cartridge(path: Path, header: Header) -> None:
         path.mkdir(mode=0o700, parents=True)
     payload = open_host_file(path / "payload", os.O_RDWR | os.O_CREAT | os.O_EXCL)
     payload.close()
-    _write_index(path / "index", header, (), durable=True).close()
+    write_index(path / "index", header, (), durable=True).close()
     sync_directory(path)
     sync_directory(path.parent)
 
@@ -465,9 +466,11 @@ def _may_write(path: Path) -> bool:
         )
 
 
-def _write_index(
-    path: Path, header: Header, entries: Iterable[Entry], *, durable: bool
-) -> HostFile:
+def write_index(path: Path, header: Header, entries: Iterable[Entry], *, durable: bool) -> HostFile:
+    """Make an index; the caller closes it.
+
+    :raises TapeError: ``MEDIUM_ERROR``, the host refuses.
+    """
     file = open_host_file(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
     try:
         journal = b"".join(encode_entry(entry, sequence) for sequence, entry in enumerate(entries))

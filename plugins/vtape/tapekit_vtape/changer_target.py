@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.media_changer import ElementType
 from tapekit.scsi.cdb import CHANGER_COMMANDS
+from tapekit.scsi.element_report import cut_report
 from tapekit.scsi.elements import encode_elements
 from tapekit.scsi.mode import (
     ALL_PAGES,
@@ -106,13 +107,12 @@ class _ChangerTarget:
         # The elements with the lowest addresses are told, type by type.
         told = sorted(told, key=lambda element: element.address)[:count]
         told.sort(key=lambda element: (element.type, element.address))
-        return Answer(
-            encode_elements(
-                told,
-                with_tags=bool(values["tags"]),
-                with_identifiers=bool(values["identifiers"]),
-            )
+        report = encode_elements(
+            told,
+            with_tags=bool(values["tags"]),
+            with_identifiers=bool(values["identifiers"]),
         )
+        return Answer(cut_report(report, values["allocation"]))
 
     def _move(self, request: Request) -> Answer:
         self._check_arm(request)

@@ -16,7 +16,15 @@ from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.fault_commands import fault_app
 from tapekit_vtape.image_commands import ImageCommands
 from tapekit_vtape.library_option import LibraryName  # noqa: TC001 - read by typer
-from tapekit_vtape.listing import COLUMNS, NUMBERS, cells, inventory_cells, listings
+from tapekit_vtape.listing import (
+    COLUMNS,
+    NUMBERS,
+    RebuiltTape,
+    cells,
+    inventory_cells,
+    listings,
+    tape_counts,
+)
 from tapekit_vtape.models import read_label
 
 if TYPE_CHECKING:
@@ -25,6 +33,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.operations import Management
     from tapekit_vtape.library import Library
     from tapekit_vtape.library_devices import LibraryDevices
+    from tapekit_vtape.listing import TapeCounts
 
 __all__ = ["barcodes", "command_app", "new_serial"]
 
@@ -68,6 +77,7 @@ def command_app(
         commands.unprotect,
         images.export,
         commands.verify,
+        commands.rebuild,
     ):
         app.command()(command)
     app.command("power-cycle")(commands.power_cycle)
@@ -221,6 +231,7 @@ class _Commands:
             bool,
             typer.Option("--repair", help="Give up what follows a damage; the rest stays."),
         ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
         of: LibraryName = None,
     ) -> None:
         """Read a cartridge from beginning to end and tell what is on it."""
@@ -231,11 +242,56 @@ class _Commands:
             tape = cartridge.tape
             for _ in cartridge.contents(0, tape.objects):
                 pass
-            records = tape.objects - tape.marks
-            say(
-                f"{barcode} can be read: {records} records, {tape.marks} filemarks, "
-                f"{tape.data_bytes} bytes"
-            )
+            counts = tape_counts(barcode, tape)
+            if json:
+                say_json(counts)
+            else:
+                say(f"{barcode} can be read: {_words(counts)}")
             cartridge.refuse_damage(tape.objects)
         finally:
             cartridge.close()
+
+    def rebuild(
+        self,
+        barcode: _Barcode,
+        record_size: Annotated[
+            int | None,
+            typer.Option(
+                "--record-size", min=1, help="Bytes of records that nothing else tells the size of."
+            ),
+        ] = None,
+        whole_payload: Annotated[
+            bool,
+            typer.Option(
+                "--whole-payload", help="Take what lies behind the end of the index for data, too."
+            ),
+        ] = False,
+        json: Annotated[bool, typer.Option("--json", help="Answer with JSON.")] = False,
+        of: LibraryName = None,
+    ) -> None:
+        """Make a new index for a cartridge whose own is lost or damaged. The
+        cartridge is write protected then, and the old index is kept.
+        """
+        library = self._library(of)
+        rebuilt = library.rebuild(barcode, record_size, takes_rest=whole_payload)
+        tape, entries, lost, gaps = rebuilt.salvaged
+        counts = tape_counts(barcode, tape)
+        if json:
+            kept = None if rebuilt.kept is None else str(rebuilt.kept)
+            say_json(RebuiltTape(tape=counts, entries=entries, lost=lost, gaps=gaps, kept=kept))
+            return
+        say(f"{barcode} has a new index, from {entries} entries of the old one: {_words(counts)}")
+        if lost:
+            say(f"{lost} entries cannot be read; filemarks that they told of are lost")
+        for gap in gaps:
+            say(
+                f"bytes {gap.start} to {gap.stop - 1} of the payload are taken for records "
+                f"of {record_size} bytes without filemarks"
+            )
+        if rebuilt.kept is not None:
+            say(f"what was left of the old index is {rebuilt.kept}")
+        say(f"{barcode} is write protected; look at it, then: tapekit vtape unprotect {barcode}")
+
+
+def _words(counts: TapeCounts) -> str:
+    return f"{counts.records} records, {counts.filemarks} filemarks, {counts.bytes} bytes"

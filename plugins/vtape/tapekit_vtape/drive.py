@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tapekit.segments import Piece
     from tapekit_vtape.cartridge import Cartridge
     from tapekit_vtape.fault_board import DriveFaults
+    from tapekit_vtape.index_format import Header
     from tapekit_vtape.models import DriveModel
     from tapekit_vtape.packing import FramePacker
     from tapekit_vtape.tape_map import Run
@@ -363,18 +364,16 @@ class VtapeDrive:
         """Compress what is written from now on, or not."""
         self.is_compressing = is_on and self.can_compress
 
-    def medium(self) -> tuple[int, bool] | None:
-        """Density code of the tape in it, 0 for one of all drives, and whether
-        it is written once.
-        """
+    def medium(self) -> Header | None:
+        """The attributes of the tape in it."""
         cartridge = self._present()
-        return None if cartridge is None else (cartridge.header.density, cartridge.header.is_worm)
+        return None if cartridge is None else cartridge.header
 
     @property
     def alerts(self) -> frozenset[int]:
         """The flags of TapeAlert that are raised."""
         medium = self.medium()
-        density = medium[0] if medium else 0
+        density = medium.density if medium else 0
         raised = {
             _UNSUPPORTED_FORMAT: not self.model.can_read(density),
             _READ_ONLY_FORMAT: self.model.can_read(density) and not self.model.can_write(density),

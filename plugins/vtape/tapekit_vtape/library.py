@@ -36,6 +36,7 @@ from tapekit_vtape.library_state import (
     write_state,
 )
 from tapekit_vtape.models import read_label
+from tapekit_vtape.rebuilding import rebuild_cartridge
 from tapekit_vtape.reservation_book import ReservationBook
 from tapekit_vtape.robot import exchanged, moved, occupant
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tapekit.errors import TapekitError
+    from tapekit_vtape.rebuilding import Rebuilt
     from tapekit_vtape.replay import Replayed
     from tapekit_vtape.robot import Spot
     from tapekit_vtape.settings import LibrarySettings
@@ -202,6 +204,16 @@ class Library:
         """
         self._check_cartridge(barcode)
         return Cartridge.open(self.folder(barcode), durable=self._durable, shared=shared)
+
+    def rebuild(self, barcode: str, record_size: int | None, *, takes_rest: bool) -> Rebuilt:
+        """Give a cartridge a new index; see :func:`rebuild_cartridge`.
+
+        :raises TapekitError: no such cartridge; in use; its index is in order;
+            or more has to be known.
+        """
+        self._check_cartridge(barcode)
+        usual = self._new_header(barcode)
+        return rebuild_cartridge(self.folder(barcode), usual, record_size, takes_rest=takes_rest)
 
     def is_protected(self, barcode: str) -> bool:
         """Whether a cartridge can only be read, for whatever reason.

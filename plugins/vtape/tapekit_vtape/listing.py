@@ -11,6 +11,7 @@ from tapekit.hookspecs.media_changer import ElementType
 from tapekit_vtape.cartridge import FILEMARK_COST_BYTES
 from tapekit_vtape.models import generation_of
 from tapekit_vtape.replay import Replayed
+from tapekit_vtape.salvage import Gap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,15 +19,19 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.media_changer import Element
     from tapekit_vtape.library import CartridgeRow
     from tapekit_vtape.library_state import Place
+    from tapekit_vtape.tape_map import TapeMap
 
 __all__ = [
     "COLUMNS",
     "NUMBERS",
     "CartridgeListing",
     "FileListing",
+    "RebuiltTape",
+    "TapeCounts",
     "cells",
     "inventory_cells",
     "listings",
+    "tape_counts",
 ]
 
 COLUMNS: Final = (
@@ -69,6 +74,40 @@ class CartridgeListing(msgspec.Struct, frozen=True, kw_only=True):
     """The generation of LTO that it belongs to."""
     files: Sequence[FileListing]
     problem: str | None
+
+
+class TapeCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is on a cartridge that can be read from beginning to end."""
+
+    barcode: str
+    records: int
+    filemarks: int
+    bytes: int
+    """Of all records."""
+
+
+class RebuiltTape(msgspec.Struct, frozen=True, kw_only=True):
+    """A cartridge with a new index, and what became of the old one."""
+
+    tape: TapeCounts
+    entries: int
+    """Entries of the old index that could be read."""
+    lost: int
+    """Those that could not."""
+    gaps: Sequence[Gap]
+    """Bytes of the payload that were taken for records of the size given."""
+    kept: str | None
+    """Where the old index is now."""
+
+
+def tape_counts(barcode: str, tape: TapeMap) -> TapeCounts:
+    """What is on a tape."""
+    return TapeCounts(
+        barcode=barcode,
+        records=tape.objects - tape.marks,
+        filemarks=tape.marks,
+        bytes=tape.data_bytes,
+    )
 
 
 def listings(rows: Iterable[CartridgeRow]) -> list[CartridgeListing]:

@@ -30,7 +30,7 @@ from tapekit_vtape.tape_map import FILEMARK, TapeMap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Replayed", "entries_of", "replay"]
+__all__ = ["Replayed", "apply_entry", "entries_of", "replay"]
 
 
 class Replayed(NamedTuple):
@@ -86,7 +86,7 @@ def _follow(tape: TapeMap, pieces: Iterable[bytes]) -> tuple[int, bool]:
         view = memoryview(piece)
         for at in range(0, len(piece) - ENTRY_BYTES + 1, ENTRY_BYTES):
             entry = decode_entry(view[at : at + ENTRY_BYTES], sequence)
-            if trusted is None and (entry is None or not _apply(tape, entry)):
+            if trusted is None and (entry is None or not apply_entry(tape, entry)):
                 trusted = sequence
             if trusted is not None and entry is not None:
                 return trusted, True
@@ -96,7 +96,7 @@ def _follow(tape: TapeMap, pieces: Iterable[bytes]) -> tuple[int, bool]:
     return sequence if trusted is None else trusted, False
 
 
-def _apply(tape: TapeMap, entry: Entry) -> bool:
+def apply_entry(tape: TapeMap, entry: Entry) -> bool:
     """Follow an entry; false, and nothing done, if it contradicts the ones before."""
     kind, length, objects, end = entry
     if kind is EntryKind.CUT:

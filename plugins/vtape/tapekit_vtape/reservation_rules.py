@@ -157,6 +157,7 @@ _READING: Final = frozenset(
         "READ ELEMENT STATUS",
         "MODE SENSE(6)",
         "MODE SENSE(10)",
+        "READ ATTRIBUTE",
     }
 )
 """Commands that a reservation for writing leaves to others (SSC, SMC)."""
@@ -215,11 +216,12 @@ def reset(state: DeviceState) -> DeviceState:
 
 def power_lost(state: DeviceState) -> DeviceState:
     """The device has lost its power: registrations are left if they were made
-    to outlive that, with the persistent reservation, and nothing else.
+    to outlive that, with the persistent reservation, and nothing else. The
+    count of changes begins anew (SPC, PRGENERATION).
     """
     if not state.persists:
         state = msgspec.structs.replace(state, keys={}, holder=None, type=None)
-    return reset(msgspec.structs.replace(state, news={}))
+    return reset(msgspec.structs.replace(state, news={}, generation=0))
 
 
 def told(state: DeviceState, initiator: str) -> DeviceState:

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.tape_driver import DriveStatus
     from tapekit.scsi.sense import Sense
+    from tapekit_vtape.index_format import Header
     from tapekit_vtape.models import DriveModel, Generation
     from tapekit_vtape.tape_map import Run
     from tapekit_vtape.target import Request
@@ -126,8 +127,8 @@ class ModalDrive(Protocol):
         """Compress what is written from now on, or not."""
         ...
 
-    def medium(self) -> tuple[int, bool] | None:
-        """Density code of the tape in it, and whether it is written once."""
+    def medium(self) -> Header | None:
+        """The attributes of the tape in it."""
         ...
 
     def status(self) -> DriveStatus:
@@ -186,13 +187,13 @@ class TapeModes:
 
     def _density(self) -> int:
         medium = self._drive.medium()
-        return medium[0] if medium and medium[0] else self._drive.model.density
+        return medium.density if medium and medium.density else self._drive.model.density
 
     def _medium_type(self) -> int:
         medium = self._drive.medium()
         if medium is None:
             return 0
-        density, is_worm = medium
+        density, is_worm = medium.density, medium.is_worm
         generation = generation_of(density)
         kind = generation.medium_type if generation else _ANY_MEDIUM
         return kind + _WORM_MEDIUM * is_worm
@@ -386,7 +387,7 @@ def densities(drive: ModalDrive, *, of_medium: bool) -> bytes:
     model = drive.model
     medium = drive.medium() if of_medium else None
     if medium is not None:
-        generation = generation_of(medium[0]) or model.generation
+        generation = generation_of(medium.density) or model.generation
         capacity = drive.status().total_bytes or 0
         rows = _density_row(generation, model, capacity)
     else:

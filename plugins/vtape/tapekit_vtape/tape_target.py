@@ -12,10 +12,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit.scsi.attributes import (
+    ATTRIBUTE_LIST,
+    ATTRIBUTE_VALUES,
+    encode_attribute_list,
+    encode_attributes,
+)
 from tapekit.scsi.cdb import TAPE_COMMANDS
 from tapekit.scsi.log import PAGE_LIST, TAPE_ALERT_PAGE
 from tapekit.scsi.position import EXTENDED, POSITION_BYTES, Position, encode_position
 from tapekit.scsi.sense import NO_SENSE, Sense, SenseKey
+from tapekit_vtape.cartridge_memory import cartridge_attributes
 from tapekit_vtape.fault_board import Touch
 from tapekit_vtape.tape_pages import TapeModes, alert_page, densities, log_page, page_list
 from tapekit_vtape.target import BAD_FIELD, Answer, Refusal, TargetDoor
@@ -53,7 +60,9 @@ _OBJECT, _FILE = 0, 1
 """What LOCATE(16) goes to; or :data:`_END_OF_DATA`."""
 
 
-_LOOKS: Final = frozenset({"TEST UNIT READY", "READ POSITION", "REPORT DENSITY SUPPORT"})
+_LOOKS: Final = frozenset(
+    {"TEST UNIT READY", "READ POSITION", "REPORT DENSITY SUPPORT", "READ ATTRIBUTE"}
+)
 _MOVES: Final = frozenset(
     {
         "REWIND",
@@ -116,6 +125,7 @@ class _TapeTarget:
             "MODE SELECT(10)": self._modes.select_10,
             "LOG SENSE": self._log_sense,
             "REPORT DENSITY SUPPORT": self._densities,
+            "READ ATTRIBUTE": self._read_attribute,
         }
 
     def news(self) -> Sense | None:
@@ -365,6 +375,19 @@ class _TapeTarget:
         if of_medium:
             _ = self._drive.object_id
         return Answer(densities(self._drive, of_medium=of_medium))
+
+    def _read_attribute(self, request: Request) -> Answer:
+        """The memory of the cartridge (SPC)."""
+        values = request.values
+        if values["volume"] or values["partition"]:
+            raise Refusal(BAD_FIELD._replace(field=5 if values["volume"] else 7))
+        _ = self._drive.object_id
+        attributes = cartridge_attributes(self._drive)
+        if values["service_action"] == ATTRIBUTE_VALUES:
+            return Answer(encode_attributes(attributes, values["first"]))
+        if values["service_action"] == ATTRIBUTE_LIST:
+            return Answer(encode_attribute_list(attributes))
+        raise Refusal(BAD_FIELD._replace(field=1))
 
 
 _LONGEST_TRANSFER: Final = 0xFF_FFFF

@@ -39,6 +39,11 @@ class ScriptDoor:
     def names(self) -> list[str]:
         return [name for name, _, _ in self.ran]
 
+    @property
+    def motions(self) -> list[str]:
+        """Those that may have brought the tape elsewhere."""
+        return [name for name in self.names if name != "READ POSITION"]
+
     def execute(
         self, cdb: bytes, *, data_out: bytes = b"", data_in: int = 0, timeout_s: float | None = None
     ) -> CdbReply:

@@ -18,7 +18,7 @@ from tapekit.scsi.inquiry import (
     encode_serial,
 )
 from tapekit.scsi.sense import Sense, encode_sense
-from tapekit.scsi_devices.identity import Identity, identify
+from tapekit.scsi_devices.identity import Identity, identify, make_of
 
 WHO = Inquiry(DeviceType.TAPE, "ACME", "DRIVE", "1")
 WORLDWIDE = "5000e11100000001"
@@ -84,3 +84,27 @@ def test_a_device_that_fails_is_an_error() -> None:
         identify(MemoryUnit({-1: Sense(4, 0x44, 0)}), "i.0")
     with pytest.raises(TapeError, match=r"i\.0 did not carry out INQUIRY"):
         identify(MemoryUnit({-1: encode_inquiry(WHO), 0: Sense(4, 0x44, 0)}), "i.0")
+
+
+OTHER = Designator(2, 1, b"IET     00010003")
+
+
+@pytest.mark.parametrize(
+    ("made", "vendors"),
+    [
+        (unit(p83=encode_designators(1, [NAA, OTHER])), {"ACME", "IET"}),
+        (unit(p83=encode_designators(1, [NAME])), {"ACME"}),
+        (unit(p83=encode_serial(1, "SN1")), {"ACME"}),
+        (unit(), {"ACME"}),
+        (MemoryUnit({-1: encode_inquiry(WHO)}), {"ACME"}),
+        (MemoryUnit({-1: encode_inquiry(WHO), 0: b"?"}), {"ACME"}),
+    ],
+)
+def test_a_device_is_made_by_whom_it_names(made: MemoryUnit, vendors: set[str]) -> None:
+    make = make_of(made, "i.0")
+    assert (make.vendors, make.product, make.revision) == (vendors, "DRIVE", "1")
+
+
+def test_a_device_that_does_not_say_who_it_is_is_an_error() -> None:
+    with pytest.raises(TapeError, match=r"i\.0 answered INQUIRY with data that cannot be read"):
+        make_of(MemoryUnit({-1: b"?"}), "i.0")

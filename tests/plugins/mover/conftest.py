@@ -72,6 +72,8 @@ class Rig:
         self._told: queue.Queue[tuple[object, ...]] = queue.Queue()
         self.texts: list[str] = []
         """What the operator has been told apart from a halt's own text."""
+        self.advice: str | None = None
+        """The whole text of a halt: what happened, the identifier, what to do."""
         self._thread: threading.Thread | None = None
         self._lengths: queue.Queue[int] = queue.Queue()
         self.sink = MemorySink(watch=self._lengths.put)
@@ -93,10 +95,11 @@ class Rig:
         self._told.put((reason, seek_position))
 
     def explained(self, text: str) -> None:
-        self.texts.append(text)
+        self.texts.append(text.partition(" [")[0])
 
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
-        self._told.put((reason, explanation))
+        self.advice = explanation
+        self._told.put((reason, explanation and explanation.partition(" [")[0]))
 
     def hears(self) -> tuple[object, ...]:
         """The next thing that the mover tells."""

@@ -120,6 +120,8 @@ def test_a_tape_error_while_writing_is_explained_and_logged(
     source.give(bytes(RECORD))
     source.give(bytes(RECORD))
     assert rig.ends() == (MoverHalt.MEDIA_ERROR, "Media error on tape write")
+    assert "[mover.media-error-on-write: Replace the tape" in rig.advice
+    assert "Could not initialize media" not in rig.texts
     assert "the tape stopped a transfer" in caplog.text
     assert source.released == 2
 
@@ -132,6 +134,7 @@ def test_a_tape_error_while_reading_is_explained(rig: Any) -> None:
     rig.mover.read(0, RECORD)
     rig.start(lambda: rig.mover.run_from_tape(sink))
     assert rig.ends() == (MoverHalt.MEDIA_ERROR, "Media error on tape read")
+    assert rig.texts[-1] == "Could not initialize media"
     assert not sink.is_finished
 
 

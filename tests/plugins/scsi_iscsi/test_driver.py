@@ -10,6 +10,7 @@ import trio
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.testing import bytes_of
+from tapekit_scsi_iscsi.discovery import Offer
 from tapekit_scsi_iscsi.driver import ScsiIscsiDriver
 from tapekit_scsi_iscsi.library import LibraryFailure
 from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, Target
@@ -252,3 +253,71 @@ async def test_targets_are_looked_at_once_if_so_set(target: Any, autojump_clock:
         await watched.change()
     assert waiting.cancelled_caught
     assert watched.rests == []
+
+
+# Targets that portals offer.
+
+
+class Offering(Watched):
+    """A driver that is told of its targets by a portal."""
+
+    def __init__(self, target: Any, silent: set[str]) -> None:
+        super().__init__(target, silent)
+        self.offers = [Offer(NAME, ("10.0.0.7:3260",))]
+
+        def ask(login: Any) -> Any:
+            assert login.target == ("10.0.0.7:3260", "")
+            if login.target.portal in silent:
+                raise LibraryFailure("no route to host")
+            return self.offers
+
+        made = ScsiIscsiSettings(initiator="iqn.2026-11.x:me", portals=("10.0.0.7",))
+        self.driver = ScsiIscsiDriver(made, self.driver._connect, self.rest, ask)
+
+
+@pytest.mark.requirement("R042")
+async def test_a_target_that_a_portal_offers_later_is_worth_a_look(target: Any) -> None:
+    watched = Offering(target, set())
+    watched.offers = []
+    assert watched.paths() == []
+    await watched.change()
+    watched.driver.discover_changers()
+    watched.changes = [nothing, lambda: watched.offers.append(Offer(NAME, ()))]
+    assert await watched.change() == 2
+    assert watched.paths() == ["i.0L1", "i.0L300"]
+    watched.driver.open_drive("S1D00@0.1").close()
+    watched.changes = [watched.offers.clear]
+    assert await watched.change() == 1
+    assert watched.paths() == []
+
+
+async def test_a_portal_that_falls_silent_with_its_targets_fails_the_look(target: Any) -> None:
+    silent = {"10.0.0.7:3260"}
+    watched = Offering(target, silent)
+    with pytest.raises(TapeError, match=r"Cannot ask the iSCSI portal 10\.0\.0\.7:3260"):
+        watched.paths()
+    silent.clear()
+    assert watched.paths() == ["i.0L1", "i.0L300"]
+    silent.add("10.0.0.7:3260")
+    with pytest.raises(TapeError, match="Cannot log in to the iSCSI target"):
+        watched.paths()
+
+
+def test_a_portal_gets_the_credentials_that_it_has(target: Any, tmp_path: Path) -> None:
+    file = tmp_path / "secrets.toml"
+    file.write_text('["10.0.0.7:3260"]\nuser = "me"\npassword = "words"\n')
+    file.chmod(0o600)
+    logins: list[Any] = []
+
+    def ask(login: Any) -> Any:
+        logins.append(login)
+        return [Offer(NAME, ())]
+
+    made = ScsiIscsiSettings(
+        initiator="iqn.2026-11.x:me", portals=("10.0.0.7",), credentials=str(file)
+    )
+    driver = ScsiIscsiDriver(made, target.connect, ask=ask)
+    driver.settle(tmp_path)
+    assert [one.physical_path for one in driver.discover()] == ["i.0L1", "i.0L300"]
+    assert logins[0].chap.password == "words"
+    assert target.logins[0].chap is None

@@ -96,3 +96,67 @@ def test_a_target_that_says_nothing_is_given_up() -> None:
         login = Login("iqn.2026-11.x:me", Target(f"127.0.0.1:{port}", "iqn.2026-11.x:y"), None, 1)
         with pytest.raises(LibraryFailure):
             Context(load_library(), login)
+
+
+@final
+class DiscoveryCalls:
+    """A library that has no list of targets to give."""
+
+    def __init__(self, error: bytes) -> None:
+        self.error = error
+        self.given_back: list[object] = []
+        self.kinds: list[int] = []
+        self.named: list[bytes] = []
+
+    def iscsi_create_context(self, _name: bytes) -> int:
+        return 1
+
+    def iscsi_get_fd(self, _context: int) -> int:
+        return self.connection.fileno()
+
+    def iscsi_set_session_type(self, _context: int, kind: int) -> int:
+        self.kinds.append(kind)
+        return 0
+
+    def iscsi_set_targetname(self, _context: int, name: bytes) -> int:
+        self.named.append(name)
+        return 0
+
+    def iscsi_discovery_sync(self, _context: int) -> None:
+        return None
+
+    def iscsi_free_discovery_data(self, _context: int, first: object) -> None:
+        self.given_back.append(first)
+
+    def iscsi_get_error(self, _context: int) -> bytes:
+        return self.error
+
+    def __getattr__(self, _name: str) -> Any:
+        return lambda *_arguments: 0
+
+
+@pytest.mark.parametrize("error", [b"", b"Poll failed"])
+def test_no_targets_are_told_from_no_answer(error: bytes) -> None:
+    calls: Any = DiscoveryCalls(error)
+    login = LOGIN._replace(target=Target("10.0.0.7:3260", ""))
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()) as calls.connection,
+    ):
+        context = Context(Library(calls, 64), login)
+        if error:
+            with pytest.raises(LibraryFailure, match="Poll failed"):
+                context.offers()
+        else:
+            assert context.offers() == []
+        context.destroy()
+    assert (calls.kinds, calls.named) == ([1], [])
+
+
+def test_a_portal_that_has_hung_up_tells_nothing() -> None:
+    calls: Any = DiscoveryCalls(b"")
+    with socket.socket() as calls.connection:
+        context = Context(Library(calls, 64), LOGIN._replace(target=Target("10.0.0.7:3260", "")))
+        with pytest.raises(LibraryFailure, match="not connected"):
+            context.offers()
+        context.destroy()

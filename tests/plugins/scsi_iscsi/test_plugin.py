@@ -14,3 +14,5 @@ def test_drives_and_changers_are_offered() -> None:
     (tapes,) = plugin.tapekit_register_tape_drivers()
     (changers,) = plugin.tapekit_register_changer_drivers()
     assert (tapes.scheme, changers.scheme) == ("iscsi", "iscsi")
+    (group,) = plugin.tapekit_register_command_groups()
+    assert group.name == "iscsi"

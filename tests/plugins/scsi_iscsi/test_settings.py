@@ -5,7 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from tapekit_scsi_iscsi.settings import ScsiIscsiSettings, Target, parse_target
+from tapekit_scsi_iscsi.settings import (
+    ScsiIscsiSettings,
+    Target,
+    parse_portal,
+    parse_target,
+)
 
 INITIATOR = "iqn.2026-11.net.example:host"
 URL = "iscsi://10.0.0.7/iqn.2026-11.net.example:tapes"
@@ -52,3 +57,27 @@ def test_a_target_is_there_once(again: str) -> None:
 def test_an_initiator_has_an_iscsi_name(name: str) -> None:
     with pytest.raises(ValueError, match="is no iSCSI name"):
         ScsiIscsiSettings(initiator=name, targets=(URL,))
+
+
+@pytest.mark.parametrize(
+    ("text", "portal"),
+    [("10.0.0.7", "10.0.0.7:3260"), ("tapes.x:3261", "tapes.x:3261"), ("[::1]", "[::1]:3260")],
+)
+def test_a_portal_is_a_host_and_a_port(text: str, portal: str) -> None:
+    assert parse_portal(text) == portal
+
+
+@pytest.mark.parametrize("text", ["", "10.0.0.7/x", "iscsi://10.0.0.7", "x:0", "x:70000", "::1"])
+def test_what_is_no_portal_is_refused(text: str) -> None:
+    with pytest.raises(msgspec.ValidationError, match="portals: "):
+        msgspec.convert({"initiator": INITIATOR, "portals": [text]}, ScsiIscsiSettings)
+
+
+def test_a_portal_is_there_once() -> None:
+    with pytest.raises(ValueError, match=r"10\.0\.0\.7:3260 is there twice"):
+        ScsiIscsiSettings(initiator=INITIATOR, portals=("10.0.0.7", "10.0.0.7:3260"))
+
+
+def test_a_library_is_named_somehow() -> None:
+    with pytest.raises(ValueError, match="one of them must name a library"):
+        ScsiIscsiSettings(initiator=INITIATOR)

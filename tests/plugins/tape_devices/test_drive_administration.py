@@ -394,3 +394,15 @@ async def test_an_empty_drive_has_nothing_to_move(
     with pytest.raises(TapeError) as caught:
         await kernel.operations[POSITION.name].perform(request)
     assert caught.value.condition is Condition.NO_TAPE
+
+
+@pytest.mark.parametrize("name", ["v.0", "st0", "nrst0a"])
+async def test_errors_are_asked_for_by_any_name_of_a_drive(
+    tape_stack: Any, typed: Any, name: str
+) -> None:
+    async with tape_stack() as kernel:
+        found = json.loads(await typed(kernel, f"storage tape show-errors -name {name} --json"))
+        assert [one["physical_path"] for one in found] == ["v.0"]
+        with pytest.raises(TapekitError, match="no tape drive st9; the drives are st0, st1"):
+            await typed(kernel, "storage tape show-errors -name st9")
+        assert json.loads(await typed(kernel, "storage stats tape zero st0 --json")) == {}

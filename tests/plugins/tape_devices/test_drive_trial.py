@@ -13,6 +13,7 @@ from tapekit.hookspecs.tape_driver import OpenMode, TapeError
 from tapekit.testing import MemoryTape
 from tapekit.testing.tape_script import record, write
 from tapekit_tape_devices.commands import command_app
+from tapekit_tape_devices.drive_trial import drive_trials
 from tapekit_tape_devices.inventory import Inventory
 from tapekit_vtape.driver import VtapeDriver
 from tapekit_vtape.faults import DeviceFault, FaultKind
@@ -112,3 +113,36 @@ def test_a_drive_that_cannot_be_checked_says_why(
     protected = inventory_of(driver_of("m", MemoryTape(is_protected=True)))
     assert "write protected" in str(typed(protected, "nrst0a").exception)
     inventory.open("nrst0a", OpenMode.RAW, "session 4").close()
+
+
+def test_a_cartridge_that_is_put_in_meanwhile_is_left_alone(
+    inventory: Inventory, driver: VtapeDriver
+) -> None:
+    library = driver.library
+    library.create_cartridge("T00002", slot=1, capacity=None, early_warning=None)
+    trials = drive_trials(inventory, "nrst0a", overwrite=False)
+    assert next(trials).is_passed
+    library.unload(0)
+    library.load(0, "T00002")
+    with_a_record_in(driver)
+    with pytest.raises(TapeError, match="T00002 TAPEKIT T00002 and was T00001") as caught:
+        next(trials)
+    assert caught.value.id == "tape_devices.cartridge-changed"
+    assert inventory.drives()[0].holder is None
+    assert typed(inventory, "nrst0a").exception.id == "tape_devices.tape-not-empty"
+
+
+def with_a_record_in(driver: VtapeDriver) -> None:
+    drive = driver.open_drive("0")
+    write(drive, [record(7)])
+    drive.close()
+
+
+def test_rows_before_an_error_that_ends_the_check_are_told(
+    inventory: Inventory, driver: VtapeDriver
+) -> None:
+    driver.arm(DeviceFault(kind=FaultKind.HARDWARE_ERROR, after=80))
+    result = typed(inventory, "nrst0a", "--json")
+    assert isinstance(result.exception, TapeError)
+    rows = json.loads(result.output)
+    assert [row["is_passed"] for row in rows].count(True) > 1

@@ -29,3 +29,17 @@ def test_of_many_threads_one_gets_the_place() -> None:
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda number: holds.take(0, f"session {number}"), range(64)))
     assert answers.count(None) == 1
+
+
+def test_a_holder_that_is_leaving_is_waited_for() -> None:
+    holds = Holds()
+    holds.take(0, "session 1")
+    assert holds.take(0, "session 2", 60) == "session 1"
+    holds.leave(0)
+    assert holds.take(0, "session 2") == "session 1"
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(holds.take, 0, "session 2", 60)
+        holds.give_back(0)
+        assert waiting.result() is None
+    assert holds.holder(0) == "session 2"
+    assert holds.take(0, "session 3", 60) == "session 2"

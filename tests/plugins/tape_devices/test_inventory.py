@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, final
 
 import pytest
 
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
+from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.testing import MemoryTape
-from tapekit_tape_devices.inventory import MOST_DRIVES
+from tapekit_tape_devices.inventory import MOST_DRIVES, Inventory
+from tapekit_tape_devices.offline import OfflineDrives
 
 
 def refused(inventory: Any, device: str, mode: OpenMode = OpenMode.READ) -> TapeError:
@@ -158,3 +160,74 @@ def test_a_drive_that_cannot_be_opened_is_free_again(driver_of: Any, inventory_o
         failing.open("nrst0a", OpenMode.RAW, "x")
     assert caught.value is inventory_error
     assert failing.drives()[0].holder is None
+
+
+@final
+class _TakesOffline:
+    """Judges drives, and takes each one offline when somebody is about to open it."""
+
+    def __init__(self, offline: OfflineDrives) -> None:
+        self.offline = offline
+
+    def meet(self, drives: object) -> None:
+        """Nothing to prepare."""
+
+    def permit(self, drive: Any) -> None:
+        self.offline.set(drive, is_online=False)
+
+
+def test_a_drive_that_is_taken_offline_meanwhile_is_not_opened(driver_of: Any) -> None:
+    driver = driver_of("m", MemoryTape())
+    offline = OfflineDrives(MemoryStateStore())
+    inventory = Inventory()
+    inventory.settle({"m": driver}, {}, qualifier=_TakesOffline(offline), offline=offline)  # type: ignore[arg-type]  # as much of one as opening asks for
+    for work in (
+        lambda: inventory.open("nrst0a", OpenMode.RAW, "x"),
+        lambda: inventory.held("nrst0a", "x").__enter__(),
+    ):
+        with pytest.raises(TapeError, match="is offline"):
+            work()
+    assert driver.opened == []
+    assert inventory.holder(inventory.numbered()[0]) is None
+
+
+@final
+class _Flickering:
+    """A driver whose second drive is there every other time that somebody looks."""
+
+    def __init__(self, driver: Any) -> None:
+        self._driver = driver
+        self.scheme = driver.scheme
+
+    def discover(self) -> Any:
+        drives = self._driver.discover()
+        return drives if self._driver.looked % 2 else drives[:1]
+
+    def open_drive(self, address: str) -> Any:
+        return self._driver.open_drive(address)
+
+
+def test_drives_that_come_and_go_keep_their_names_and_holders(
+    driver_of: Any, inventory_of: Any
+) -> None:
+    inventory = inventory_of(_Flickering(driver_of("m", MemoryTape(), MemoryTape())))
+    rounds, refusals = 200, []
+
+    def use(name: str) -> None:
+        for _ in range(rounds):
+            try:
+                inventory.open(name, OpenMode.RAW, name).close()
+            except TapeError as error:
+                refusals.append(error.condition)
+
+    def look() -> None:
+        for _ in range(rounds):
+            inventory.renew()
+
+    with ThreadPoolExecutor(4) as threads:
+        users = [threads.submit(use, name) for name in ("nrst0a", "nrst1a", "nrst1a")]
+        for each in (*users, threads.submit(look)):
+            each.result(60)
+    assert set(refusals) <= {Condition.BUSY}
+    assert [row.holder for row in inventory.drives()] == [None, None]
+    assert [row.devices[0].name for row in inventory.drives()] == ["rst0l", "rst1l"]

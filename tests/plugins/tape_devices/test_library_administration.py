@@ -9,6 +9,7 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.tape_driver import Condition, OpenMode, TapeError
+from tapekit_vtape.faults import DeviceFault, FaultKind
 
 if TYPE_CHECKING:
     from tapekit.kernel import StackKernel
@@ -96,6 +97,26 @@ async def test_what_cannot_be_is_refused(
             await typed(kernel, f"library {line}")
         assert caught.value.condition is condition
         assert await places(typed, kernel) == before
+
+
+async def test_a_tape_that_cannot_go_stays_loaded(tape_stack: Any, typed: Any) -> None:
+    async with tape_stack() as kernel:
+        drivers = kernel.tape_drivers["vtape"]
+        for line, fault in (
+            ("library load VT0001 1", None),
+            ("library move drive:0 slot:5", None),
+            ("library unload 0", DeviceFault(kind=FaultKind.JAM)),
+        ):
+            if fault is not None:
+                drivers.arm(fault)
+            with pytest.raises(TapeError):
+                await typed(kernel, line)
+            status = json.loads(
+                await typed(kernel, "storage tape position -name st0 -operation rewind --json")
+            )
+            assert status["file"] == 0
+        drivers.faults.clear()
+        assert await typed(kernel, "library unload 0") == "VT0001 went from drive 0 to slot 0\n"
 
 
 async def test_a_drive_or_a_changer_in_use_is_left_alone(tape_stack: Any, typed: Any) -> None:

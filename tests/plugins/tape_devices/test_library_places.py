@@ -6,7 +6,13 @@ import pytest
 
 from tapekit.hookspecs.media_changer import Element, ElementType
 from tapekit.hookspecs.tape_driver import TapeError
-from tapekit_tape_devices.library_places import destination_of, empty_place, found, names_of
+from tapekit_tape_devices.library_places import (
+    destination_of,
+    empty_place,
+    found,
+    names_of,
+    refuse_full,
+)
 
 
 def element(address: int, kind: ElementType, tag: str | None = None) -> Element:
@@ -55,18 +61,28 @@ def test_places_are_found(words: str, address: int) -> None:
     assert found(LIBRARY, words, "mc0").address == address
 
 
-@pytest.mark.parametrize(
-    ("words", "count"),
-    [("slot 5", 0), ("C", 0), ("TWICE", 2), ("#9", 0), ("arm 0", 0), ("", 0), ("slot -1", 0)],
-)
-def test_what_could_mean_several_or_none_is_refused(words: str, count: int) -> None:
-    with pytest.raises(TapeError, match=f'has {count} places that "{words}" can mean'):
+@pytest.mark.parametrize("words", ["slot 5", "C", "#9", "arm 0", "", "slot -1"])
+def test_what_means_nothing_is_refused(words: str) -> None:
+    with pytest.raises(TapeError, match=f'no cartridge that is called "{words}"'):
         found(LIBRARY, words, "mc0")
+
+
+def test_a_barcode_that_is_there_twice_is_told_with_places() -> None:
+    with pytest.raises(TapeError, match='barcode "TWICE": drive 0, slot 2'):
+        found(LIBRARY, "TWICE", "mc0")
+
+
+def test_a_full_place_is_told_with_what_is_in_it() -> None:
+    with pytest.raises(TapeError, match="slot 1 in the library of mc0 is full: B is in it"):
+        refuse_full(LIBRARY, found(LIBRARY, "slot 1", "mc0"), "mc0")
+    with pytest.raises(TapeError, match="is full: a cartridge without a barcode"):
+        refuse_full(LIBRARY, found(LIBRARY, "slot 3", "mc0"), "mc0")
+    refuse_full(LIBRARY, found(LIBRARY, "slot 4", "mc0"), "mc0")
 
 
 def test_a_cartridge_is_no_destination() -> None:
     assert destination_of(LIBRARY, "slot 0", "mc0").address == 10
-    with pytest.raises(TapeError, match='"A" can mean'):
+    with pytest.raises(TapeError, match='"A" is a cartridge'):
         destination_of(LIBRARY, "A", "mc0")
 
 

@@ -124,6 +124,12 @@ def test_a_good_cartridge_is_verified(robot: Any, run: Callable[..., str]) -> No
     assert run("verify", barcode) == (
         f"{barcode} can be read: 301 records, 1 filemarks, 3000006 bytes\n"
     )
+    assert json.loads(run("verify", barcode, "--json")) == {
+        "barcode": barcode,
+        "records": 301,
+        "filemarks": 1,
+        "bytes": 3000006,
+    }
 
 
 def test_verifying_reads_beside_other_readers(robot: Any, run: Callable[..., str]) -> None:

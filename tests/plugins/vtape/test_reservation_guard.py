@@ -356,7 +356,7 @@ def test_a_reservation_outlives_a_loss_of_power_if_it_is_to(
     assert said(send(left.door, "TEST UNIT READY")) == "6/29/03"
     assert said(send(right.door, "TEST UNIT READY")) == "6/29/03"
     found = decode_reservation(ask(right.door, InAction.READ_RESERVATION))
-    assert found.key == persists
+    assert (found.key, found.generation) == (persists, 0)
     assert out(right.door, OutAction.REGISTER, 0, 2) == "GOOD"
     answer = out(right.door, OutAction.RESERVE, 2)
     assert answer == ("RESERVATION_CONFLICT" if persists else "GOOD")

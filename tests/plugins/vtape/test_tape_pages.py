@@ -14,6 +14,7 @@ from tapekit.scsi.log import (
     decode_log,
 )
 from tapekit.scsi.mode import BlockDescriptor, ModeData, ModePage, decode_mode, encode_mode
+from tapekit_vtape.index_format import Header
 from tapekit_vtape.models import MODELS, VIRTUAL, DriveModel
 from tapekit_vtape.tape_pages import (
     COMPRESSION_LOG_PAGE,
@@ -53,14 +54,14 @@ class MemoryDrive:
         can_compress: bool = False,
     ) -> None:
         self._status = status
-        self._medium = (density, is_worm)
+        self._medium = Header("T00001", 1 << 30, 1 << 20, is_worm=is_worm, density=density)
         self.model = model
         self.can_compress = self.is_compressing = can_compress
 
     def compress(self, *, is_on: bool) -> None:
         self.is_compressing = is_on
 
-    def medium(self) -> tuple[int, bool] | None:
+    def medium(self) -> Header | None:
         return self._medium if self._status.has_tape else None
 
     def status(self) -> DriveStatus:

@@ -8,6 +8,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tapekit.scsi.attributes import (
+    ATTRIBUTE_LIST,
+    BARCODE,
+    MAXIMUM_CAPACITY,
+    MEDIUM_SERIAL,
+    MEDIUM_TYPE,
+    REMAINING_CAPACITY,
+    decode_attributes,
+)
 from tapekit.scsi.cdb import tape_command
 from tapekit.scsi.door import CdbReply, Status
 from tapekit.scsi.position import EXTENDED, LONG, SHORT, decode_position
@@ -372,3 +381,29 @@ def test_any_command_gets_an_answer(robot: Any, commands: list[tuple[bytes, byte
         if reply.status == Status.CHECK_CONDITION:
             decode_sense(reply.sense)
     drive.close()
+
+
+# The memory of the cartridge.
+
+
+def test_a_cartridge_tells_its_barcode_and_capacity(tape: Initiator) -> None:
+    found = decode_attributes(tape.good("READ ATTRIBUTE", allocation=4096).data)
+    barcode = found[BARCODE].decode().strip()
+    assert barcode.isalnum()
+    assert found[MEDIUM_SERIAL].decode().strip() == barcode
+    assert found[MEDIUM_TYPE] == b"\0"
+    assert found[MAXIMUM_CAPACITY] >= found[REMAINING_CAPACITY]
+    only = tape.good("READ ATTRIBUTE", first=BARCODE, allocation=4096).data
+    assert decode_attributes(only) == {BARCODE: found[BARCODE]}
+    names = tape.good("READ ATTRIBUTE", service_action=ATTRIBUTE_LIST, allocation=4096).data
+    assert len(names) == 4 + 2 * len(found)
+    assert tape.good("READ ATTRIBUTE", allocation=4).data == len(
+        tape.good("READ ATTRIBUTE", allocation=4096).data[4:]
+    ).to_bytes(4, "big")
+
+
+def test_a_memory_that_is_not_there_is_refused(tape: Initiator) -> None:
+    for values in ({"service_action": 2}, {"volume": 1}, {"partition": 1}):
+        assert tape.code("READ ATTRIBUTE", allocation=4096, **values) == "5/24/00"
+    tape.good("LOAD UNLOAD")
+    assert tape.code("READ ATTRIBUTE", allocation=4096) == "2/3A/00"
