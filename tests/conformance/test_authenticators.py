@@ -33,6 +33,10 @@ class OneUser:
     def methods(self) -> frozenset[AuthMethod]:
         return frozenset({AuthMethod.PLAINTEXT, AuthMethod.CHALLENGE})
 
+    @property
+    def svm_methods(self) -> frozenset[AuthMethod]:
+        return self.methods
+
     async def login_plaintext(self, user: str, password: bytes, peer: str) -> Principal:
         return await self._judge(user, peer, is_right=password == PASSWORD)
 

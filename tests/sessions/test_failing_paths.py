@@ -1,4 +1,4 @@
-"""A backup over two paths, one of which fails on the way: its client notices nothing."""
+"""Jobs over two paths, one of which fails on the way: their client notices nothing."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from session_stack import ServedStack
     from tapekit.scsi.door import CdbReply, ScsiAddress
 
+READ: Final = 0x08
 WRITE: Final = 0x0A
 VOLUME: Final = "/vs1/vol1"
 
@@ -37,8 +38,9 @@ class Cable:
 
     def __init__(self, scheme: str, door: Any) -> None:
         self.scheme = scheme
-        self.writes_left: int | None = None
-        """After so many more writes it is cut, before their answer comes."""
+        self.left: dict[int, int] = {}
+        """After so many more commands with an operation code it is cut, before
+        the answer of the last one comes."""
         self.is_cut = False
         self._door = door
 
@@ -77,9 +79,9 @@ class Cable:
     ) -> CdbReply:
         self._check()
         reply: CdbReply = self._door.execute(cdb, data_out=data_out, data_in=data_in)
-        if self.writes_left is not None and cdb[0] == WRITE:
-            self.writes_left -= 1
-            self.is_cut = not self.writes_left
+        if cdb[0] in self.left:
+            self.left[cdb[0]] -= 1
+            self.is_cut = not self.left[cdb[0]]
         self._check()
         return reply
 
@@ -127,20 +129,20 @@ async def over_two_paths(tmp_path: Path) -> AsyncIterator[tuple[ServedStack, lis
 
 
 @pytest.mark.requirement("R038")
-async def test_a_backup_goes_on_over_the_other_path(
+async def test_a_backup_and_a_restore_go_on_over_the_other_path(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with over_two_paths(tmp_path) as (stack, (first, second)):
         stack.volume.joinpath("large").write_bytes(bytes(range(256)) * 20_000)
-        first.writes_left = 40
+        first.left = {WRITE: 40}
         plan = BackupPlan(
             tape=TapeAt("nrst0a"), environment=(("FILESYSTEM", VOLUME),), record_size=10240
         )
         async with stack.client() as client:
             backup = await back_up(client, plan)
-        assert first.is_cut
-        assert not second.is_cut
+        assert (first.is_cut, second.is_cut) == (True, False)
         assert "0b.1 is reached over 0d.1 now" in caplog.text
+        first.is_cut, second.left = False, {READ: 40}
         async with stack.client() as client:
             name = Name(original_path="", destination_path=f"{VOLUME}/back")
             restore = RecoverPlan(
@@ -150,5 +152,7 @@ async def test_a_backup_goes_on_over_the_other_path(
                 record_size=plan.record_size,
             )
             await recover(client, restore)
+        assert (first.is_cut, second.is_cut) == (False, True)
+        assert "READ(6) goes on where it stood" in caplog.text
         (back,) = [path for path in (stack.volume / "back").rglob("large") if path.is_file()]
         assert back.read_bytes() == (stack.volume / "large").read_bytes()

@@ -284,7 +284,7 @@ async def test_a_storage_virtual_machine_is_switched_off(stack: ServedStack) -> 
             "vserver": "vs1",
             "is_enabled": False,
             "version": 4,
-            "auth_methods": ["challenge", "plaintext"],
+            "auth_methods": ["challenge"],
             "is_secure": False,
         }
     ]
@@ -341,6 +341,7 @@ async def backed_up(stack: ServedStack, method: AuthType = AuthType.MD5) -> None
 
 async def test_a_trace_shows_messages_as_they_come_and_no_secret(stack: ServedStack) -> None:
     fill(stack, 1)
+    await typed(stack, "vserver services ndmp modify -vserver vs1 -authtype plaintext,challenge")
     lines: list[str] = []
     seen = trio.Event()
 

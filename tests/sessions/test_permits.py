@@ -114,6 +114,12 @@ async def test_another_svm_is_never_read(two: ServedStack, filesystem: str) -> N
     assert not (two.volume / "stolen").exists()
 
 
+@pytest.mark.parametrize("own", ["/vs1/vol9", "/vs1/vol9/x", "/vs1/vol1/none"])
+async def test_no_message_names_what_another_svm_has(two: ServedStack, own: str) -> None:
+    for plan in (plan_of(own, f"{OWN}/copy"), plan_of(OWN, own, name="x")):
+        assert OTHER not in await copied(two, plan)
+
+
 async def test_a_path_made_of_two_words_is_named_as_it_would_be_opened(two: ServedStack) -> None:
     told = await copied(two, plan_of(OWN, "/", name="vs2/vol1"))
     assert f"ndmp may not use {OTHER}" in told

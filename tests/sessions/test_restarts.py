@@ -403,3 +403,18 @@ async def test_published_messages_without_a_handler_are_not_supported(tmp_path: 
     async with running(tmp_path / "site") as stack, session(stack) as client:
         request = s.SnapCreateRequest(pathname="/vs1/vol1", snapname="tuesday")
         assert await refused(client, request) == NdmpError.NOT_SUPPORTED_ERR
+
+
+async def test_a_stack_that_stops_waits_for_a_recovery(tmp_path: Path) -> None:
+    async with running(tmp_path / "site") as stack:
+        (stack.volume / "large").write_bytes(bytes(1 << 20) * 32)
+        storage = stack.kernel.storage
+        storage.keeper.create(storage.volume("/vs1/vol1"), "monday")
+        source = "/vs1/vol1/.snapshot/monday/large"
+        async with session(stack) as client:
+            await client.call(s.SnapRecoverRequest(source=source, destination="/vs1/vol1/again"))
+            await stack.hurry()
+            with trio.fail_after(60):
+                post = await client.wait_for(s.NotifySnapRecoverEndPost)
+            assert post == s.NotifySnapRecoverEndPost(error=0, source=source)
+        assert (stack.volume / "again").read_bytes() == (stack.volume / "large").read_bytes()

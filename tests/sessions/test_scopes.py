@@ -158,6 +158,14 @@ async def test_each_mode_has_credentials_of_its_own(node: ServedStack) -> None:
 
 
 @pytest.mark.requirement("R172")
+async def test_node_scope_takes_both_at_first(node: ServedStack) -> None:
+    assert not await may_log_in(node, "ndmp", AuthType.TEXT)
+    await set_scope(node, is_node_scoped=True)
+    for method in (AuthType.MD5, AuthType.TEXT):
+        assert await may_log_in(node, "root", method)
+
+
+@pytest.mark.requirement("R172")
 async def test_challenge_cannot_be_switched_off_in_node_scope(tmp_path: Path) -> None:
     directory = tmp_path / "node"
 

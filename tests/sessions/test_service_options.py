@@ -74,7 +74,7 @@ async def test_secure_connections_are_switched_while_the_server_runs(tmp_path: P
     async with serving(directory, new_site(directory, any_port)) as stack:
         assert [row["is_secure"] for row in await rows(stack)] == [False]
         shown = (await typed(stack, f"{SECURE} true")).out
-        assert shown.splitlines()[1].split() == ["vs1", "4", "true", "challenge,plaintext", "true"]
+        assert shown.splitlines()[1].split() == ["vs1", "4", "true", "challenge", "true"]
         port = await secure_port(stack)
         async with NdmpClient.connect("127.0.0.1", port, clock=clock, tls=UNVERIFIED) as client:
             await client.open()
@@ -139,6 +139,7 @@ async def offered(client: NdmpClient) -> tuple[int, ...]:
 @pytest.mark.requirement("R172")
 @pytest.mark.requirement("R214")
 async def test_plaintext_logins_are_switched_off_for_the_node(stack: ServedStack) -> None:
+    await typed(stack, f"{AUTHTYPE} plaintext,challenge")
     shown = (await typed(stack, "system services ndmp modify -clear-text false")).out
     assert "Clear Text: false\n" in shown
     async with stack.stranger() as client:
@@ -152,29 +153,76 @@ async def test_plaintext_logins_are_switched_off_for_the_node(stack: ServedStack
 
 
 @pytest.mark.requirement("R173")
-async def test_a_storage_virtual_machine_says_how_its_users_log_in(stack: ServedStack) -> None:
-    await typed(stack, f"{AUTHTYPE} challenge")
-    assert [row["auth_methods"] for row in await rows(stack)] == [["challenge"]]
-    told: list[m.LogMessagePost] = []
+@pytest.mark.parametrize(
+    ("switched", "expected"),
+    [
+        (None, {AuthType.MD5}),
+        ("plaintext", {AuthType.TEXT, AuthType.MD5}),
+        ("plaintext,challenge", {AuthType.TEXT, AuthType.MD5}),
+    ],
+)
+async def test_storage_virtual_machines_take_the_challenge_alone_at_first(
+    stack: ServedStack, switched: str | None, expected: set[AuthType]
+) -> None:
+    if switched is not None:
+        await typed(stack, f"{AUTHTYPE} {switched}")
     async with stack.stranger() as client:
-        client.on_post(m.LogMessagePost, told.append)
-        await client.open()
+        # Of an SVM that nobody has switched one may log in by challenge.
+        assert set(await offered(client)) == expected
+        if AuthType.TEXT not in expected:
+            with pytest.raises(NdmpReplyError, match="ILLEGAL_ARGS_ERR"):
+                await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
+            return
         await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
-        assert await volumes(client) == 0
-        await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
-        await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.LOCAL))
-        await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
-        start = m.DataStartBackupRequest(butype_name="dump", env=(Pair("FILESYSTEM", "/vs1/vol1"),))
-        with pytest.raises(NdmpReplyError, match="PERMISSION_ERR"):
-            await client.call(start)
-        assert "vs1 is closed to sessions that logged in by plaintext" in told[0].entry
+        assert await volumes(client) == 1
         await client.authenticate(AuthType.MD5, "ndmp", stack.password)
-        assert await volumes(client) == 1
-    await typed(stack, f"{AUTHTYPE} plaintext,challenge")
-    async with stack.stranger() as client:
-        await client.open()
+        assert await volumes(client) == (0 if switched == "plaintext" else 1)
+
+
+def with_both(text: str) -> str:
+    return text.replace("[auth]\n", '[auth]\nmethods = ["plaintext", "challenge"]\n')
+
+
+@pytest.mark.requirement("R173")
+async def test_what_the_stack_file_says_of_methods_holds_for_every_svm(
+    edited_stack: Callable[..., Any],
+) -> None:
+    async with edited_stack(with_both) as stack, stack.stranger() as client:
+        assert [row["auth_methods"] for row in await rows(stack)] == [["challenge", "plaintext"]]
+        assert await offered(client) == (AuthType.TEXT, AuthType.MD5)
         await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
         assert await volumes(client) == 1
+
+
+@pytest.mark.requirement("R173")
+async def test_a_storage_virtual_machine_says_how_its_users_log_in(
+    edited_stack: Callable[..., Any],
+) -> None:
+    async with edited_stack(with_both) as stack:
+        await typed(stack, f"{AUTHTYPE} challenge")
+        assert [row["auth_methods"] for row in await rows(stack)] == [["challenge"]]
+        told: list[m.LogMessagePost] = []
+        async with stack.stranger() as client:
+            client.on_post(m.LogMessagePost, told.append)
+            await client.open()
+            await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
+            assert await volumes(client) == 0
+            await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
+            await client.call(m.MoverListenRequest(mode=MoverMode.READ, addr_type=AddrType.LOCAL))
+            await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
+            start = m.DataStartBackupRequest(
+                butype_name="dump", env=(Pair("FILESYSTEM", "/vs1/vol1"),)
+            )
+            with pytest.raises(NdmpReplyError, match="PERMISSION_ERR"):
+                await client.call(start)
+            assert "vs1 is closed to sessions that logged in by plaintext" in told[0].entry
+            await client.authenticate(AuthType.MD5, "ndmp", stack.password)
+            assert await volumes(client) == 1
+        await typed(stack, f"{AUTHTYPE} plaintext,challenge")
+        async with stack.stranger() as client:
+            await client.open()
+            await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
+            assert await volumes(client) == 1
 
 
 def bound_to_vs1(text: str) -> str:
@@ -185,7 +233,7 @@ def bound_to_vs1(text: str) -> str:
 async def test_whom_every_storage_virtual_machine_is_closed_to_cannot_log_in(
     edited_stack: Callable[..., Any],
 ) -> None:
-    async with edited_stack(bound_to_vs1) as stack:
+    async with edited_stack(lambda text: with_both(bound_to_vs1(text))) as stack:
         await typed(stack, f"{AUTHTYPE} challenge")
         told: list[m.LogMessagePost] = []
         async with stack.stranger() as client:

@@ -68,7 +68,14 @@ class Authenticator(Protocol):
 
     @property
     def methods(self) -> frozenset[AuthMethod]:
-        """The methods on offer."""
+        """The methods by which it judges logins."""
+        ...
+
+    @property
+    def svm_methods(self) -> frozenset[AuthMethod]:
+        """Those of them by which a storage virtual machine may be used until
+        an administrator says otherwise.
+        """
         ...
 
     async def login_plaintext(self, user: str, password: bytes, peer: str) -> Principal:

@@ -50,6 +50,9 @@ async def _methods(authenticator: Authenticator, _user: str, _password: bytes) -
         all(isinstance(method, AuthMethod) for method in offered),
         f"methods is {offered!r}, expected members of AuthMethod",
     )
+    at_first = authenticator.svm_methods
+    expect(at_first, "svm_methods is empty")
+    expect(at_first <= offered, f"svm_methods is {at_first!r}, expected some of methods")
 
 
 async def _right_password(authenticator: Authenticator, user: str, password: bytes) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, final
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.data_engine import (
         DirectoryEntry,
@@ -66,6 +66,8 @@ class MemoryServices:
         self._wants_history: Final = wants_history
         self.messages: Final[list[tuple[LogLevel, str]]] = []
         self.results: Final[list[tuple[str, FileResult]]] = []
+        self.breaking: Callable[[], None] = _no_connection
+        """Breaks the connection; by default there is none."""
 
     @property
     def history(self) -> MemoryHistory | None:
@@ -79,3 +81,11 @@ class MemoryServices:
     def file_result(self, path: str, result: FileResult) -> None:
         """See :meth:`JobServices.file_result`."""
         self.results.append((path, result))
+
+    def break_off(self) -> None:
+        """See :meth:`JobServices.break_off`; calls :attr:`breaking`."""
+        self.breaking()
+
+
+def _no_connection() -> None:
+    """What there is to break off of a stream that has no connection."""

@@ -24,6 +24,7 @@ __all__ = ["ListeningPlace", "connect"]
 
 _BACKLOG: Final = 64
 _MODE: Final = 0o600
+_FOLDER_MODE: Final = 0o700
 _LONGEST_LOCK: Final = 64
 
 
@@ -37,7 +38,7 @@ class ListeningPlace:
     def __init__(self, path: Path) -> None:
         self._path: Final = path
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
             self._lock: Final = _locked(path)
             try:
                 self.socket: Final = _listening(path)

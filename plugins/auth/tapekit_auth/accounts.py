@@ -9,11 +9,13 @@ it is an :class:`Account`, and its representation does not show it.
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, final
 
 import msgspec
 
+from tapekit_auth.auditing import tell_nobody
 from tapekit_auth.errors import CATALOGUE
 from tapekit_auth.logins import Login, derived_password
 from tapekit_auth.passwords import generated_password, read_password
@@ -22,15 +24,24 @@ from tapekit_auth.roles import require_roles
 from tapekit_auth.sealing import BrokenSeal, Sealer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tapekit.hookspecs.state import StateStore
+    from tapekit_auth.auditing import Tell
     from tapekit_auth.roles import Role
     from tapekit_auth.sealing import KeyFile
     from tapekit_auth.settings import ListedUser
 
-__all__ = ["NAMESPACE", "Account", "Accounts", "StoredUsers", "User", "read_listed_users"]
+__all__ = [
+    "NAMESPACE",
+    "Account",
+    "Accounts",
+    "Stored",
+    "StoredUsers",
+    "User",
+    "read_listed_users",
+]
 
 NAMESPACE: Final = "auth.users"
 """Where the state store keeps users, by name."""
@@ -62,6 +73,14 @@ class Account(NamedTuple):
         return f"<Account of {self.user and self.user.name}>"
 
 
+class Stored(NamedTuple):
+    """A user of the state store as it was when somebody looked."""
+
+    user: User
+    record: bytes
+    """By which a change since then is noticed."""
+
+
 def read_listed_users(
     listed: Iterable[ListedUser], folder: Path, roles: Mapping[str, Role]
 ) -> Mapping[str, Account]:
@@ -82,11 +101,17 @@ def read_listed_users(
 
 @final
 class StoredUsers:
-    """Users of the state store, their passwords under seal."""
+    """Users of the state store, their passwords under seal.
 
-    def __init__(self, state: StateStore, key: KeyFile) -> None:
+    Each change is made alone, and of two that began with the same user the
+    second one is refused.
+    """
+
+    def __init__(self, state: StateStore, key: KeyFile, tell: Tell = tell_nobody) -> None:
+        """:param tell: hears of every change."""
         self._state: Final = state
         self._key: Final = key
+        self._tell: Final = tell
         decoy = Sealer.with_new_key()
         self._decoy_sealer: Final = decoy
         self._decoy: Final = _record(decoy, "", (), (), generated_password())
@@ -121,36 +146,72 @@ class StoredUsers:
 
         :raises TapekitError: there is one of that name, or it cannot be kept.
         """
-        sealer = self._sealer_for_new(name)
-        record = _record(sealer, name, tuple(roles), tuple(svms), password)
-        self._state.change(NAMESPACE, {name: record})
+        with self._for_new(name) as sealer:
+            record = _record(sealer, name, tuple(roles), tuple(svms), password)
+            self._state.change(NAMESPACE, {name: record})
+        self._tell("user-added", name, roles, svms)
+
+    def modify(self, found: Stored, roles: Sequence[str], svms: Sequence[str]) -> None:
+        """Change what a user without a login account may; durable on return.
+        The password stays.
+
+        :raises TapekitError: somebody has changed the user since it was found,
+            or it cannot be kept.
+        """
+        name = found.user.name
+        with self._key.held():
+            record = decoded(name, self._unchanged(found))
+            sealer = self._key.sealer()
+            password = self._opened(sealer, name, record).decode()
+            changed = _record(sealer, name, tuple(roles), tuple(svms), password)
+            self._state.change(NAMESPACE, {name: changed})
+        self._tell("user-changed", name, roles, svms)
 
     def add_account(self, user: User, credential: bytes) -> None:
         """Keep a login account, which has no NDMP password yet; durable on return.
 
         :raises TapekitError: there is a user of that name, or it cannot be kept.
         """
-        self._keep(self._sealer_for_new(user.name), user, _new_secrets(credential))
+        with self._for_new(user.name) as sealer:
+            self._keep(sealer, user, _new_secrets(credential))
+        self._tell("user-added", user.name, user.roles, user.svms)
 
-    def change_account(self, user: User, credential: bytes | None = None) -> None:
+    def change_account(self, found: Stored, user: User, credential: bytes | None = None) -> None:
         """Set a login account up anew; durable on return. With another
         credential or for another method its NDMP password is gone.
 
-        :raises TapekitError: there is no such account, or it cannot be kept.
+        :raises TapekitError: somebody has changed the account since it was
+            found, or it cannot be kept.
         """
-        before, kept = self._account(user.name)
-        if credential is not None:
-            kept = _new_secrets(credential)
-        elif before.login != user.login:
-            kept = _new_secrets(kept.credential)
-        self._keep(self._key.sealer(), user, kept)
+        with self._key.held():
+            self._unchanged(found)
+            before, kept = self._account(user.name)
+            if credential is not None:
+                kept = _new_secrets(credential)
+            elif before.login != user.login:
+                kept = _new_secrets(kept.credential)
+            self._keep(self._key.sealer(), user, kept)
+        self._tell("user-changed", user.name, user.roles, user.svms)
 
-    def login_account(self, name: str) -> User:
-        """The user of a login account.
+    def found(self, name: str) -> Stored:
+        """A user as it is now.
 
         :raises TapekitError: there is none of that name.
         """
-        return self._account(name)[0]
+        data = self._state.get(NAMESPACE, name)
+        if data is None:
+            raise CATALOGUE.error("no-such-user", user=name)
+        return Stored(_user(name, decoded(name, data)), data)
+
+    def login_account(self, name: str) -> Stored:
+        """A user with a login account, as it is now.
+
+        :raises TapekitError: there is none of that name.
+        """
+        found = self.found(name)
+        if found.user.login is None:
+            raise CATALOGUE.error("no-login-account", user=name)
+        return found
 
     def make_password(self, name: str, mark: bytes = b"") -> str:
         """Make the NDMP password of a user; durable on return. That of a login
@@ -159,6 +220,12 @@ class StoredUsers:
         :param mark: of the entry that the name service has for the user.
         :raises TapekitError: there is none of that name, or it cannot be kept.
         """
+        with self._key.held():
+            password = self._make_password(name, mark)
+        self._tell("password-made", name)
+        return password
+
+    def _make_password(self, name: str, mark: bytes) -> str:
         data = self._state.get(NAMESPACE, name)
         if data is None:
             raise CATALOGUE.error("no-password", username=name)
@@ -179,9 +246,11 @@ class StoredUsers:
 
         :raises TapekitError: there is none of that name.
         """
-        if self._state.get(NAMESPACE, name) is None:
-            raise CATALOGUE.error("no-such-user", user=name)
-        self._state.change(NAMESPACE, {name: None})
+        with self._key.held():
+            if self._state.get(NAMESPACE, name) is None:
+                raise CATALOGUE.error("no-such-user", user=name)
+            self._state.change(NAMESPACE, {name: None})
+        self._tell("user-removed", name)
 
     def verify(self) -> None:
         """Make sure that everybody's password can be opened.
@@ -191,20 +260,29 @@ class StoredUsers:
         for user in self.users():
             self.account(user.name)
 
-    def _sealer_for_new(self, name: str) -> Sealer:
+    @contextlib.contextmanager
+    def _for_new(self, name: str) -> Iterator[Sealer]:
+        """Nobody else changes users meanwhile, and there is none of the name."""
+        self._require_new(name)
+        sealer = self._key.sealer(may_make=not self._state.items(NAMESPACE))
+        with self._key.held():
+            self._require_new(name)
+            yield sealer
+
+    def _require_new(self, name: str) -> None:
         if self._state.get(NAMESPACE, name) is not None:
             raise CATALOGUE.error("user-exists", user=name)
-        return self._key.sealer(may_make=not self._state.items(NAMESPACE))
+
+    def _unchanged(self, found: Stored) -> bytes:
+        """What is stored of a user, which has to be what was found."""
+        if self._state.get(NAMESPACE, found.user.name) != found.record:
+            raise CATALOGUE.error("user-changed-meanwhile", user=found.user.name)
+        return found.record
 
     def _account(self, name: str) -> tuple[User, AccountSecrets]:
-        data = self._state.get(NAMESPACE, name)
-        if data is None:
-            raise CATALOGUE.error("no-such-user", user=name)
-        record = decoded(name, data)
-        if isinstance(record, UserRecord):
-            raise CATALOGUE.error("no-login-account", user=name)
-        opened = self._opened(self._key.sealer(), name, record)
-        return _user(name, record), _secrets(name, opened)
+        found = self.login_account(name)
+        opened = self._opened(self._key.sealer(), name, decoded(name, found.record))
+        return found.user, _secrets(name, opened)
 
     def _keep(self, sealer: Sealer, user: User, kept: AccountSecrets) -> None:
         assert user.login is not None

@@ -42,6 +42,8 @@ __all__ = ["PasswordAuthenticator"]
 
 _LOG: Final = logging.getLogger("tapekit.auth")
 _LONGEST_SHOWN: Final = 64
+_BOTH: Final = frozenset({AuthMethod.PLAINTEXT, AuthMethod.CHALLENGE})
+_WITHOUT_CLEAR_TEXT: Final = frozenset({AuthMethod.CHALLENGE})
 
 
 @final
@@ -50,12 +52,14 @@ class PasswordAuthenticator:
 
     def __init__(
         self,
-        methods: Iterable[str],
+        methods: Iterable[str] | None,
         roles: Mapping[str, Role],
         attempts: Attempts,
         names: NameService,
     ) -> None:
-        self._methods: Final = frozenset(map(AuthMethod, methods))
+        """:param methods: what the settings say, if anything."""
+        self._is_free: Final = methods is None
+        self._methods: Final = _BOTH if methods is None else frozenset(map(AuthMethod, methods))
         self._roles: Final = roles
         self._attempts: Final = attempts
         self._names: Final = names
@@ -68,8 +72,13 @@ class PasswordAuthenticator:
 
     @property
     def methods(self) -> frozenset[AuthMethod]:
-        """The methods on offer."""
+        """The methods of the settings, or both."""
         return self._methods
+
+    @property
+    def svm_methods(self) -> frozenset[AuthMethod]:
+        """The methods of the settings, or the challenge alone."""
+        return _WITHOUT_CLEAR_TEXT if self._is_free else self._methods
 
     async def login_plaintext(self, user: str, password: bytes, peer: str) -> Principal:
         """See :meth:`Authenticator.login_plaintext`."""

@@ -32,6 +32,14 @@ NODE_USER: Final = "root"
 """The user of the node-scoped mode, unless another one has its role."""
 
 _User = Annotated[str, typer.Argument(metavar="USER", help="The user's name.")]
+_Roles = Annotated[list[str] | None, typer.Option("--role", help="A role; several are possible.")]
+_Svms = Annotated[
+    list[str] | None,
+    typer.Option("--svm", help="A storage virtual machine that the user may use."),
+]
+_AllSvms = Annotated[
+    bool, typer.Option("--all-svms", help="The user may use all storage virtual machines.")
+]
 
 
 def command_app(accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> typer.Typer:
@@ -40,6 +48,7 @@ def command_app(accounts: Callable[[], Accounts], roles: Mapping[str, Role]) -> 
     commands = _Commands(accounts, roles)
     app.command("list")(commands.list_users)
     app.command("add")(commands.add)
+    app.command("modify")(commands.modify)
     app.command("remove")(commands.remove)
     return app
 
@@ -179,6 +188,26 @@ class _Commands:
         password = generated_password()
         self._accounts().stored.add(user, roles, svms, password)
         _say_password(user, password)
+
+    def modify(
+        self,
+        user: _User,
+        role: _Roles = None,
+        svm: _Svms = None,
+        all_svms: _AllSvms = False,
+    ) -> None:
+        """Change roles or storage virtual machines of a user, and leave the rest."""
+        self._require_stored(user)
+        if (svm and all_svms) or not (role or svm or all_svms):
+            raise typer.BadParameter("give --role, and --svm or --all-svms, or one of them")
+        stored = self._accounts().stored
+        found = stored.found(user)
+        if found.user.login is not None:
+            raise CATALOGUE.error("user-has-login-account", user=user)
+        roles, svms = role or found.user.roles, () if all_svms else svm or found.user.svms
+        require_roles(user, roles, svms, self._roles)
+        stored.modify(found, roles, svms)
+        say(f"modified {user}")
 
     def remove(self, user: _User) -> None:
         """Remove a user; sessions that have logged in go on."""

@@ -34,7 +34,7 @@ from tapekit_auth.roles import require_roles
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from tapekit_auth.accounts import Accounts
+    from tapekit_auth.accounts import Accounts, Stored
     from tapekit_auth.name_service import NameService
     from tapekit_auth.roles import Role
 
@@ -69,6 +69,9 @@ _Svms = Annotated[
     typer.Option(
         "--vserver", "-vserver", help="An SVM that the user may use; several are possible."
     ),
+]
+_AllSvms = Annotated[
+    bool, typer.Option("--all-vservers", "-all-vservers", help="The user may use all SVMs.")
 ]
 _PasswordFile = Annotated[
     Path | None,
@@ -139,6 +142,7 @@ class _Commands:
         user: _User,
         role: _Roles = None,
         vserver: _Svms = None,
+        all_vservers: _AllSvms = False,
         application: _Applications = None,
         authentication_method: _Method = None,
         password_file: _PasswordFile = None,
@@ -146,33 +150,36 @@ class _Commands:
         """Change what is named of an account, and leave the rest. With other
         applications or another method, NDMP asks for a new password.
         """
-        before = self._login_account(user)
+        if vserver and all_vservers:
+            raise typer.BadParameter("give -vserver or -all-vservers, not both")
+        found = self._login_account(user)
+        before = found.user
         assert before.login is not None
         login = Login(
             tuple(application or before.login.applications),
             authentication_method or before.login.method,
         )
-        account = User(
-            user, tuple(role or before.roles), tuple(vserver or before.svms), "state store", login
-        )
+        svms = () if all_vservers else tuple(vserver or before.svms)
+        account = User(user, tuple(role or before.roles), svms, "state store", login)
         self._require_usable(account)
         is_other = login.method is not before.login.method
         credential = _credential(user, login, password_file) if is_other else None
-        self._accounts().stored.change_account(account, credential)
+        self._accounts().stored.change_account(found, account, credential)
         say(f"modified {user}")
 
     def password(self, user: _User, password_file: _PasswordFile = None) -> None:
         """Change a login password. The NDMP password made of the old one serves
         no longer: make a new one.
         """
-        account = self._login_account(user)
+        found = self._login_account(user)
+        account = found.user
         assert account.login is not None
         if account.login.method is not LoginMethod.PASSWORD:
             raise CATALOGUE.error(
                 "password-elsewhere", user=user, method=account.login.method.value
             )
         credential = _credential(user, account.login, password_file)
-        self._accounts().stored.change_account(account, credential)
+        self._accounts().stored.change_account(found, account, credential)
         say(f"changed the login password of {user}")
         if account.login.permits_ndmp():
             again = f"tapekit vserver services ndmp generate-password -user {user}"
@@ -218,7 +225,7 @@ class _Commands:
             cells = ((one.role, one.context, _yes(one.permits_ndmp)) for one in shown)
             say_table(("Role", "Context", "NDMP"), cells)
 
-    def _login_account(self, user: str) -> User:
+    def _login_account(self, user: str) -> Stored:
         self._require_not_listed(user)
         return self._accounts().stored.login_account(user)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 from typing import TYPE_CHECKING, ClassVar, Final, final
 
 from tapekit.hookspecs import hookimpl
@@ -16,6 +17,7 @@ from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_auth.accounts import Accounts, StoredUsers, read_listed_users
 from tapekit_auth.attempts import Attempts
+from tapekit_auth.auditing import Audit, user_called
 from tapekit_auth.authenticator import PasswordAuthenticator
 from tapekit_auth.commands import command_app, password_app
 from tapekit_auth.login_commands import login_app
@@ -106,7 +108,9 @@ class AuthPlugin:
         """Read the password files beside the stack file."""
         folder = kernel.base_directory
         listed = read_listed_users(self._settings.users, folder, self._roles)
-        stored = StoredUsers(kernel.state, KeyFile(folder / self._settings.key_file))
+        key = KeyFile(folder / self._settings.key_file)
+        audit = Audit(kernel.announce, kernel.clock, lambda: user_called(os.getuid()))
+        stored = StoredUsers(kernel.state, key, audit)
         self._accounts = Accounts(listed, stored)
         self._authenticator.settle(kernel, self._accounts)
 

@@ -9,6 +9,9 @@ opens nothing old.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import os
 import secrets
 from typing import TYPE_CHECKING, Final, final
 
@@ -19,6 +22,7 @@ from tapekit_auth.errors import CATALOGUE
 from tapekit_auth.secret_files import create_secret, read_secret
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 __all__ = ["BrokenSeal", "KeyFile", "Sealer"]
@@ -78,6 +82,26 @@ class KeyFile:
         if self._sealer is None:
             self._sealer = Sealer(self._key(may_make=may_make))
         return self._sealer
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep everybody else from changing what is sealed with the key, in
+        this process and in others; without the file there is nothing to keep.
+
+        :raises TapekitError: the file cannot be opened.
+        """
+        with contextlib.ExitStack() as stack:
+            try:
+                opened = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
+                stack.callback(os.close, opened)
+                fcntl.flock(opened, fcntl.LOCK_EX)
+            except FileNotFoundError:
+                pass
+            except OSError as error:
+                raise CATALOGUE.error(
+                    "secret-unreadable", file=self.path, reason=error.strerror
+                ) from error
+            yield
 
     def _key(self, *, may_make: bool) -> bytes:
         if not self.path.exists():

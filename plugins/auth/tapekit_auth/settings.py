@@ -58,9 +58,11 @@ class CustomRole(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 class AuthSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Who may log in, and how."""
 
-    methods: Annotated[tuple[MethodName, ...], Meta(min_length=1)] = ("challenge", "plaintext")
+    methods: Annotated[tuple[MethodName, ...], Meta(min_length=1)] | None = None
     """How a backup application may prove who it is. With ``plaintext`` its
-    password crosses the network in clear."""
+    password crosses the network in clear. If nothing is said, storage virtual
+    machines take ``challenge`` alone until ``vserver services ndmp modify``
+    says otherwise, and the node-scoped mode takes both."""
     users: tuple[ListedUser, ...] = ()
     """Users of the stack file; others are added by ``tapekit auth add``."""
     key_file: Annotated[str, Meta(min_length=1)] = "state/auth.key"

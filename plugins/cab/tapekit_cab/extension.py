@@ -33,6 +33,7 @@ from tapekit_ndmp_v4.cluster_aware import (
 from tapekit_ndmp_v4.hookspecs import ChosenExtension, Extension
 from tapekit_ndmp_v4.numbers import AddrType, NdmpError
 from tapekit_ndmp_v4.refusal import Refused
+from tapekit_ndmp_v4.storage_paths import volume_of
 from tapekit_ndmp_v4.wire import Message, Pair
 
 if TYPE_CHECKING:
@@ -99,9 +100,11 @@ class ChosenCab(ChosenExtension):
         nodes: Mapping[str, Node],
         *,
         tcp_stands_for_ipv6: bool,
+        answer_timeout_s: float,
     ) -> None:
         super().__init__(session, version)
         self._nodes: Final = nodes
+        self._answer_timeout_s: Final = answer_timeout_s
         self._tcp_stands_for_ipv6: Final = tcp_stands_for_ipv6
         self._prepared: int | None = None
         self._relays: Final[dict[str, Relay]] = {}
@@ -205,7 +208,7 @@ class ChosenCab(ChosenExtension):
             self._mover_settings[kind] = request
         if kind in _MOVER | _DEVICE:
             tape_at = self._present_tape()
-            return None if tape_at is None else tape_at.ask
+            return None if tape_at is None else functools.partial(self._tape_request, tape_at)
         return None
 
     def _data_answer(self) -> ExtensionHandler | None:
@@ -219,15 +222,37 @@ class ChosenCab(ChosenExtension):
         session = self.session
         match request:
             case m.DataListenRequest(addr_type=AddrType() as kind):
+                self._permit_elsewhere(relay, kind)
                 self.permit_data_connection(kind, listens=True)
             case m.DataConnectRequest(addr=addr):
-                self.permit_data_connection(addresses.kind_of(addr), listens=False)
+                kind = addresses.kind_of(addr)
+                self._permit_elsewhere(relay, kind)
+                self.permit_data_connection(kind, listens=False)
             case m.DataStartBackupRequest(env=env):
                 session.permit_paths(env)
             case m.DataStartRecoverRequest(env=env, nlist=names):
-                session.permit_paths(env, *(each.destination_path for each in names))
+                session.permit_paths(env, *map(_destination_of, names))
         reply: Message = await relay.ask(request)
         return reply
+
+    async def _tape_request(self, relay: Relay, request: Any) -> Message:
+        """A request to the mover or the device of another node."""
+        match request:
+            case m.MoverListenRequest(addr_type=AddrType() as kind):
+                self._permit_elsewhere(relay, kind)
+            case m.MoverConnectRequest(addr=addr):
+                self._permit_elsewhere(relay, addresses.kind_of(addr))
+        reply: Message = await relay.ask(request)
+        return reply
+
+    def _permit_elsewhere(self, relay: Relay, kind: AddrType) -> None:
+        """Judge another node's data connection as one of this node would be."""
+        if kind.name not in self.session.sight.address_kinds:
+            raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
+        wanted = self.session.connecting_class(kind)
+        if wanted in relay.lacking:
+            error = CATALOGUE.error("node-lacks-class", node=relay.node.name, class_id=wanted)
+            raise Refused(NdmpError.PERMISSION_ERR, error)
 
     # Devices.
 
@@ -275,7 +300,7 @@ class ChosenCab(ChosenExtension):
         """
         relay = self._relays.get(node.name)
         if relay is None or relay.is_lost:
-            relay = Relay(self.session, node)
+            relay = Relay(self.session, node, self._answer_timeout_s)
             await relay.open()
             self._relays[node.name] = relay
         return relay
@@ -302,6 +327,8 @@ class ChosenCab(ChosenExtension):
             told = await self._told(node, request)
             pair = self._affinity_pair(node.name)
             for row in () if told is None else told.fs_info:
+                if not self.session.may_use(row.fs_logical_device):
+                    continue
                 variables = (*(each for each in row.fs_env if each.name != "LOCAL"), pair)
                 rows.append(msgspec.structs.replace(row, fs_env=variables))
         whole: Message = msgspec.structs.replace(reply, fs_info=tuple(rows))
@@ -345,15 +372,29 @@ class ChosenCab(ChosenExtension):
 def _volume_of(environment: Sequence[Pair]) -> str:
     """``/svm/volume``, or nothing if no volume is named."""
     named = {pair.name: pair.value for pair in environment}
-    names = [name for name in named.get("FILESYSTEM", "").split("/") if name]
-    return f"/{names[0]}/{names[1]}" if len(names) > 1 else ""
+    return volume_of(named.get("FILESYSTEM", ""))
 
 
-def cluster_aware_backup(nodes: Mapping[str, Node], *, tcp_stands_for_ipv6: bool) -> Extension:
+def _destination_of(name: m.Name) -> str:
+    """Where an entry of a restore list leads to, as far as it says so itself:
+    engines put its name behind its destination.
+    """
+    return f"{name.destination_path}/{name.name}" if name.destination_path else ""
+
+
+def cluster_aware_backup(
+    nodes: Mapping[str, Node], *, tcp_stands_for_ipv6: bool, answer_timeout_s: float
+) -> Extension:
     """The class as ``ndmp_v4`` offers it."""
 
     def begin(session: ExtendedSession, version: int) -> ChosenCab:
-        return ChosenCab(session, version, nodes, tcp_stands_for_ipv6=tcp_stands_for_ipv6)
+        return ChosenCab(
+            session,
+            version,
+            nodes,
+            tcp_stands_for_ipv6=tcp_stands_for_ipv6,
+            answer_timeout_s=answer_timeout_s,
+        )
 
     return Extension(
         class_id=CLASS_ID,

@@ -37,9 +37,11 @@ LIMITING_VERSION: Final = 1
 
 
 class NodeLimitRequest(RequestBody["NodeLimitReply"]):
-    """Limit the session to storage virtual machines; NODE_LIMIT."""
+    """Limit the session to storage virtual machines; NODE_LIMIT. With none it
+    has devices alone.
+    """
 
-    svms: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=4096)]
+    svms: Annotated[tuple[Text, ...], Meta(max_length=4096)]
 
 
 class NodeLimitReply(Message):

@@ -8,6 +8,7 @@ colon between, such as ``node2:nrst0a``. The one rule: what stands for a place
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
@@ -25,6 +26,7 @@ __all__ = ["Node", "RemoteDevice", "affinity", "nodes_of", "password_of"]
 
 _AFFINITY_DIGITS: Final = 16
 _FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+_LONGEST_BYTES: Final = 4096
 
 
 @final
@@ -81,10 +83,18 @@ def password_of(node: Node, folder: Path) -> bytes:
     """
     file = folder / node.password_file
     try:
-        if file.stat().st_mode & _FOR_OTHERS:
-            reason = "others than its owner may use it"
-            raise CATALOGUE.error("password-unreadable", node=node.name, file=file, reason=reason)
-        return file.read_bytes().strip()
+        # A pipe in the file's place would otherwise be waited for.
+        opened = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        try:
+            # What is judged is what is read, whoever renames files meanwhile.
+            if os.fstat(opened).st_mode & _FOR_OTHERS:
+                reason = "others than its owner may use it"
+                raise CATALOGUE.error(
+                    "password-unreadable", node=node.name, file=file, reason=reason
+                )
+            return os.read(opened, _LONGEST_BYTES).strip()
+        finally:
+            os.close(opened)
     except OSError as error:
         raise CATALOGUE.error(
             "password-unreadable", node=node.name, file=file, reason=error.strerror or error

@@ -37,8 +37,11 @@ class CabPlugin:
     @hookimpl
     def tapekit_register_ndmp_extensions(self) -> Sequence[Extension]:
         """Offer class 0x2052, and 0x7A9F to other nodes."""
-        tcp_stands_for_ipv6 = self._settings.tcp_stands_for_ipv6
         return (
-            cluster_aware_backup(self._nodes, tcp_stands_for_ipv6=tcp_stands_for_ipv6),
+            cluster_aware_backup(
+                self._nodes,
+                tcp_stands_for_ipv6=self._settings.tcp_stands_for_ipv6,
+                answer_timeout_s=self._settings.answer_timeout_s,
+            ),
             limiting_extension(),
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import enum
 import logging
+import socket
 from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, TypeVar, cast, final
@@ -39,6 +40,7 @@ from tapekit_ndmp_v4.numbers import (
     NdmpError,
 )
 from tapekit_ndmp_v4.refusal import Refused
+from tapekit_ndmp_v4.storage_paths import svm_of
 from tapekit_ndmp_v4.wire import Message
 from tapekit_ndmp_v4.xdr import zero
 
@@ -60,6 +62,14 @@ _LOG: Final = logging.getLogger("tapekit.cab")
 
 _OPEN_S: Final = 10.0
 """How long a node may take to let this one in."""
+
+_KEEPALIVE: Final = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+)
+"""Finds a node that went without a word while nothing was asked of it."""
 
 
 class Part(enum.Enum):
@@ -151,13 +161,18 @@ class _Paced(trio.abc.Stream):
 class Relay:
     """What a client's session has at another node."""
 
-    def __init__(self, session: ExtendedSession, node: Node) -> None:
+    def __init__(self, session: ExtendedSession, node: Node, answer_timeout_s: float) -> None:
+        """:param answer_timeout_s: how long a request may be without an answer
+        until the node has to greet.
+        """
         self.node: Final = node
         self.parts: Final[set[Part]] = set()
         """What the session has there; what of it was lost stays, until the
         client lets go of it."""
         self._standing: Final[set[Part]] = set()
         """Servers that are neither idle nor halted."""
+        self.lacking: frozenset[int] = frozenset()
+        """Classes that the session has chosen and the node has not."""
         self._working: Final[set[Part]] = set()
         self._session: Final = session
         self._svms: Final = session.svms
@@ -166,6 +181,10 @@ class Relay:
         self._held: Final[deque[Message]] = deque()
         self._is_holding = False
         self._is_over = False
+        self._patience_s: Final = answer_timeout_s
+        self._asked_s: float | None = None
+        """Since when a request waits for its reply."""
+        self._connection: Final = trio.CancelScope()
 
     @property
     def is_lost(self) -> bool:
@@ -190,29 +209,64 @@ class Relay:
 
     async def _hold(self, opened: trio.Event) -> None:
         """Log in and take in what comes, until the session here or there ends."""
-        node = self.node
         try:
             with trio.fail_after(_OPEN_S):
-                stream = await trio.open_tcp_stream(node.host, node.port)
+                stream = await trio.open_tcp_stream(self.node.host, self.node.port)
             async with aclosing(stream):
-                client = NdmpClient(
-                    _Paced(stream, self._session.link),
-                    address=node.address,
-                    clock=self._session.kernel.clock,
-                    watch=self._watch,
-                )
-                with trio.fail_after(_OPEN_S):
-                    await self._log_in(client)
-                for kind in _POSTS:
-                    client.on_post(kind, self._posted)
-                self._client = client
-                opened.set()
-                await client.wait_for(_Never)
-        except (OSError, trio.TooSlowError, TapekitError) as error:
-            self._ended(error)
+                for option in _KEEPALIVE:
+                    stream.setsockopt(*option)
+                with self._connection:
+                    await self._converse(stream, opened)
+                # Before whoever waits for an answer meets a closed connection.
+                self._ended(f"it hangs: no answer within {self._patience_s:g} s, and no greeting")
+        except trio.TooSlowError:
+            self._ended(f"no answer within {_OPEN_S:g} s")
+        except (OSError, TapekitError) as error:
+            self._ended(str(error))
         finally:
             self._client = None
             opened.set()
+
+    async def _converse(self, stream: trio.SocketStream, opened: trio.Event) -> None:
+        """Log in, and take in what comes until the connection is lost.
+
+        :raises TapekitError: always.
+        """
+        client = NdmpClient(
+            _Paced(stream, self._session.link),
+            address=self.node.address,
+            clock=self._session.kernel.clock,
+            watch=self._watch,
+        )
+        with trio.fail_after(_OPEN_S):
+            await self._log_in(client)
+        for kind in _POSTS:
+            client.on_post(kind, self._posted)
+        self._client = client
+        self._session.link.start(self._look_after, f"watch over {self.node.name}")
+        opened.set()
+        await client.wait_for(_Never)
+
+    async def _look_after(self) -> None:
+        """Break the connection off if a request waits for a node that hangs."""
+        while not self.is_lost:
+            await trio.sleep(self._patience_s)
+            asked_s = self._asked_s
+            if asked_s is None or trio.current_time() - asked_s < self._patience_s:
+                continue
+            if not await self._greets() and self._asked_s == asked_s:
+                self._connection.cancel()
+                return
+
+    async def _greets(self) -> bool:
+        """Whether the node says anything to a new connection."""
+        try:
+            with trio.fail_after(self._patience_s):
+                stream = await trio.open_tcp_stream(self.node.host, self.node.port)
+                async with aclosing(stream):
+                    return bool(await stream.receive_some(1))
+        except (OSError, trio.TooSlowError, trio.BrokenResourceError):
+            return False
 
     async def _log_in(self, client: NdmpClient) -> None:
         session, node = self._session, self.node
@@ -228,21 +282,33 @@ class Relay:
         }
         wanted[limiting.LIMITING_CLASS] = (limiting.LIMITING_VERSION,)
         chosen = await choose_extensions(client, wanted, limiting.EXCHANGES)
+        self.lacking = frozenset(wanted.keys() - chosen.keys())
         found = (await client.call(m.ConfigGetHostInfoRequest())).hostname
         if found != node.name:
             raise CATALOGUE.error(
                 "node-is-another", address=node.address, found=found, node=node.name
             )
-        if self._svms:
+        limit = await self._limit(client)
+        if limit is not None:
             if limiting.LIMITING_CLASS not in chosen:
                 raise CATALOGUE.error("node-cannot-limit", node=node.name)
-            svms = tuple(sorted(self._svms))
-            await client.call(limiting.NodeLimitRequest(svms=svms))
+            await client.call(limiting.NodeLimitRequest(svms=tuple(sorted(limit))))
 
-    def _ended(self, error: Exception) -> None:
+    async def _limit(self, client: NdmpClient) -> frozenset[str] | None:
+        """The storage virtual machines that the session may use there: what
+        is closed to it here is closed there too. ``None`` for all.
+        """
+        may_use = self._session.may_use
+        if self._svms is not None:
+            return frozenset(svm for svm in self._svms if may_use(f"/{svm}"))
+        rows = (await client.call(m.ConfigGetFsInfoRequest())).fs_info
+        there = frozenset(svm_of(row.fs_logical_device) for row in rows)
+        usable = frozenset(svm for svm in there if may_use(f"/{svm}"))
+        return None if usable == there else usable
+
+    def _ended(self, reason: str) -> None:
         """The session there cannot be had, or is over; told once."""
         node = self.node
-        reason = str(error) or f"no answer within {_OPEN_S:g} s"
         if self._is_over:
             return
         self._is_over = True
@@ -255,7 +321,7 @@ class Relay:
         self._let_go()
         lost = CATALOGUE.error("node-lost", node=node.name, reason=reason)
         _LOG.warning("%s: %s", self._session.link.name, lost)
-        if self.parts:
+        if self.parts or self._asked_s is not None:
             self._session.link.log_error(lost)
         for part in self._standing & _HALTED.keys():
             self._pass_on(_HALTED[part])
@@ -274,13 +340,16 @@ class Relay:
         client = self._client
         if client is None:
             return self._answer_for_lost(request)
+        self._asked_s = trio.current_time()
         try:
             reply = await client.call(request)
         except NdmpReplyError as refused:
             raise Refused(refused.code) from refused
         except ConnectionLost as error:
-            self._ended(error)
+            self._ended(str(error))
             return self._answer_for_lost(request)
+        finally:
+            self._asked_s = None
         self._note(type(request))
         return reply
 

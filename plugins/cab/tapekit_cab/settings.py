@@ -33,5 +33,10 @@ class CabSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     tcp_stands_for_ipv6: bool = False
     """Whether a backup application that prepares a connection of type TCP may
     then ask for TCP_IPV6: some always say TCP."""
+    answer_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
+    """How long another node may leave a request unanswered until it has to
+    show that it is there: it counts as lost if it does not greet a new
+    connection within the same time. An answer itself may take hours, as
+    movements of a tape do."""
     node: tuple[NodeSettings, ...] = ()
     """The other nodes of the cluster."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.events import Event
 
-__all__ = ["ROWS", "Lines", "Row", "timestamp"]
+__all__ = ["NOTES", "ROWS", "Lines", "Row", "timestamp"]
 
 
 class Row(NamedTuple):
@@ -26,7 +26,8 @@ class Row(NamedTuple):
     event: str
     """Its name in the stack."""
     kind: str
-    """``dmp`` or ``rst``; ``job`` for that of the job that runs."""
+    """``dmp`` or ``rst``; ``job`` for that of the job that runs, and ``log``
+    for what belongs to none."""
     name: str
     """Its name in the log."""
     info: str
@@ -65,7 +66,14 @@ ROWS: Final = (
     Row("smtape.restore-aborted", "rst", "Abort", "{bytes:kb}"),
     Row("ndmp_v4.tape-opened", "job", "Tape_open", "{device}"),
     Row("ndmp_v4.tape-closed", "job", "Tape_close", "{device}"),
+    Row("auth.user-added", "log", "Account_added", "{user}, {roles}, SVMs {svms}, by {by}"),
+    Row("auth.user-changed", "log", "Account_changed", "{user}, {roles}, SVMs {svms}, by {by}"),
+    Row("auth.user-removed", "log", "Account_removed", "{user}, by {by}"),
+    Row("auth.password-made", "log", "Password_made", "{user}, by {by}"),
 )
+
+NOTES: Final = frozenset(row.event for row in ROWS if row.kind == "log")
+"""Events that commands announce, in processes of their own."""
 
 _DAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS: Final = (
@@ -160,13 +168,18 @@ class Lines:
         return f"{path}({self._next_dump()})" if kind == "dmp" else path
 
     def _lines(self, event: Event, job: _Job | None, time_s: float | None = None) -> Iterator[str]:
-        if job is None:
+        if event.name in NOTES:
+            heading, kinds = "log", {"log"}
+        elif job is not None:
+            heading, kinds = job.kind, {job.kind, "job"}
+        else:
             return
         time = timestamp(event.time_s if time_s is None else time_s, self._zone)
+        subject = "" if job is None or heading == "log" else f"{job.identifier} "
         for row in ROWS:
-            if row.event == event.name and row.kind in {job.kind, "job"}:
+            if row.event == event.name and row.kind in kinds:
                 info = _one_line(self._info.vformat(row.info, (), event.facts))
-                yield f"{job.kind} {time} {job.identifier} {row.name} ({info})"
+                yield f"{heading} {time} {subject}{row.name} ({info})"
 
 
 @final

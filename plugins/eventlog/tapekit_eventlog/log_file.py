@@ -1,8 +1,9 @@
 """The file ``backup`` and its predecessors ``backup.0`` to ``backup.5``.
 
 Lines are appended, each in one write, so that a reader never sees half of
-one. The first line of a new week, which begins on Sunday, moves every file
-on by one number. The one rule: nothing but the oldest file is ever removed.
+one. The first line of a new week, which begins on Sunday, moves every file on
+by one number; the server's does, and never that of a command. The one rule:
+nothing but the oldest file is ever removed.
 """
 
 from __future__ import annotations
@@ -17,12 +18,14 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+    from tapekit.errors import TapekitError
+
 __all__ = ["KEPT", "LogFile"]
 
 KEPT: Final = 6
 """Weeks that are kept besides the present one."""
 
-_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC
+_FLAGS: Final = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @final
@@ -39,20 +42,62 @@ class LogFile:
         :raises TapekitError: the folder cannot be written.
         """
         try:
-            self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+            self._make_folder()
             self._rotate(time_s)
-            fd = os.open(self.path, _FLAGS, 0o640)
-            try:
-                # What a machine's fall left of a last line gets an end.
-                end = os.fstat(fd).st_size
-                cut = b"\n" if end and _last_byte(self.path, end) != b"\n" else b""
-                os.write(fd, cut + line.encode(errors="surrogateescape") + b"\n")
-                os.utime(fd, (time_s, time_s))
-            finally:
-                os.close(fd)
+            self._write(line, time_s)
         except OSError as error:
-            reason = error.strerror or str(error)
-            raise CATALOGUE.error("log-unwritable", path=self.path, reason=reason) from error
+            raise self._unwritable(error) from error
+
+    def note(self, line: str) -> None:
+        """Append a line to the present file, whoever writes there meanwhile.
+
+        :raises TapekitError: the folder cannot be written.
+        """
+        try:
+            self._make_folder()
+            self._write(line, None)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _make_folder(self) -> None:
+        self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+
+    def _unwritable(self, error: OSError) -> TapekitError:
+        reason = error.strerror or str(error)
+        return CATALOGUE.error("log-unwritable", path=self.path, reason=reason)
+
+    def _write(self, line: str, time_s: float | None) -> None:
+        """Append a line; without a time the file's week stays."""
+        fd = self._opened()
+        try:
+            before = os.fstat(fd)
+            # What a machine's fall left of a last line gets an end.
+            end = before.st_size
+            cut = b"\n" if end and _last_byte(self.path, end) != b"\n" else b""
+            os.write(fd, cut + line.encode(errors="surrogateescape") + b"\n")
+            written_s = before.st_mtime if time_s is None else time_s
+            os.utime(fd, (written_s, written_s))
+        finally:
+            os.close(fd)
+
+    def _opened(self) -> int:
+        try:
+            return os.open(self.path, _FLAGS)
+        except FileNotFoundError:
+            return self._made()
+
+    def _made(self) -> int:
+        """Make the file. If root's command does, it becomes the server's, which
+        has the folder; so nothing but a new file may be given away.
+        """
+        try:
+            fd = os.open(self.path, _FLAGS | os.O_CREAT | os.O_EXCL, 0o640)
+        except FileExistsError:
+            return os.open(self.path, _FLAGS)
+        owner = self.path.parent.stat()
+        if os.geteuid() == 0 and owner.st_uid:
+            os.fchown(fd, owner.st_uid, owner.st_gid)
+        return fd
 
     def _rotate(self, time_s: float) -> None:
         try:

@@ -11,6 +11,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final, TypeAlias, final
 
 from tapekit.errors import TapekitError
+from tapekit_eventlog.lines import NOTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -68,10 +69,27 @@ class Recorder:
         self._clock: Final = clock
         self._queue: Final[SimpleQueue[Event | _Switch | None]] = SimpleQueue()
         self._is_failing = False
+        self._has_begun = False
 
     def take(self, event: Event) -> None:
-        """Queue an event; returns at once, callable from any thread."""
-        self._queue.put(event)
+        """Queue an event; returns at once, callable from any thread. In a
+        process where nobody runs :meth:`run`, which is that of a command, what
+        is to be noted is written now.
+        """
+        if not self._has_begun and event.name in NOTES:
+            self._note(event)
+        else:
+            self._queue.put(event)
+
+    def _note(self, event: Event) -> None:
+        """Write the lines of an event beside a server that may run."""
+        if not is_on(self._state):
+            return
+        try:
+            for line in self._lines_of(event):
+                self._file.note(line)
+        except TapekitError as error:
+            _LOG.error("%s", error.advice)
 
     def switch(self, *, on: bool, done: _Done) -> None:
         """Turn logging on or off; ``done`` is called in the recorder's thread
@@ -85,6 +103,7 @@ class Recorder:
 
     def run(self) -> None:
         """Write until :meth:`stop`; blocking."""
+        self._has_begun = True
         logs = is_on(self._state)
         if logs:
             self._write((self._lines.switched(self._clock(), on=True),), self._clock())

@@ -196,6 +196,7 @@ class DataServer:
         services = SessionServices(
             self._link,
             wanted_history(environment, engine.abilities),
+            break_off=self._break_off,
             with_unicode=wants_unicode(environment),
         )
         return lambda: self._begin(lambda: self._run_backup(job, services))
@@ -214,7 +215,7 @@ class DataServer:
         )
         self._activate(DataOperation.RECOVER, job)
         self._describe(engine, environment)
-        services = SessionServices(self._link)
+        services = SessionServices(self._link, break_off=self._break_off)
         return lambda: self._begin(lambda: self._run_recover(job, services))
 
     async def _prepared(self, engine: DataEngine, prepare: Callable[[], T]) -> T:

@@ -154,6 +154,10 @@ class SessionExtensions:
         """Whether something is in progress that a chosen class has elsewhere."""
         return any(one.has_job for one in self._chosen)
 
+    def jobs_of(self, butype: str) -> int:
+        """How many jobs of an engine the chosen classes have in progress."""
+        return sum(one.jobs_of(butype) for one in self._chosen)
+
     def elsewhere(self, request: Message, own: ExtensionHandler) -> ExtensionHandler | None:
         """Who answers a request instead of this node, for the chosen classes."""
         wanted = (one.elsewhere(request, own) for one in self._chosen)
@@ -181,6 +185,11 @@ class SessionExtensions:
         """
         wanted = (one.transport(kind) for one in self._chosen)
         return next((transport for transport in wanted if transport is not None), None)
+
+    def connecting_class(self, kind: AddrType) -> int | None:
+        """The class whose transport that is."""
+        made = zip(self._versions, self._chosen, strict=True)
+        return next((number for number, one in made if one.transport(kind) is not None), None)
 
     def permit_connection(self, kind: AddrType) -> None:
         """Hear of a data connection to come; from now on nothing can be chosen.

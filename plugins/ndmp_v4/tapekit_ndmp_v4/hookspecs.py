@@ -84,15 +84,30 @@ class ExtendedSession(Protocol):
         ...
 
     @property
-    def svms(self) -> frozenset[str]:
-        """The storage virtual machines to which the session is limited by its
-        user and its control connection; empty means all.
+    def svms(self) -> frozenset[str] | None:
+        """The storage virtual machines that limits of its user and of its
+        control connection leave to the session: none while nobody is logged
+        in, and ``None`` for all.
         """
         ...
 
     def limit_to(self, svms: frozenset[str]) -> None:
         """Limit the session to these storage virtual machines, besides what
         limits it already; there is no way back.
+        """
+        ...
+
+    def need_room(self, butype: str) -> None:
+        """Refuse a job more than an engine may have in progress; see
+        :meth:`ChosenExtension.jobs_of`.
+
+        :raises Refused: DEVICE_BUSY.
+        """
+        ...
+
+    def connecting_class(self, kind: AddrType) -> int | None:
+        """The chosen class that makes the session's data connections of a
+        kind in its own way, such as private ones; ``None`` if none does.
         """
         ...
 
@@ -209,6 +224,12 @@ class ChosenExtension:
         which a server that shuts down waits for.
         """
         return False
+
+    def jobs_of(self, butype: str) -> int:  # noqa: ARG002 - for subclasses
+        """How many jobs of an engine are in progress for the session beside
+        its data server; they count where the number of such jobs is limited.
+        """
+        return 0
 
     def close(self) -> None:
         """The session is over, and its threads have ended."""

@@ -14,7 +14,7 @@ from tapekit_ndmp_v4 import file_history
 from tapekit_ndmp_v4.messages import FhAddDirPost, FhAddFilePost, FhAddNodePost, LogFilePost
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tapekit.hookspecs.data_engine import (
         DirectoryEntry,
@@ -75,12 +75,15 @@ class SessionServices:
         link: SessionLink,
         history: HistoryForm | None = None,
         *,
+        break_off: Callable[[], None],
         with_unicode: bool = False,
     ) -> None:
         """:param history: the form of file history, if the client wants it.
+        :param break_off: breaks the data connection; callable from any thread.
         :param with_unicode: see :func:`wants_unicode`.
         """
         self._link: Final = link
+        self._break_off: Final = break_off
         self.history: Final[FileHistory | None] = (
             None
             if history is None
@@ -96,6 +99,10 @@ class SessionServices:
     def file_result(self, path: str, result: FileResult) -> None:
         """Tell what became of an entry of the restore list."""
         self._link.post_from_thread(LogFilePost(name=path, recovery_status=result.value))
+
+    def break_off(self) -> None:
+        """Break the data connection."""
+        self._break_off()
 
 
 @final

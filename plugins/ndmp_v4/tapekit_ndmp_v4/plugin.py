@@ -84,7 +84,7 @@ class NdmpV4Plugin:
 
     @asynccontextmanager
     async def _serve(self, kernel: Kernel) -> AsyncIterator[None]:
-        service = ServiceSwitch(kernel.state)
+        service = _service(kernel)
         await trio.to_thread.run_sync(service.load)
         if kernel.placement is not None:
             await kernel.placement.prepare()
@@ -126,3 +126,10 @@ class NdmpV4Plugin:
             self._administration.end()
             await logs.close()
             nursery.cancel_scope.cancel()
+
+
+def _service(kernel: Kernel) -> ServiceSwitch:
+    authenticator = kernel.authenticator
+    if authenticator is None:
+        return ServiceSwitch(kernel.state)
+    return ServiceSwitch(kernel.state, authenticator.svm_methods)

@@ -270,7 +270,7 @@ class NdmpServer:
         :raises Refused: DEVICE_BUSY; another session's end makes room.
         """
         limit = self._limits.of_engine(butype)
-        running = sum(session.data.at_work == butype for session, _ in self._sessions.values())
+        running = sum(session.jobs_of(butype) for session in self.sessions)
         if limit is not None and running >= limit:
             error = CATALOGUE.error("max-sessions-in-progress", max_sessions=limit)
             raise Refused(NdmpError.DEVICE_BUSY_ERR, error)

@@ -37,8 +37,14 @@ _OFF: Final = b"off"
 class ServiceSwitch:
     """What is on and what is off."""
 
-    def __init__(self, state: StateStore) -> None:
+    def __init__(
+        self, state: StateStore, svm_methods: frozenset[AuthMethod] = frozenset(AuthMethod)
+    ) -> None:
+        """:param svm_methods: how those who use a storage virtual machine may
+        have logged in until an administrator says otherwise.
+        """
         self._state: Final = state
+        self._svm_methods: Final = svm_methods
         self._changed: Mapping[str, bytes] = {}
         self._changing: Final = trio.Lock()
         self.is_running = True
@@ -75,9 +81,13 @@ class ServiceSwitch:
     def methods(self, svm: str) -> frozenset[AuthMethod]:
         """How those who use a storage virtual machine may have logged in."""
         value = self._changed.get(_AUTHTYPE + svm)
-        if value is None:
-            return frozenset(AuthMethod)
-        return frozenset(map(AuthMethod, value.decode().split(","))) | {AuthMethod.NONE}
+        return (self._svm_methods if value is None else _methods(value)) | {AuthMethod.NONE}
+
+    @property
+    def methods_of_any(self) -> frozenset[AuthMethod]:
+        """How those who use any storage virtual machine may have logged in."""
+        values = (value for key, value in self._changed.items() if key.startswith(_AUTHTYPE))
+        return self._svm_methods.union({AuthMethod.NONE}, *map(_methods, values))
 
     def refusal(self) -> TapekitError | None:
         """Why no session can be opened now, if so."""
@@ -104,12 +114,9 @@ class ServiceSwitch:
         await self._remember(_CLEAR_TEXT, None if is_on else _OFF)
 
     async def limit_methods(self, svm: str, methods: Collection[AuthMethod]) -> None:
-        """Say how those who use a storage virtual machine must have logged
-        in; all methods lift the limit.
-        """
+        """Say how those who use a storage virtual machine must have logged in."""
         words = ",".join(sorted(method.value for method in methods))
-        is_limit = {AuthMethod.PLAINTEXT, AuthMethod.CHALLENGE} - {*methods}
-        await self._remember(_AUTHTYPE + svm, words.encode() if is_limit else None)
+        await self._remember(_AUTHTYPE + svm, words.encode())
 
     async def limit_sessions(self, sessions: int | None) -> None:
         """Set the limit of sessions; ``None`` is that of the stack file."""
@@ -125,3 +132,7 @@ class ServiceSwitch:
             else:
                 changed[key] = value
             self._changed = changed
+
+
+def _methods(value: bytes) -> frozenset[AuthMethod]:
+    return frozenset(map(AuthMethod, value.decode().split(",")))

@@ -78,9 +78,13 @@ def offered_methods(kernel: Kernel, peer: Endpoint) -> frozenset[AuthMethod]:
 def _methods(
     kernel: Kernel, peer: Endpoint, place: Place, service: ServiceSwitch
 ) -> frozenset[AuthMethod]:
-    """How somebody may log in to a session: challenge is always on in node scope."""
+    """How somebody may log in to a session: in node scope as the stack says,
+    with the challenge always on, and else as any storage virtual machine says.
+    """
     offered = offered_methods(kernel, peer)
-    if place.is_node_scoped and kernel.authenticator is not None:
+    if not place.is_node_scoped:
+        offered &= service.methods_of_any
+    elif kernel.authenticator is not None:
         offered |= {AuthMethod.CHALLENGE}
     return offered if service.takes_clear_text else offered - {AuthMethod.PLAINTEXT}
 
@@ -148,6 +152,10 @@ class Session:
         self._challenge: bytes | None = None
         self._after_reply: list[Callable[[], None]] = []
 
+    def jobs_of(self, butype: str) -> int:
+        """How many jobs of an engine are in progress in the session."""
+        return (self.data.at_work == butype) + self.extensions.jobs_of(butype)
+
     @property
     def has_job(self) -> bool:
         """Whether data moves, may move again when the client says so, or is
@@ -205,15 +213,24 @@ class Session:
         """Whether somebody may use none of the storage virtual machines to
         which the control connection leads.
         """
-        return bool(self._svms and principal.svms) and self._svms.isdisjoint(principal.svms)
+        return self._left_to(principal) == frozenset()
 
     @property
-    def svms(self) -> frozenset[str]:
-        """The storage virtual machines to which the session is limited by its
-        user and its control connection; empty means all.
+    def svms(self) -> frozenset[str] | None:
+        """The storage virtual machines that limits of its user and of its
+        control connection leave to the session: none while nobody is logged
+        in, and ``None`` for all.
         """
-        of_user = self.principal.svms if self.principal is not None else frozenset[str]()
-        return of_user & self._svms if of_user and self._svms else of_user | self._svms
+        return frozenset() if self.principal is None else self._left_to(self.principal)
+
+    def _left_to(self, principal: Principal) -> frozenset[str] | None:
+        """What is left to somebody of all storage virtual machines; ``None``
+        without a limit.
+        """
+        if self._is_barred:
+            return frozenset()
+        limits = [limit for limit in (principal.svms, self._svms) if limit]
+        return frozenset.intersection(*limits) if limits else None
 
     def limit_to(self, svms: frozenset[str]) -> None:
         """Limit the session to these storage virtual machines, besides what
@@ -227,11 +244,8 @@ class Session:
         """Whether the one logged in may use a path of the form /svm/volume,
         over this control connection.
         """
-        svms = self.principal.svms if self.principal is not None else frozenset[str]()
-        svm = svm_of(path)
-        permitted = not self._is_barred and all(
-            not limit or svm in limit for limit in (svms, self._svms)
-        )
+        svm, svms = svm_of(path), self.svms
+        permitted = svms is None or svm in svms
         is_open = self._service.serves(svm) and svm not in self.place.closed_svms
         return permitted and is_open and self._takes(self._method, svm)
 
@@ -360,6 +374,10 @@ class Session:
     def transport(self, kind: AddrType) -> DataTransport:
         """Who makes the session's data connections of a kind on offer."""
         return self.extensions.transport(kind) or self.kernel.data_transports[kind.name]
+
+    def connecting_class(self, kind: AddrType) -> int | None:
+        """The chosen class that makes the data connections of a kind, if any."""
+        return self.extensions.connecting_class(kind)
 
     def _why_not(self, value: int) -> TapekitError | None:
         """What an operator may want to know of a kind that is not on offer."""

@@ -30,7 +30,7 @@ from tapekit_snapext.messages import (
     SnapRecoverRequest,
 )
 from tapekit_snapext.numbers import CLASS_ID, VERSION, SnapError
-from tapekit_snapext.recovering import prepare_recovery
+from tapekit_snapext.recovering import ENGINE, prepare_recovery
 from tapekit_snapext.variables import RESTART_ROWS
 
 if TYPE_CHECKING:
@@ -60,6 +60,15 @@ class ChosenSnapext(ChosenExtension):
         self._is_recovering = False
         self._browser: Browser | None = None
         """What has the names of a directory whose batches are asked for."""
+
+    @property
+    def has_job(self) -> bool:
+        """Whether something is being recovered; a stack that stops waits for it."""
+        return self._is_recovering
+
+    def jobs_of(self, butype: str) -> int:
+        """A recovery counts as one job of the engine that does it."""
+        return int(self._is_recovering and butype == ENGINE)
 
     def handlers(self) -> Mapping[type[Message], ExtensionHandler]:
         """Who answers the requests of the class."""
@@ -91,6 +100,7 @@ class ChosenSnapext(ChosenExtension):
         session = self.session
         if self._is_recovering:
             raise Refused(SnapError.BUSY_ERR.value, CATALOGUE.error("recovery-under-way"))
+        session.need_room(ENGINE)
 
         def work() -> Recovery:
             return prepare_recovery(

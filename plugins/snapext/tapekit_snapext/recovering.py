@@ -35,9 +35,10 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.transport import DataConnection
     from tapekit_ndmp_v4.link import SessionLink
 
-__all__ = ["Recovery", "prepare_recovery"]
+__all__ = ["ENGINE", "Recovery", "prepare_recovery"]
 
-_ENGINE: Final = "dump"
+ENGINE: Final = "dump"
+"""Who recovers."""
 _LOCAL: Final = "LOCAL"
 
 
@@ -63,7 +64,7 @@ class Recovery(NamedTuple):
         :raises ConnectionBroken: the session ended meanwhile.
         :raises TapekitError: not everything could be recovered.
         """
-        services = _Services(link)
+        services = _Services(link, self.ends)
         reader, writer = self.ends
         failures: list[Exception] = []
 
@@ -101,7 +102,7 @@ def prepare_recovery(
     :raises PathNotPermitted: the user may not use one of the paths.
     :raises TapekitError: no such source, or it is neither volume nor file.
     """
-    engine, transport = kernel.engines.get(_ENGINE), kernel.data_transports.get(_LOCAL)
+    engine, transport = kernel.engines.get(ENGINE), kernel.data_transports.get(_LOCAL)
     if engine is None or transport is None:
         raise CATALOGUE.error("recovery-not-possible")
     place = snapshot_path(source)
@@ -185,8 +186,9 @@ class _Services:
 
     history: Final = None
 
-    def __init__(self, link: SessionLink) -> None:
+    def __init__(self, link: SessionLink, ends: tuple[DataConnection, DataConnection]) -> None:
         self._link: Final = link
+        self._ends: Final = ends
 
     def log(self, level: LogLevel, text: str) -> None:
         """See :meth:`JobServices.log`."""
@@ -196,3 +198,8 @@ class _Services:
         """See :meth:`JobServices.file_result`."""
         if result is not FileResult.SUCCESSFUL:
             self.log(LogLevel.WARNING, f"{path}: {result.name}")
+
+    def break_off(self) -> None:
+        """See :meth:`JobServices.break_off`."""
+        for end in self._ends:
+            end.abort()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from tapekit_auth.sealing import KeyFile, Sealer
 from tapekit_auth.settings import ListedUser
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 PASSWORD = "Correct0Horse1Ba"
@@ -189,3 +191,47 @@ def test_a_listed_user_hides_a_stored_one(stored: StoredUsers, tmp_path: Path) -
     ]
     assert accounts.is_listed("anna")
     assert not accounts.is_listed("carl")
+
+
+def test_a_change_waits_for_another_one(tmp_path: Path) -> None:
+    key, state = KeyFile(tmp_path / "auth.key"), MemoryStateStore()
+    stored = StoredUsers(state, key)
+    stored.add("anna", ["backup"], [], PASSWORD)
+    found = stored.found("anna")
+    refused: list[TapekitError] = []
+
+    def widen() -> None:
+        try:
+            StoredUsers(state, KeyFile(key.path)).modify(found, ["admin"], [])
+        except TapekitError as error:
+            refused.append(error)
+
+    with key.held():
+        other = threading.Thread(target=widen)
+        other.start()
+        state.change(NAMESPACE, {"anna": None})
+    other.join(60)
+    assert [error.id for error in refused] == ["auth.user-changed-meanwhile"]
+    assert stored.users() == []
+
+
+def test_every_change_is_told_once_it_is_made(tmp_path: Path) -> None:
+    told: list[tuple[object, ...]] = []
+    state = MemoryStateStore()
+
+    def tell(what: str, user: str, roles: Sequence[str] = (), svms: Sequence[str] = ()) -> None:
+        told.append((what, user, *roles, *svms))
+
+    stored = StoredUsers(state, KeyFile(tmp_path / "auth.key"), tell)
+    stored.add("anna", ["backup"], [], PASSWORD)
+    stored.modify(stored.found("anna"), ["vsadmin"], ["vs1"])
+    stored.make_password("anna")
+    with pytest.raises(TapekitError):
+        stored.add("anna", ["backup"], [], PASSWORD)
+    stored.remove("anna")
+    assert told == [
+        ("user-added", "anna", "backup"),
+        ("user-changed", "anna", "vsadmin", "vs1"),
+        ("password-made", "anna"),
+        ("user-removed", "anna"),
+    ]

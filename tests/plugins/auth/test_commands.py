@@ -175,3 +175,41 @@ def test_a_user_that_is_not_set_up_for_ndmp_has_no_password(
 def test_a_user_of_the_stack_file_keeps_the_password_of_its_file(accounts: Accounts) -> None:
     with pytest.raises(TapekitError, match="is kept in the stack file"):
         made(accounts, "-user", "listed")
+
+
+def test_modify_changes_what_is_named_and_no_password(accounts: Accounts) -> None:
+    output(accounts, "add", "anna", "--role", "vsadmin", "--svm", "vs1")
+    password = accounts.account("anna").password
+    for arguments, roles, svms in (
+        (("--svm", "vs2", "--svm", "vs3"), ("vsadmin",), ("vs2", "vs3")),
+        (("--role", "backup"), ("backup",), ("vs2", "vs3")),
+        (("--all-svms",), ("backup",), ()),
+    ):
+        assert output(accounts, "modify", "anna", *arguments) == "modified anna\n"
+        account = accounts.account("anna")
+        assert account.user == User("anna", roles, svms, "state store")
+        assert account.password == password
+
+
+@pytest.mark.parametrize(
+    ("arguments", "row"),
+    [
+        (("listed", "--all-svms"), "user-in-stack-file"),
+        (("nobody", "--all-svms"), "no-such-user"),
+        (("anna", "--role", "king"), "unknown-role"),
+        (("anna", "--all-svms"), "role-needs-svm"),
+    ],
+)
+def test_what_cannot_be_modified_stays(
+    accounts: Accounts, arguments: tuple[str, ...], row: str
+) -> None:
+    output(accounts, "add", "anna", "--role", "vsadmin", "--svm", "vs1")
+    assert refusal(accounts, "modify", *arguments).id == f"auth.{row}"
+    assert accounts.account("anna").user == User("anna", ("vsadmin",), ("vs1",), "state store")
+
+
+@pytest.mark.parametrize("arguments", [(), ("--svm", "vs1", "--all-svms")])
+def test_modify_wants_to_know_what(accounts: Accounts, arguments: tuple[str, ...]) -> None:
+    output(accounts, "add", "anna")
+    app = command_app(lambda: accounts, roles_with(()))
+    assert CliRunner().invoke(app, ["modify", "anna", *arguments]).exit_code == 2

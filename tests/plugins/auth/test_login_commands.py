@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -258,3 +259,42 @@ def test_roles_are_shown_with_their_context(site: Site) -> None:
         assert row in rows
     shown = json.loads(site.login("role show --json"))
     assert {"role": "onlooker", "context": "cluster", "permits_ndmp": False} in shown
+
+
+def test_the_limit_of_an_account_is_taken_away(site: Site) -> None:
+    site.create("-user user1 -role backup -vserver vs1")
+    site.login("modify -user user1 -all-vservers")
+    assert site.accounts.stored.found("user1").user.svms == ()
+    app = login_app(lambda: site.accounts, ROLES, site.names)
+    both = ["modify", "-user", "user1", "-vserver", "vs1", "-all-vservers"]
+    assert CliRunner().invoke(app, both).exit_code == 2
+
+
+def test_login_accounts_are_not_modified_as_users_of_ndmp_alone(site: Site) -> None:
+    site.create()
+    app = command_app(lambda: site.accounts, ROLES)
+    with pytest.raises(TapekitError) as stopped:
+        CliRunner().invoke(app, ["modify", "user1", "--all-svms"], catch_exceptions=False)
+    assert stopped.value.id == "auth.user-has-login-account"
+
+
+class SlowNames:
+    """Somebody else changes the user while a command asks this name service."""
+
+    def __init__(self, stored: StoredUsers, names: Any) -> None:
+        self._stored = stored
+        self._names = names
+
+    def mark(self, user: str) -> bytes | None:
+        found = self._stored.login_account(user)
+        self._stored.change_account(found, msgspec.structs.replace(found.user, svms=("vs1",)))
+        mark: bytes | None = self._names.mark(user)
+        return mark
+
+
+def test_of_two_changes_at_one_time_the_second_is_refused(site: Site) -> None:
+    site.login("create -user nina -authmethod nsswitch -role backup")
+    site.names = SlowNames(site.accounts.stored, site.names)
+    assert refused(site, "modify -user nina -role admin") == "auth.user-changed-meanwhile"
+    found = site.accounts.stored.found("nina").user
+    assert (found.roles, found.svms) == (("backup",), ("vs1",))

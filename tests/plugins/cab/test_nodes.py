@@ -59,3 +59,7 @@ def test_a_password_is_read_from_a_file_of_its_owner_alone(tmp_path: Path) -> No
         password_of(node, tmp_path)
     file.chmod(0o600)
     assert password_of(node, tmp_path) == b"word"
+    file.unlink()
+    file.mkdir(0o700)
+    with pytest.raises(TapekitError, match="directory"):
+        password_of(node, tmp_path)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from datetime import UTC
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
@@ -72,3 +73,40 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(TapekitError, match="cannot be written") as raised:
         LogFile(tmp_path / "log", UTC).append("one", SATURDAY)
     assert "directory" in raised.value.advice
+
+
+def test_a_note_moves_no_file_on_and_leaves_the_week(tmp_path: Path) -> None:
+    log = LogFile(tmp_path, UTC)
+    log.append("last week", SATURDAY)
+    log.note("note")
+    assert log.path.read_text() == "last week\nnote\n"
+    log.append("this week", SATURDAY + 1)
+    assert log.path.read_text() == "this week\n"
+    assert (tmp_path / "backup.0").read_text() == "last week\nnote\n"
+
+
+def test_a_link_in_the_place_of_the_file_leads_nowhere(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("kept")
+    log = LogFile(tmp_path / "log", UTC)
+    (tmp_path / "log").mkdir()
+    for place in (target, tmp_path / "missing"):
+        log.path.symlink_to(place)
+        with pytest.raises(TapekitError, match="cannot be written"):
+            log.note("line")
+        log.path.unlink()
+    assert target.read_text() == "kept"
+    assert not (tmp_path / "missing").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+def test_a_file_that_root_makes_belongs_to_whom_the_folder_does(tmp_path: Path) -> None:
+    log = LogFile(tmp_path / "log", UTC)
+    (tmp_path / "log").mkdir()
+    os.chown(tmp_path / "log", 12345, 12346)
+    log.note("line")
+    status = log.path.stat()
+    assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (12345, 12346, 0o640)
+    os.chown(log.path, 0, 0)
+    log.note("another")
+    assert log.path.stat().st_uid == 0

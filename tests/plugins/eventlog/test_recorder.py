@@ -129,3 +129,33 @@ def test_a_switch_that_cannot_be_remembered_says_so_and_changes_nothing(site: Si
     site.switch(on=False)
     assert site.run() == ["Start_Logging"]
     assert [type(each) for each in site.done] == [TapekitError]
+
+
+def test_what_commands_announce_is_written_at_once_where_no_server_runs(
+    site: Site, happen: Callable[..., Event]
+) -> None:
+    facts = {"user": "anna", "roles": "backup", "svms": "all", "by": "root\n"}
+    added = happen("auth.user-added", **facts)
+    site.recorder.take(added)
+    site.recorder.take(happen("auth.login-accepted", user="anna"))
+    assert (
+        site.file.path.read_text()
+        .splitlines()[0]
+        .endswith(" Account_added (anna, backup, SVMs all, by root\\n)")
+    )
+    assert site.run()[1:] == ["Start_Logging"]
+    site.recorder.take(added)
+    # Where a server runs or ran, its own thread writes.
+    assert len(site.file.path.read_text().splitlines()) == 2
+    assert [line.split()[0] for line in site.run()[3:]] == ["Account_added"]
+
+
+def test_what_commands_announce_is_not_written_while_the_log_is_off(
+    site: Site, happen: Callable[..., Event]
+) -> None:
+    site.switch(on=False)
+    site.run()
+    before = site.file.path.read_text()
+    site.new()
+    site.recorder.take(happen("auth.user-removed", user="anna", by="root"))
+    assert site.file.path.read_text() == before

@@ -29,7 +29,7 @@ REFUSED = CORE.raised_as(LoginRefused, "unknown-command", file="", word="", know
 class MemoryAuthenticator:
     """Knows an administrator, and the administrator of one virtual machine."""
 
-    methods = frozenset({AuthMethod.PLAINTEXT})
+    methods = svm_methods = frozenset({AuthMethod.PLAINTEXT})
 
     async def login_plaintext(self, user: str, password: bytes, peer: str) -> Principal:
         assert peer == "127.0.0.1"

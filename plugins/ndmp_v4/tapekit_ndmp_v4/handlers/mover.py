@@ -81,6 +81,18 @@ async def get_state(session: Session, _request: MoverGetStateRequest) -> MoverGe
     )
 
 
+def _need_thread(session: Session) -> None:
+    """Refuse to use a tape when too many are in use.
+
+    :raises Refused: DEVICE_BUSY.
+    """
+    try:
+        session.need_tape_thread()
+    except Refused:
+        session.link.log_error(CATALOGUE.error("could-not-initialize-media"))
+        raise
+
+
 async def listen(session: Session, request: MoverListenRequest) -> MoverListenReply:
     """MOVER_LISTEN: wait for a data server."""
     mover = _mover(session)
@@ -88,7 +100,7 @@ async def listen(session: Session, request: MoverListenRequest) -> MoverListenRe
     kind = session.address_kind(request.addr_type)
     _need_idle_data(session)
     _need_tape(session, mode)
-    session.need_tape_thread()
+    _need_thread(session)
     if kind is AddrType.LOCAL:
         mover.listen_local(mode)
     else:
@@ -109,7 +121,7 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
             if not session.data.awaits_local:
                 raise Refused(NdmpError.ILLEGAL_STATE_ERR)
             _need_tape(session, mode)
-            session.need_tape_thread()
+            _need_thread(session)
             mover.connect_local(mode)
             session.join_locally()
         case TcpAddrs() | TcpIpv6Addrs():
@@ -119,7 +131,7 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
                 raise Refused(NdmpError.ILLEGAL_ARGS_ERR)
             _need_idle_data(session)
             _need_tape(session, mode)
-            session.need_tape_thread()
+            _need_thread(session)
             try:
                 credentials = addresses.credentials_of(request.addr)
                 await mover.connect_to(session.transport(kind), mode, endpoint, credentials)

@@ -1,0 +1,42 @@
+"""Transfers between volumes whose storage is about to move."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from mirror_stack import COPY, SOURCE, Gate, mirror, mirror_stack, relationship
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.movements import Abort, JobKind, VolumeJob
+from tapekit_cluster.errors import CATALOGUE
+from tapekit_snapmirror.relationships import MirrorState
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+async def test_a_transfer_is_two_jobs_and_is_aborted_like_them(tmp_path: Path) -> None:
+    gate = Gate("smtape.restore-started")
+    async with mirror_stack(tmp_path / "site", [gate.available()]) as stack:
+        (stack.volume / "file").write_bytes(b"first")
+        await mirror(stack, "create", SOURCE, COPY)
+        await mirror(stack, "initialize", COPY)
+        with trio.fail_after(60):
+            await gate.reached.wait()
+        jobs = stack.kernel.volume_jobs
+        found = {(job.volumes, job.kind) for job in jobs.running()}
+        assert ((COPY,), JobKind.IMAGE_RESTORE) in found
+
+        def how(job: VolumeJob) -> Abort | None:
+            error = CATALOGUE.error("aborted-by-relocation")
+            return Abort(error) if COPY in job.volumes else None
+
+        aborted = jobs.abort(how)
+        gate.opened.set()
+        assert await trio.to_thread.run_sync(jobs.await_left, aborted, 60.0) == []
+        with pytest.raises(TapekitError, match=r"Transfer failed \(ARL initiated abort\)"):
+            await mirror(stack, "wait", COPY)
+        assert (await relationship(stack)).state is MirrorState.UNINITIALIZED
+        await mirror(stack, "initialize", COPY, "--wait")
