@@ -233,6 +233,13 @@ class JobServices(Protocol):
         """Tell what became of an entry of the restore list."""
         ...
 
+    def break_off(self) -> None:
+        """Break the connection of the job's stream, and wake whoever blocks on
+        it: what is read or written from now on raises ConnectionBroken.
+        Callable from any thread, also after the job's end.
+        """
+        ...
+
 
 class JobProgress(NamedTuple):
     """How far a job is; bytes of the stream."""
@@ -321,7 +328,9 @@ class DataEngine(Protocol):
     """One butype. Both calls check everything that can be checked without
     the stream, may block, and leave nothing behind when they raise. They ask
     ``permit`` for each path of the storage that the job reads or writes, as
-    it is going to be opened, whatever words of the request it is made of.
+    it is going to be opened, whatever words of the request it is made of;
+    then they enter the job with its volumes (``tapekit.hookspecs.movements``),
+    which may be about to move.
     """
 
     @property

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.events import Event
     from tapekit.hookspecs.media_changer import ChangerDriver
+    from tapekit.hookspecs.movements import VolumeJobs
     from tapekit.hookspecs.mover import MoverFactory
     from tapekit.hookspecs.operations import Management, OfferedOperation
     from tapekit.hookspecs.placement import Placement
@@ -202,6 +203,11 @@ class Kernel(Protocol):
     @property
     def state(self) -> StateStore:
         """What is remembered over restarts; in memory if no plugin keeps it."""
+        ...
+
+    @property
+    def volume_jobs(self) -> VolumeJobs:
+        """The jobs of volumes that run now, for whatever moves storage."""
         ...
 
     @property

@@ -16,6 +16,7 @@ from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.kernel.no_management import NoManagement
 from tapekit.kernel.offers import collect_command_groups
 from tapekit.kernel.start_errors import StartErrors
+from tapekit.kernel.volume_jobs import JobRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.environment import Variable
     from tapekit.hookspecs.events import Event
     from tapekit.hookspecs.media_changer import ChangerDriver
+    from tapekit.hookspecs.movements import VolumeJobs
     from tapekit.hookspecs.mover import MoverFactory
     from tapekit.hookspecs.operations import Management, OfferedOperation
     from tapekit.hookspecs.placement import Placement
@@ -68,6 +70,7 @@ class StackKernel:
         self._nursery: trio.Nursery | None = None
         self._state: Final = offers.state or MemoryStateStore()
         self._management: Final = offers.management or NoManagement(stack.path)
+        self._volume_jobs: Final = JobRegistry(clock)
 
     def __repr__(self) -> str:
         return f"<kernel of {self._stack.path}>"
@@ -165,6 +168,11 @@ class StackKernel:
     def state(self) -> StateStore:
         """What is remembered over restarts."""
         return self._state
+
+    @property
+    def volume_jobs(self) -> VolumeJobs:
+        """The jobs of volumes that run now."""
+        return self._volume_jobs
 
     @property
     def operations(self) -> Mapping[str, OfferedOperation]:

@@ -19,7 +19,7 @@ from tapekit_cluster.interfaces import interfaces_of, numeric, owner_of
 from tapekit_cluster.sights import NODE_SCOPE, SIGHTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.state import StateStore
     from tapekit_cluster.board import Board
@@ -33,12 +33,21 @@ _SVM_ACCOUNTS: Final = frozenset({AccountContext.SVM})
 _CLUSTER_ACCOUNTS: Final = frozenset({AccountContext.CLUSTER})
 
 
+def _nothing() -> None:
+    """What is to be done where nothing but places is prepared."""
+
+
 @final
 class ClusterPlacement:
     """Knows the LIFs of this node."""
 
-    def __init__(self, settings: ClusterSettings, board: Board) -> None:
-        """:raises TapekitError: the stack file contradicts itself."""
+    def __init__(
+        self, settings: ClusterSettings, board: Board, prepare: Callable[[], None] = _nothing
+    ) -> None:
+        """:param prepare: what else is to be done before any session; may block.
+        :raises TapekitError: the stack file contradicts itself.
+        """
+        self._prepare: Final = prepare
         self._settings: Final = settings
         self._board: Final = board
         self._by_address: Final = interfaces_of(settings)
@@ -50,6 +59,7 @@ class ClusterPlacement:
     async def prepare(self) -> None:
         """Read what is remembered."""
         await trio.to_thread.run_sync(self._board.load)
+        await trio.to_thread.run_sync(self._prepare)
 
     @property
     def svms(self) -> Sequence[str]:

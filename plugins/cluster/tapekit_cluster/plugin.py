@@ -9,6 +9,8 @@ from tapekit.hookspecs.lifecycle import Manifest
 from tapekit_cluster.administration import Administration
 from tapekit_cluster.board import Board
 from tapekit_cluster.commands import command_groups
+from tapekit_cluster.movement_commands import movement_command_groups
+from tapekit_cluster.movements import StorageMovements
 from tapekit_cluster.placing import ClusterPlacement
 from tapekit_cluster.settings import ClusterSettings
 
@@ -25,17 +27,18 @@ __all__ = ["ClusterPlugin"]
 
 @final
 class ClusterPlugin:
-    """NDMP modes, LIFs, and what sessions on them see."""
+    """NDMP modes, LIFs, what sessions on them see, and movements of storage."""
 
     manifest: ClassVar[Manifest] = Manifest(
         name="cluster",
-        summary="NDMP modes of the node, and logical interfaces",
+        summary="NDMP modes of the node, logical interfaces, and movements of storage",
         settings=ClusterSettings,
     )
 
     def __init__(self, settings: ClusterSettings) -> None:
         self._board: Final = Board()
-        self._placement: Final = ClusterPlacement(settings, self._board)
+        self._movements: Final = StorageMovements(self._settled)
+        self._placement: Final = ClusterPlacement(settings, self._board, self._movements.load)
         self._administration: Final = Administration(settings, self._board, self._settled)
         self._kernel: Kernel | None = None
 
@@ -52,13 +55,13 @@ class ClusterPlugin:
 
     @hookimpl
     def tapekit_register_operations(self) -> Sequence[OfferedOperation]:
-        """Offer to switch modes, protocols and LIFs."""
-        return self._administration.offered()
+        """Offer to switch modes, protocols and LIFs, and to move storage."""
+        return (*self._administration.offered(), *self._movements.offered())
 
     @hookimpl
     def tapekit_register_command_groups(self) -> Sequence[CommandGroup]:
         """Offer the guide's commands."""
-        return command_groups(self._settled)
+        return (*command_groups(self._settled), *movement_command_groups(self._settled))
 
     def _settled(self) -> Kernel:
         assert self._kernel is not None

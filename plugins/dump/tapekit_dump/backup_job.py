@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import FileHistory, JobServices, Pairs
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.movements import Stay
     from tapekit.hookspecs.storage import BackupTree, KeepGoing
     from tapekit.segments import DataSink
     from tapekit_dump.backup_scope import Scope
@@ -120,8 +121,10 @@ class DumpBackup:
         open_request: Callable[[KeepGoing], BackupRequest],
         kernel: Kernel,
         dates: DumpDates,
+        stay: Stay,
     ) -> None:
         self._asked: Final = asked
+        self._stay: Final = stay
         self._open: Final = open_request
         self._opened: BackupRequest | None = None
         self._kernel: Final = kernel
@@ -159,10 +162,8 @@ class DumpBackup:
         options = ", ".join(f"{name}={value}" for name, value in environment.pairs)
         self._announce("backup-options", options=options)
         try:
-            # Nothing is sent yet, and an abort must not wait until it is.
-            self._opened = self._open(lambda: sink.recycle(sink.acquire()))
-            self._tell_snapshot(self._opened.tree)
-            self._write(sink, report, services.history)
+            with self._stay.at_work(services.break_off):
+                self._work(sink, report, services.history)
         except OSError as error:
             reason = error.strerror or str(error)
             failed = CATALOGUE.error("backup-failed", path=self._asked.path, reason=reason)
@@ -174,6 +175,30 @@ class DumpBackup:
         except ConnectionBroken:
             self._fail("the data connection broke off")
             raise
+
+    def _work(self, sink: DataSink, report: BackupReport, wanted: FileHistory | None) -> None:
+        try:
+            # Nothing is sent yet, and an abort must not wait until it is.
+            self._opened = self._open(lambda: sink.recycle(sink.acquire()))
+            self._tell_snapshot(self._opened.tree)
+            self._write(sink, report, wanted)
+        except ConnectionBroken as broken:
+            aborted = self._stay.aborted
+            if aborted is None:
+                raise
+            self._give_up(report, may_restart=aborted.may_restart)
+            raise aborted.error from broken
+
+    def _give_up(self, report: BackupReport, *, may_restart: bool) -> None:
+        """Let go of the volume at once, since its storage is about to move."""
+        restart = self._asked.restart
+        try:
+            if restart is not None and not may_restart:
+                restart.give_up()
+            self.close()
+        except TapekitError as error:
+            # Why the backup was aborted matters more.
+            report.warn(error)
 
     def environment(self) -> Pairs:
         """The request's variables and what a restore or the next backup
@@ -204,6 +229,7 @@ class DumpBackup:
         if not self._closed:
             self._closed = True
             with contextlib.ExitStack() as undo:
+                undo.callback(self._stay.leave)
                 if self._asked.restart is not None:
                     # Its copy can go once nobody reads it.
                     undo.callback(self._asked.restart.close)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.data_engine import Ability, permit_every_path
 from tapekit.hookspecs.environment import BadEnvironment, Environment
+from tapekit.hookspecs.movements import JobKind, volume_of
 from tapekit.hookspecs.storage import LockingStorage
 from tapekit_dump import recover_job
 from tapekit_dump.backup_job import BackupAsked, BackupRequest, DumpBackup
@@ -25,7 +26,7 @@ from tapekit_dump.spool import SpoolRoom
 from tapekit_dump.variables import ENGINE, refuse_unicode_without_history
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tapekit.hookspecs.data_engine import (
         BackupJob,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         Selection,
     )
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.storage import BackupTree, KeepGoing
+    from tapekit.hookspecs.storage import BackupTree, KeepGoing, Storage
     from tapekit_dump.restart_run import RestartRun, Resumption
     from tapekit_dump.settings import DumpSettings
     from tapekit_dump.small_files import SmallFileLoops
@@ -137,6 +138,29 @@ class DumpEngine:
         if storage is None:
             raise CATALOGUE.error("no-storage")
         permit(subtrees.root)
+        stay = kernel.volume_jobs.enter(
+            volumes=(volume_of(subtrees.root),),
+            engine=ENGINE,
+            kind=JobKind.BACKUP,
+            holder=holder,
+        )
+        asked = BackupAsked(read, subtrees.root, holder, step, scope, restart)
+        try:
+            opening = self._opening(asked, storage, subtrees)
+        except BaseException:
+            stay.leave()
+            raise
+        return DumpBackup(asked, opening, kernel, dates, stay)
+
+    def _opening(
+        self, asked: BackupAsked, storage: Storage, subtrees: Subtrees
+    ) -> Callable[[KeepGoing], BackupRequest]:
+        """What opens the tree of a backup in its run.
+
+        :raises TapekitError: it could not be opened.
+        """
+        kernel, dates = self._met()
+        read, holder, restart = asked.environment, asked.holder, asked.restart
         resumption = None if restart is None else restart.resumption
         root = subtrees.root if resumption is None else resumption.tree_path
         may_be_file = not (subtrees.names or (read.text("FILESYSTEM") or "").endswith("/"))
@@ -152,8 +176,7 @@ class DumpEngine:
                 tree.close()
                 raise
 
-        asked = BackupAsked(read, subtrees.root, holder, step, scope, restart)
-        return DumpBackup(asked, open_request, kernel, dates)
+        return open_request
 
     def prepare_recover(
         self,

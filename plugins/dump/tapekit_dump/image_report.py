@@ -56,6 +56,9 @@ class ImageReport:
     def file_result(self, path: str, result: FileResult) -> None:
         """See :meth:`JobServices.file_result`; losses tell the same."""
 
+    def break_off(self) -> None:
+        """See :meth:`JobServices.break_off`: an image has no connection."""
+
     def differ(self, difference: TapekitError) -> None:
         """Print a difference."""
         self.say(str(difference))

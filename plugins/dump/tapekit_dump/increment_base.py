@@ -123,6 +123,8 @@ def find_base(
     except BadPage as bad:
         report.warn(CATALOGUE.error("base-damaged", path=_shown(path), date=dump.date, reason=bad))
         return None
+    if dump.limits is None:
+        report.say(str(CATALOGUE.error("base-limits-unknown", path=_shown(path), date=dump.date)))
     return IncrementBase(dump, known, room)
 
 

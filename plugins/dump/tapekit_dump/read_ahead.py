@@ -4,7 +4,8 @@ A disk answers several requests in hardly more time than one, but a backup
 asks for one file after the other. So once its reads reach the disk, threads
 go ahead of it through the plan and bring files into the page cache; once
 theirs no longer do, they rest, since with everything in the cache they only
-cost time. The one rule: nothing that happens here is told or changes what is
+cost time, and where the cache is too small for what they bring they stay
+nearer. The one rule: nothing that happens here is told or changes what is
 written; the backup itself meets it again.
 """
 
@@ -26,11 +27,12 @@ if TYPE_CHECKING:
 
     from tapekit_dump.plan import Step
 
-__all__ = ["ReadAhead", "blocks_read"]
+__all__ = ["Reach", "ReadAhead", "blocks_read"]
 
 _FILES_AHEAD: Final = 2048
 """How far the threads go ahead: enough for them while the backup waits for
 its client, and little enough to be in the cache still at its turn."""
+_FILES_AT_FIRST: Final = 256
 _FILES_OF_A_JOB: Final = 16
 _DEEPEST: Final = 64
 """Below it the way to a file takes longer than its turn."""
@@ -41,6 +43,9 @@ _COLD_FROM: Final = 0.25
 cold; directories and inodes share blocks."""
 _LEAST_FILES: Final = 64
 """Fewer tell nothing."""
+_LEAST_AHEAD: Final = 2 * _FILES_OF_A_JOB
+_BLOCK: Final = 512
+_PAGE: Final = 4096
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
 
@@ -51,8 +56,64 @@ def blocks_read() -> int:
 
 
 class _Done(NamedTuple):
-    files: int
+    """What became of a job, in blocks of 512 bytes."""
+
     blocks: int
+    """Read from disks in all."""
+    contents: int
+    """Of these, contents of files."""
+    length: int
+    """How long the contents are that the backup reads."""
+
+
+class _Sent(NamedTuple):
+    """A step, and what reads its files."""
+
+    step: Step
+    jobs: Sequence[Future[_Done]]
+    reach: int
+    """How far ahead the threads went then."""
+
+
+@final
+class Reach:
+    """How many files the threads go ahead: more and more, until what they
+    bring is out of the cache again at its turn.
+    """
+
+    def __init__(self, files: int = _FILES_AT_FIRST) -> None:
+        self.files = files
+        """0 if the threads do harm however near they stay."""
+        self._may_grow = True
+
+    def judge(self, own: int, ahead: int, length: int) -> None:
+        """Take account of files that the threads had read before their turn.
+
+        :param own: blocks that the backup itself has read from disks at
+            their turn.
+        :param ahead: blocks of their contents that the threads have read.
+        :param length: blocks that their contents have.
+        """
+        read_twice = own + ahead - length
+        if not ahead:
+            return
+        if 4 * read_twice > ahead:
+            self._may_grow = False
+            self.files //= 2
+            if self.files < _LEAST_AHEAD:
+                self.files = 0
+        elif self._may_grow and 16 * read_twice < ahead:
+            self.files = min(self.files * 5 // 4, _FILES_AHEAD)
+
+    def pieces(self, step: Step) -> Iterator[Step]:
+        """A step in pieces that are short enough to go no further ahead."""
+        at_once = max(self.files // 2, 1)
+        if not self.files or len(step.names) <= at_once:
+            yield step
+            return
+        for start in range(0, len(step.names), at_once):
+            names = step.names[start : start + at_once]
+            yield step._replace(first=step.first + start, names=names)
 
 
 @final
@@ -64,13 +125,20 @@ class ReadAhead:
     :param counter: like :func:`blocks_read`.
     """
 
-    def __init__(self, root: int, threads: int, counter: Callable[[], int] = blocks_read) -> None:
+    def __init__(
+        self,
+        root: int,
+        threads: int,
+        counter: Callable[[], int] = blocks_read,
+        reach: Reach | None = None,
+    ) -> None:
+        self._reach: Final = reach or Reach()
         self._root: Final = root
         self._threads = threads
         self._counter: Final = counter
         self._pool: ThreadPoolExecutor | None = None
         self._jobs: Final[deque[Future[_Done]]] = deque()
-        self._waiting: Final[deque[Step]] = deque()
+        self._waiting: Final[deque[_Sent]] = deque()
         self._files_waiting = 0
         self._place: Final[list[bytes]] = []
         self._files = 0
@@ -80,16 +148,21 @@ class ReadAhead:
         """Whether threads are reading."""
 
     def steps(self, plan: Iterable[Step]) -> Iterator[Step]:
-        """The steps of a plan, which is read on while the threads need more.
+        """The steps of a plan, which is read on while the threads need more;
+        long ones in pieces while they do.
 
         :raises TapekitError: the plan cannot be read.
         """
-        coming = iter(plan)
+        coming = (piece for step in plan for piece in self._pieces(step))
         self._seen = self._counter()
-        while (step := self._next(coming)) is not None:
-            yield step
-            if self._threads and step.kind is StepKind.REGULAR:
-                self._judge(len(step.names))
+        while (sent := self._next(coming)) is not None:
+            is_ahead = sent.reach == self._reach.files and _are_done(sent.jobs)
+            before = self._counter() if is_ahead else 0
+            yield sent.step
+            if is_ahead:
+                self._judge_reach(sent.jobs, self._counter() - before)
+            if self._threads and sent.step.kind is StepKind.REGULAR:
+                self._judge(len(sent.step.names))
 
     def close(self) -> None:
         """Let the threads end."""
@@ -99,19 +172,24 @@ class ReadAhead:
         if pool is not None:
             pool.shutdown(cancel_futures=True)
 
-    def _next(self, coming: Iterator[Step]) -> Step | None:
-        while self.is_reading and self._files_waiting < _FILES_AHEAD:
+    def _pieces(self, step: Step) -> Iterable[Step]:
+        if self.is_reading and step.kind is StepKind.REGULAR:
+            return self._reach.pieces(step)
+        return (step,)
+
+    def _next(self, coming: Iterator[Step]) -> _Sent | None:
+        while self.is_reading and self._files_waiting < self._reach.files:
             step = self._pull(coming)
             if step is None:
                 break
-            self._waiting.append(step)
             self._files_waiting += len(step.names)
-            self._send_ahead(step)
+            self._waiting.append(_Sent(step, self._send_ahead(step), self._reach.files))
         if not self._waiting:
-            return self._pull(coming)
-        step = self._waiting.popleft()
-        self._files_waiting -= len(step.names)
-        return step
+            step = self._pull(coming)
+            return None if step is None else _Sent(step, (), 0)
+        sent = self._waiting.popleft()
+        self._files_waiting -= len(sent.step.names)
+        return sent
 
     def _pull(self, coming: Iterator[Step]) -> Step | None:
         """The next step of the plan, and the place that it leads to."""
@@ -122,19 +200,30 @@ class ReadAhead:
                 self._place.append(step.names[0])
         return step
 
-    def _send_ahead(self, step: Step) -> None:
+    def _send_ahead(self, step: Step) -> Sequence[Future[_Done]]:
+        jobs: list[Future[_Done]] = []
         if step.kind is not StepKind.REGULAR or len(self._place) > _DEEPEST:
-            return
+            return jobs
         assert self._pool is not None
         place = tuple(self._place)
         for start in range(0, len(step.names), _FILES_OF_A_JOB):
             names = step.names[start : start + _FILES_OF_A_JOB]
             try:
-                self._jobs.append(self._pool.submit(self._read, place, names))
+                jobs.append(self._pool.submit(self._read, place, names))
             except RuntimeError:
                 # The system gives no more threads; the backup needs none.
                 self._threads, self.is_reading = 0, False
-                return
+                return ()
+        self._jobs.extend(jobs)
+        return jobs
+
+    def _judge_reach(self, jobs: Iterable[Future[_Done]], own: int) -> None:
+        """Come nearer, or give up, if the backup had to read again."""
+        done = [job.result() for job in jobs]
+        ahead, length = sum(each.contents for each in done), sum(each.length for each in done)
+        self._reach.judge(own, ahead, length)
+        if not self._reach.files:
+            self._threads, self.is_reading = 0, False
 
     def _judge(self, files: int) -> None:
         """Start or rest, by how many reads have reached the disk."""
@@ -155,15 +244,34 @@ class ReadAhead:
     def _read(self, place: Sequence[bytes], names: Sequence[bytes]) -> _Done:
         """Bring files into the page cache, in a thread."""
         before = self._counter()
+        contents = length = 0
         with contextlib.suppress(OSError):
             directory = _open(place, self._root)
             try:
                 for name in names:
                     with contextlib.suppress(OSError):
-                        _touch(name, directory)
+                        read, size = self._touch(name, directory)
+                        contents += read
+                        length += size
             finally:
                 os.close(directory)
-        return _Done(len(names), self._counter() - before)
+        return _Done(self._counter() - before, contents, length)
+
+    def _touch(self, name: bytes, directory: int) -> tuple[int, int]:
+        """Let a file's beginning and its attributes be read from the disk.
+
+        :returns: how many blocks of it were read, and how many it has.
+        :raises OSError: it cannot be opened.
+        """
+        fd = open_below(name, _FILE, directory)
+        try:
+            os.listxattr(fd)
+            before = self._counter()
+            os.posix_fadvise(fd, 0, _BYTES_OF_A_FILE, os.POSIX_FADV_WILLNEED)
+            read = self._counter() - before
+            return read, -(-os.fstat(fd).st_size // _PAGE) * (_PAGE // _BLOCK)
+        finally:
+            os.close(fd)
 
 
 def _open(place: Sequence[bytes], root: int) -> int:
@@ -182,14 +290,6 @@ def _open(place: Sequence[bytes], root: int) -> int:
     return directory
 
 
-def _touch(name: bytes, directory: int) -> None:
-    """Let a file's beginning and its attributes be read from the disk.
-
-    :raises OSError: it cannot be opened.
-    """
-    fd = open_below(name, _FILE, directory)
-    try:
-        os.posix_fadvise(fd, 0, _BYTES_OF_A_FILE, os.POSIX_FADV_WILLNEED)
-        os.listxattr(fd)
-    finally:
-        os.close(fd)
+def _are_done(jobs: Sequence[Future[_Done]]) -> bool:
+    """Whether there was something to read, and all of it has been asked for."""
+    return bool(jobs) and all(job.done() for job in jobs)

@@ -42,15 +42,20 @@ class Destination:
         self._views: Final = tuple(views)
         self._trees: Final[dict[Path, RestoreTree]] = {}
 
-    def hold_volumes(self, permit: PathPermit) -> None:
-        """Open the volumes, if all targets may be written.
+    def check_permits(self, permit: PathPermit) -> None:
+        """Ask for all targets whether they may be written.
 
         :raises PathNotPermitted: one may not.
-        :raises TapekitError: there is no such volume, or it or the qtree is
-            read-only.
         """
         for view in self._views:
             permit(join_path(view.target))
+
+    def hold_volumes(self) -> None:
+        """Open the volumes.
+
+        :raises TapekitError: there is no such volume, or it or the qtree is
+            read-only.
+        """
         for view in self._views:
             tree = self._open(view.volume)
             volume = _as_volume(tree)

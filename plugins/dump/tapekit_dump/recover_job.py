@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, final
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, JobProgress, permit_every_path
 from tapekit.hookspecs.events import Event
+from tapekit.hookspecs.movements import JobKind
 from tapekit.hookspecs.mover import UNLIMITED
 from tapekit.segments import ConnectionBroken
 from tapekit.streams import StreamReader
@@ -36,6 +37,7 @@ from tapekit_dump.recover_succession import Succession
 from tapekit_dump.recover_tree import DirectTree
 from tapekit_dump.recover_wishes import Manner, check_views, read_wishes, with_full_paths
 from tapekit_dump.spool import SpoolRoom
+from tapekit_dump.variables import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import JobServices, PathPermit, RangeSource, Selection
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.movements import Stay
     from tapekit_dump.recover_selection import Path, View
     from tapekit_dump.recover_wishes import Wishes
     from tapekit_dump.small_files import SmallFileLoops
@@ -103,14 +106,24 @@ def prepare(
     if wishes.full_paths:
         views = with_full_paths(views)
     destination = Destination(kernel.storage, holder, views)
+    is_writing = wishes.manner in _WRITING
+    if is_writing:
+        destination.check_permits(permit)
+    stay = kernel.volume_jobs.enter(
+        volumes=[join_path(view.volume) for view in views] if is_writing else (),
+        engine=ENGINE,
+        kind=JobKind.RESTORE,
+        holder=holder,
+    )
     try:
-        if wishes.manner in _WRITING:
-            destination.hold_volumes(permit)
+        if is_writing:
+            destination.hold_volumes()
     except BaseException:
+        stay.leave()
         destination.close()
         raise
     return RecoverJob(
-        views, wishes, destination, kernel, holder, options, environment, verbose=is_verbose
+        views, wishes, destination, kernel, stay, options, environment, verbose=is_verbose
     )
 
 
@@ -124,7 +137,7 @@ class RecoverJob:
         wishes: Wishes,
         destination: Destination,
         kernel: Kernel,
-        holder: str,
+        stay: Stay,
         options: RecoverOptions,
         environment: Environment,
         *,
@@ -135,7 +148,7 @@ class RecoverJob:
         self._wishes: Final = wishes
         self._destination: Final = destination
         self._kernel: Final = kernel
-        self._holder: Final = holder
+        self._stay: Final = stay
         self._options: Final = options
         self._verbose: Final = verbose
         self._reader: StreamReader | None = None
@@ -159,7 +172,8 @@ class RecoverJob:
         is_settled = False
         self._announce_start()
         try:
-            self._restore(stream, findings)
+            with self._stay.at_work(services.break_off):
+                self._work(stream, findings)
             is_settled = True
         except TapekitError as error:
             self._announce("restore-error", reason=str(error))
@@ -183,6 +197,18 @@ class RecoverJob:
     def close(self) -> None:
         """Let go of the destination; later calls do nothing."""
         self._destination.close()
+        self._stay.leave()
+
+    def _work(self, stream: RangeSource, findings: Findings) -> None:
+        try:
+            self._restore(stream, findings)
+        except ConnectionBroken as broken:
+            aborted = self._stay.aborted
+            if aborted is None:
+                raise
+            # The storage is about to move.
+            self._destination.close()
+            raise aborted.error from broken
 
     def _restore(self, stream: RangeSource, findings: Findings) -> None:
         if self._wishes.manner is not Manner.RESTORE:
@@ -373,7 +399,7 @@ class RecoverJob:
         path = join_path(self._views[0].target)
         event = Event(
             name=f"dump.{name}",
-            facts={"path": path, "holder": self._holder, **facts},
+            facts={"path": path, "holder": self._stay.job.holder, **facts},
             time_s=self._kernel.clock(),
         )
         self._kernel.announce(event)

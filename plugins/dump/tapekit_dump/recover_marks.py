@@ -233,6 +233,9 @@ class MarkRules:
             holder = self._volumes[view.volume].holder
             if holder is not None:
                 holder.withhold(b"/".join(parts))
+            if mark.is_mapped:
+                path = join_path((*view.volume, *parts))
+                self._findings.note(str(CATALOGUE.error("mapped-lun-restored", path=path)))
             return mark
         if isinstance(mark, AlignMark):
             sectors = self._volumes[view.volume].traits.vm_align_sectors

@@ -370,6 +370,15 @@ class RestartRun:
         if self._context is not None:
             self._contexts.spend(self._context)
 
+    def give_up(self) -> None:
+        """No run is to go on with this backup.
+
+        :raises TapekitError: the state store refuses.
+        """
+        begun = self._context or (self.resumption and self.resumption.context)
+        if begun is not None:
+            self._contexts.spend(begun)
+
     def close(self) -> None:
         """The backup has ended, and its tree is closed."""
         try:

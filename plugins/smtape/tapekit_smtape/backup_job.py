@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import JobServices, Pairs
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.movements import Stay
     from tapekit.hookspecs.volume_images import ImageStorage
     from tapekit.segments import DataSink
     from tapekit_smtape.backup_selection import HeldCopies, Wish
@@ -56,9 +57,15 @@ class SmtapeBackup:
     """A backup that has been checked and can run once."""
 
     def __init__(
-        self, asked: BackupAsked, storage: ImageStorage, kernel: Kernel, spool: Path | None
+        self,
+        asked: BackupAsked,
+        storage: ImageStorage,
+        kernel: Kernel,
+        spool: Path | None,
+        stay: Stay,
     ) -> None:
         self._asked: Final = asked
+        self._stay: Final = stay
         self._storage: Final = storage
         self._kernel: Final = kernel
         self._spool: Final = spool
@@ -81,7 +88,8 @@ class SmtapeBackup:
         """
         self._begin(services)
         try:
-            self._send(sink, services)
+            with self._stay.at_work(services.break_off):
+                self._work(sink, services)
         except ConnectionBroken as broken:
             if self._kernel.draining.is_set():
                 raise self._failed(CATALOGUE.error("job-aborted-shutdown")) from broken
@@ -121,8 +129,13 @@ class SmtapeBackup:
         :raises TapekitError: the copy of a failed backup cannot be deleted.
         """
         held, self._held = self._held, None
-        if held is None:
-            return
+        try:
+            if held is not None:
+                self._drop(held)
+        finally:
+            self._stay.leave()
+
+    def _drop(self, held: HeldCopies) -> None:
         held.close()
         if held.own is not None:
             self._storage.delete_snapshot(self._asked.wish.volume, held.own, self._asked.holder)
@@ -136,6 +149,24 @@ class SmtapeBackup:
         self._announce("backup-options", options=options)
         for name in without_effect(environment):
             services.log(LogLevel.WARNING, f"{name} has no effect on an SMTape backup")
+
+    def _work(self, sink: DataSink, services: JobServices) -> None:
+        try:
+            self._send(sink, services)
+        except ConnectionBroken as broken:
+            aborted = self._stay.aborted
+            if aborted is None:
+                raise
+            self._give_up(services)
+            raise aborted.error from broken
+
+    def _give_up(self, services: JobServices) -> None:
+        """Let go of the volume at once, since its storage is about to move."""
+        try:
+            self.close()
+        except TapekitError as error:
+            # Why the backup was aborted matters more.
+            services.log(LogLevel.WARNING, error.advice)
 
     def _send(self, sink: DataSink, services: JobServices) -> None:
         asked = self._asked

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, final
 
 from tapekit.hookspecs.data_engine import Ability, permit_every_path
 from tapekit.hookspecs.environment import Environment
+from tapekit.hookspecs.movements import JobKind
 from tapekit.hookspecs.volume_images import ImageStorage
 from tapekit_smtape import recover_job
 from tapekit_smtape.backup_job import BackupAsked, SmtapeBackup
@@ -89,9 +90,16 @@ class SmtapeEngine:
         storage = kernel.storage
         if not isinstance(storage, ImageStorage):
             raise CATALOGUE.error("no-image-storage")
-        check_source(storage, wish)
+        stay = kernel.volume_jobs.enter(
+            volumes=(wish.volume,), engine=ENGINE, kind=JobKind.BACKUP, holder=holder
+        )
+        try:
+            check_source(storage, wish)
+        except BaseException:
+            stay.leave()
+            raise
         asked = BackupAsked(read, wish, holder)
-        return SmtapeBackup(asked, storage, kernel, self._spool(kernel))
+        return SmtapeBackup(asked, storage, kernel, self._spool(kernel), stay)
 
     def prepare_recover(
         self,

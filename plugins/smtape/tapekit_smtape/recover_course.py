@@ -15,6 +15,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Final, final
 
 from tapekit.errors import TapekitError
+from tapekit.hookspecs.movements import JobKind
 from tapekit.segments import ConnectionBroken
 from tapekit_smtape.apply_copy import CopyWriter
 from tapekit_smtape.apply_map import MapDamaged, MapFacts, ObjectMap, signed
@@ -53,6 +54,12 @@ class RestoreCourse:
         self._tree: VolumeTree | None = None
         self._writer: CopyWriter | None = None
         self._there = 0
+
+    @property
+    def kind(self) -> JobKind:
+        """What becomes of the volume, once :meth:`begin` has returned."""
+        is_baseline = self._known_header().base is None
+        return JobKind.BASELINE_RESTORE if is_baseline else JobKind.INCREMENTAL_RESTORE
 
     @property
     def description(self) -> str:

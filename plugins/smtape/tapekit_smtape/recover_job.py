@@ -20,6 +20,7 @@ from tapekit.hookspecs.data_engine import (
     permit_every_path,
 )
 from tapekit.hookspecs.events import Event
+from tapekit.hookspecs.movements import JobKind
 from tapekit.hookspecs.mover import UNLIMITED
 from tapekit.hookspecs.storage import for_ever
 from tapekit.hookspecs.volume_images import ImageStorage
@@ -28,6 +29,7 @@ from tapekit.streams import StreamReader
 from tapekit_smtape.errors import CATALOGUE
 from tapekit_smtape.recover_course import RestoreCourse
 from tapekit_smtape.recover_destination import check_destination, restore_wish
+from tapekit_smtape.variables import ENGINE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.data_engine import JobServices, PathPermit, RangeSource, Selection
     from tapekit.hookspecs.environment import Environment
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.movements import Stay
     from tapekit.hookspecs.volume_images import VolumeImage
     from tapekit_smtape.recover_destination import RestoreWish
 
@@ -69,17 +72,25 @@ def prepare(
         raise CATALOGUE.error("no-image-storage")
     wish = restore_wish(selections, environment.text("FILESYSTEM"))
     permit(wish.volume)
-    check_destination(storage, wish.volume)
-    image = storage.open_image(wish.volume, holder)
-    return RecoverJob(_Asked(wish, environment, holder), image, kernel)
+    stay = kernel.volume_jobs.enter(
+        volumes=(wish.volume,), engine=ENGINE, kind=JobKind.IMAGE_RESTORE, holder=holder
+    )
+    try:
+        check_destination(storage, wish.volume)
+        image = storage.open_image(wish.volume, holder)
+    except BaseException:
+        stay.leave()
+        raise
+    return RecoverJob(_Asked(wish, environment, holder), image, kernel, stay)
 
 
 @final
 class RecoverJob:
     """A restore that has been checked and can run once."""
 
-    def __init__(self, asked: _Asked, image: VolumeImage, kernel: Kernel) -> None:
+    def __init__(self, asked: _Asked, image: VolumeImage, kernel: Kernel, stay: Stay) -> None:
         self._asked: Final = asked
+        self._stay: Final = stay
         self._image: Final = image
         self._kernel: Final = kernel
         self._reader: StreamReader | None = None
@@ -100,7 +111,8 @@ class RecoverJob:
         self._announce("restore-started")
         result = FileResult.IO_ERROR
         try:
-            self._restore(stream, services)
+            with self._stay.at_work(services.break_off):
+                self._work(stream, services)
             result = FileResult.SUCCESSFUL
         except ConnectionBroken as broken:
             if self._kernel.draining.is_set():
@@ -129,6 +141,18 @@ class RecoverJob:
     def close(self) -> None:
         """Let go of the volume; later calls do nothing."""
         self._image.close()
+        self._stay.leave()
+
+    def _work(self, stream: RangeSource, services: JobServices) -> None:
+        try:
+            self._restore(stream, services)
+        except ConnectionBroken as broken:
+            aborted = self._stay.aborted
+            if aborted is None:
+                raise
+            # The storage is about to move.
+            self._image.close()
+            raise aborted.error from broken
 
     def _restore(self, stream: RangeSource, services: JobServices) -> None:
         environment = self._asked.environment
@@ -136,6 +160,7 @@ class RecoverJob:
         course = RestoreCourse(reader, self._asked.wish.volume, self._image, for_ever)
         try:
             course.begin(environment.text("SMTAPE_BACKUP_SET_ID"))
+            self._stay.becomes(course.kind)
             self._tell(services, course.description)
             for copy in course.copies():
                 self._announce("copy-restored", snapshot=copy)

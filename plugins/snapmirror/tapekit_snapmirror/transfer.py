@@ -82,7 +82,7 @@ class Transfer(NamedTuple):
         """
         reader, writer = self.ends
         failures: list[Exception] = []
-        services = _Services()
+        services = _Services(self.ends)
 
         def read() -> None:
             self.backup.run(reader.sink(), services)
@@ -171,6 +171,9 @@ class _Services:
 
     history: Final = None
 
+    def __init__(self, ends: tuple[DataConnection, DataConnection]) -> None:
+        self._ends: Final = ends
+
     def log(self, level: LogLevel, text: str) -> None:
         """See :meth:`JobServices.log`."""
         _LOG.log(_LEVELS[level], "%s", text)
@@ -179,3 +182,8 @@ class _Services:
         """See :meth:`JobServices.file_result`."""
         if result is not FileResult.SUCCESSFUL:
             _LOG.warning("%s: %s", path, result.name)
+
+    def break_off(self) -> None:
+        """See :meth:`JobServices.break_off`."""
+        for end in self._ends:
+            end.abort()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Final, final
 from tapekit.hookspecs import hookimpl
 from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
+from tapekit_volumes.aggregates import aggregates_of
 from tapekit_volumes.commands import volume_app
 from tapekit_volumes.leftovers import removing_leftovers
 from tapekit_volumes.settings import VolumesSettings
@@ -71,6 +72,7 @@ class VolumesPlugin:
             SnapshotKeeper(kernel),
             WithheldFiles(kernel.state),
             VolumeStates(kernel),
+            aggregates_of(self._settings),
         )
 
     @hookimpl

@@ -8,13 +8,31 @@ is assembled.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 from msgspec import Struct
 
+from tapekit.hookspecs.movements import HaPolicy
 from tapekit.hookspecs.volume_images import VolumeStyle, VolumeType
 from tapekit.marks import SecurityStyle, SnapLock
 
-__all__ = ["VolumeSettings", "VolumesSettings"]
+__all__ = ["DEFAULT_AGGREGATE", "AggregateSettings", "VolumeSettings", "VolumesSettings"]
+
+DEFAULT_AGGREGATE: Final = "aggr1"
+"""Where volumes are for which the stack file names no aggregate."""
+
+
+class AggregateSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Storage that moves as a whole: an aggregate."""
+
+    name: str
+    """The name by which volumes and commands call it."""
+    ha_policy: HaPolicy = HaPolicy.SFO
+    """How it goes to the partner node: "sfo" by itself, as aggregates with data
+    do, or "cfo" with its node, as the one of the root volume does."""
+    node: str = ""
+    """The node to which it belongs, if that is the partner, whose storage this
+    node serves after a takeover."""
 
 
 class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,6 +42,9 @@ class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """The volume's name for backup applications, as /vserver/volume."""
     directory: Path
     """The directory that is the volume, from the folder of the stack file."""
+    aggregate: str = DEFAULT_AGGREGATE
+    """The aggregate that the volume is in: with it the volume moves to another
+    node."""
     snapshots: str = "none"
     """How Snapshot copies are made, such as "copy"; "none" backs up the
     volume itself while it is in use."""
@@ -55,7 +76,10 @@ class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class VolumesSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The volumes of the stack, each as a [[volumes.volume]] table."""
+    """The volumes of the stack, each as a [[volumes.volume]] table, and what they are in."""
 
+    aggregate: tuple[AggregateSettings, ...] = ()
+    """The aggregates, each as a [[volumes.aggregate]] table; those that only
+    volumes name need none."""
     volume: tuple[VolumeSettings, ...] = ()
     """The volumes, in the order in which backup applications list them."""

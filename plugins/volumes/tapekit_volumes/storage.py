@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from tapekit.hookspecs.movements import Aggregate
     from tapekit.hookspecs.storage import (
         BackupTree,
         FilesystemInfo,
@@ -65,8 +66,9 @@ __all__ = ["VolumeStorage"]
 
 @final
 class VolumeStorage:
-    """Implements ``tapekit.hookspecs.volume_images.MirrorStorage``; for any
-    number of threads, after :meth:`settle`.
+    """Implements ``tapekit.hookspecs.volume_images.MirrorStorage`` and
+    ``tapekit.hookspecs.movements.AggregateStorage``; for any number of
+    threads, after :meth:`settle`.
     """
 
     def __init__(self) -> None:
@@ -74,6 +76,7 @@ class VolumeStorage:
         self._keeper: SnapshotKeeper | None = None
         self._withheld: WithheldFiles | None = None
         self._states: VolumeStates | None = None
+        self._aggregates: Sequence[Aggregate] = ()
         self.marks: Final = Marks()
 
     def settle(
@@ -82,10 +85,12 @@ class VolumeStorage:
         keeper: SnapshotKeeper,
         withheld: WithheldFiles,
         states: VolumeStates,
+        aggregates: Sequence[Aggregate] = (),
     ) -> None:
         """Take the stack's volumes, the keeper of their copies, what is left
-        out of backups, and the states of the volumes; once.
+        out of backups, the states of the volumes, and what they are in; once.
         """
+        self._aggregates = aggregates
         self._volumes = volumes
         self._keeper = keeper
         self._withheld = withheld
@@ -114,6 +119,10 @@ class VolumeStorage:
         assert self._states is not None, "the stack has not been assembled"
         return self._states
 
+    def aggregates(self) -> Sequence[Aggregate]:
+        """See :class:`tapekit.hookspecs.movements.AggregateStorage`."""
+        return self._aggregates
+
     @contextlib.contextmanager
     def top(self, volume: Volume, *, writes: bool = False) -> Iterator[int]:
         """A volume's directory, open.
@@ -134,8 +143,12 @@ class VolumeStorage:
         """
         volume = self._volumes.get(path)
         if volume is None:
-            known = ", ".join(self._volumes) or "none"
-            raise CATALOGUE.error("no-such-volume", volume=path, known=known)
+            # Clients hear this, who may not know of other SVMs.
+            svm = path.rpartition("/")[0]
+            known = ", ".join(name for name in self._volumes if name.rpartition("/")[0] == svm)
+            raise CATALOGUE.error(
+                "no-such-volume", volume=path, svm=svm.strip("/"), known=known or "none"
+            )
         return volume
 
     def snapshot_names(self, volume: str) -> Sequence[str]:

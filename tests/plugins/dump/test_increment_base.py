@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tapekit.hookspecs.storage import Origin
-from tapekit_dump.dates import NUMBERS_NAMESPACE
+from tapekit_dump.dates import NAMESPACE, NUMBERS_NAMESPACE
 
 if TYPE_CHECKING:
     import os
@@ -32,6 +32,23 @@ def test_a_base_whose_numbers_are_lost_is_none(epochs: Any, harm: str) -> None:
     assert "cannot be used (" in warning
     assert "so this one is a full backup of level 0" in warning
     assert open_descriptors() == before
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_a_base_that_does_not_tell_its_limits_may_have_had_any(epochs: Any, is_told: bool) -> None:
+    (epochs.volume / "directory").mkdir()
+    (epochs.volume / "directory/file").touch()
+    epochs.back_up()
+    if not is_told:
+        state = epochs.engine._dates._state
+        ((path, value),) = state.items(NAMESPACE).items()
+        state.change(NAMESPACE, {path: value.replace(b',"limits":""', b"")})
+    backup = epochs.back_up(("LEVEL", "1"))
+    assert backup.dumped == ({b""} if is_told else {b"", b"directory"})
+    told = [text for _, text in backup.services.messages if "does not tell what" in text]
+    assert len(told) == (0 if is_told else 1)
+    # Its own note is there for the next.
+    assert epochs.back_up(("LEVEL", "2")).dumped == {b""}
 
 
 def test_a_level_holds_nothing_open_afterwards(epochs: Any) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tapekit_dump.plan import Step, StepKind
-from tapekit_dump.read_ahead import ReadAhead, blocks_read
+from tapekit_dump.read_ahead import Reach, ReadAhead, blocks_read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +91,56 @@ def test_threads_rest_once_everything_comes_from_memory(tmp_path: Path) -> None:
             seen.append(ahead.is_reading)
     assert True in seen
     assert seen[-1] is False
+
+
+@pytest.mark.parametrize("lost", [0, 1000])
+def test_threads_stay_nearer_while_the_cache_loses_what_they_bring(lost: int) -> None:
+    reach = Reach(256)
+    seen = [reach.files]
+    while 0 < seen[-1] < 2048 and len(seen) < 20:
+        # All of the contents was read ahead, and this much of it again.
+        reach.judge(own=lost, ahead=1000, length=1000)
+        seen.append(reach.files)
+    assert seen == (
+        [256, 128, 64, 32, 0]
+        if lost
+        else [256, 320, 400, 500, 625, 781, 976, 1220, 1525, 1906, 2048]
+    )
+
+
+def test_threads_go_no_further_again_where_the_cache_was_too_small() -> None:
+    reach = Reach(400)
+    reach.judge(own=300, ahead=1000, length=1000)
+    reach.judge(own=0, ahead=1000, length=1000)
+    assert reach.files == 200
+
+
+def test_what_only_the_backup_reads_of_long_files_is_not_read_twice() -> None:
+    reach = Reach(256)
+    reach.judge(own=9000, ahead=1000, length=10_000)
+    assert reach.files == 320
+    # Nothing was read ahead, so nothing can have been lost.
+    reach.judge(own=9000, ahead=0, length=1000)
+    assert reach.files == 320
+
+
+def test_long_steps_come_in_pieces_while_threads_read(tmp_path: Path) -> None:
+    plan = tree(tmp_path)
+    with opened(tmp_path) as root:
+        ahead = ReadAhead(root, THREADS, Disk(1000), Reach(64))
+        with closing(ahead):
+            given = list(ahead.steps(iter(plan)))
+    files = [step for step in given if step.kind is StepKind.REGULAR]
+    assert [len(step.names) for step in files] == [FILES] + 5 * [32, 32, 32, 4]
+    whole = [step for step in plan if step.kind is StepKind.REGULAR]
+    assert named(files) == named(whole)
+    assert [step for step in given if step not in files] == [
+        step for step in plan if step not in whole
+    ]
+
+
+def named(steps: list[Step]) -> list[tuple[int, bytes]]:
+    return [(step.first + at, name) for step in steps for at, name in enumerate(step.names)]
 
 
 def test_what_is_gone_or_outside_is_left_alone(tmp_path: Path) -> None:

@@ -69,6 +69,9 @@ class InterruptedServices:
     def file_result(self, path: str, result: FileResult) -> None:
         raise AssertionError(f"a backup has no result of {path}: {result}")
 
+    def break_off(self) -> None:
+        raise AssertionError("nobody moves the storage of this site")
+
 
 class BackupSite:
     """A stack without a server."""

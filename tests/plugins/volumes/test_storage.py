@@ -139,12 +139,13 @@ def test_a_path_that_is_not_in_the_copy_lets_go_of_it(site: Site) -> None:
     assert (site.copies(), site.holders()) == ([], [])
 
 
-def test_an_unknown_volume_is_refused_with_those_there_are(site: Site) -> None:
+@pytest.mark.parametrize(("svm", "known"), [("vs1", "/vs1/vol1, /vs1/live"), ("vs2", "none")])
+def test_an_unknown_volume_is_refused_with_those_of_its_svm(
+    site: Site, svm: str, known: str
+) -> None:
     for call in (site.storage.open_backup, site.storage.open_restore):
-        assert (
-            str(refused(call, "/vs1/vol2/a"))
-            == "there is no volume /vs1/vol2; there are: /vs1/vol1, /vs1/live"
-        )
+        told = str(refused(call, f"/{svm}/vol2/a"))
+        assert told == f"there is no volume /{svm}/vol2; {svm} has: {known}"
 
 
 @pytest.mark.requirement("R345")

@@ -15,6 +15,7 @@ from tapekit.hookspecs.data_engine import FileResult, LogLevel, Selection
 from tapekit.hookspecs.environment import Environment
 from tapekit.hookspecs.storage import TreeTraits
 from tapekit.kernel.memory_state import MemoryStateStore
+from tapekit.kernel.volume_jobs import JobRegistry
 from tapekit.testing.memory_connection import MemoryRanges, MemorySource
 from tapekit.testing.memory_services import MemoryServices
 from tapekit_dump.errors import CATALOGUE
@@ -244,6 +245,7 @@ class MemoryKernel:
         self.storage = storage
         self.state = state or MemoryStateStore()
         self.events: list[Event] = []
+        self.volume_jobs = JobRegistry(self.clock)
 
     def clock(self) -> float:
         return float(DATE)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.data_engine import PathNotPermitted, permit_every_path
+from tapekit.hookspecs.data_engine import PathNotPermitted
 from tapekit.hookspecs.storage import TreeTraits
 from tapekit.testing.errors import CATALOGUE
 from tapekit_dump.recover_destination import Destination
@@ -64,7 +64,7 @@ def test_each_volume_is_opened_where_all_its_targets_are(
         ("c", "/v/two/c"),
         ("", "/v/three/deep/down"),
     )
-    chosen.hold_volumes(permit_every_path)
+    chosen.hold_volumes()
     assert [tree.path for tree in storage.trees] == ["/v/one", "/v/two", "/v/three"]
     tops = chosen.tops()
     assert [tree.path for tree in storage.trees[3:]] == ["/v/one/x", "/v/three/deep/down"]
@@ -88,7 +88,7 @@ def test_nothing_is_opened_unless_every_target_is_permitted(
     storage = MemoryStorage(tmp_path)
     chosen = destination(storage, select, ("a", "/v/one/a"), ("b", "//./w/two/b"))
     with pytest.raises(PathNotPermitted, match="/w/two/b"):
-        chosen.hold_volumes(permit)
+        chosen.check_permits(permit)
     assert asked == ["/v/one/a", "/w/two/b"], "as they would be opened"
     assert storage.trees == []
 
@@ -96,7 +96,7 @@ def test_nothing_is_opened_unless_every_target_is_permitted(
 def test_a_directory_that_cannot_be_opened_is_named(select: Callable[..., Any]) -> None:
     chosen = destination(FailingStorage(), select, ("a", "/v/one/a"))
     with pytest.raises(TapekitError) as caught:
-        chosen.hold_volumes(permit_every_path)
+        chosen.hold_volumes()
     assert str(caught.value) == "/v/one cannot be used as a destination: Permission denied"
 
 
@@ -105,7 +105,7 @@ def test_a_file_system_that_cannot_write_back_is_told(
 ) -> None:
     storage = MemoryStorage(tmp_path)
     chosen = destination(storage, select, ("a", "/v/one/a"))
-    chosen.hold_volumes(permit_every_path)
+    chosen.hold_volumes()
     # A reference cannot be flushed through: the call fails as a broken disk would.
     (tree,) = storage.trees
     reference = os.open(tmp_path, os.O_PATH)
