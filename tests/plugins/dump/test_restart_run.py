@@ -151,6 +151,7 @@ class Meddling:
         self._meddle = meddle
         self.history = services.history
         self.file_result = services.file_result
+        self.break_off = services.break_off
 
     def log(self, level: LogLevel, text: str) -> None:
         if text.startswith("Phase IV"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -120,3 +122,24 @@ def test_a_changer_is_free_also_when_closing_fails(changers_of: Any, inventory_o
     with pytest.raises(TapeError):
         opened.close()
     assert inventory.changers()[0].holder is None
+
+
+def test_a_changer_that_is_being_closed_is_waited_for(
+    changers_of: Any, inventory_of: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = inventory_of(changers=[changers_of("m", 1)])
+    first = inventory.open_changer("mc0", "session 1")
+    is_closing, may_end = threading.Event(), threading.Event()
+
+    def close_slowly() -> None:
+        is_closing.set()
+        assert may_end.wait(60)
+
+    monkeypatch.setattr(first, "_release", close_slowly)
+    with ThreadPoolExecutor(2) as pool:
+        closing = pool.submit(first.close)
+        assert is_closing.wait(60)
+        opening = pool.submit(inventory.open_changer, "mc0", "session 2")
+        may_end.set()
+        closing.result()
+        opening.result().close()
