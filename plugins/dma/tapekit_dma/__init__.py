@@ -1,0 +1,1 @@
+"""A small data management application: backups to libraries, their catalogue, restores."""

@@ -1,0 +1,238 @@
+"""Which cartridge is written to next, and what must be true of it before.
+
+Candidates come from the library; the catalogue says which of them have room
+and which may begin anew, and the tape itself has the last word. The one
+rule: the catalogue forgets what was on a cartridge before the label that
+ends it is written, and knows both labels until the new one has been read.
+"""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Final, NamedTuple, final
+
+import msgspec
+
+from tapekit.errors import TapekitError
+from tapekit_dma.choosing import kept
+from tapekit_dma.errors import CATALOGUE
+from tapekit_dma.label import Label
+from tapekit_dma.records import Cartridge, State
+from tapekit_ndmp_v4.errors import ConnectionLost, NdmpReplyError
+from tapekit_ndmp_v4.numbers import NdmpError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tapekit_dma.catalogue import Catalogue
+    from tapekit_dma.drive import Drive
+    from tapekit_dma.settings import MediaSetSettings
+
+__all__ = ["MediaSet", "Room", "room_on"]
+
+
+class Room(NamedTuple):
+    """What the catalogue thinks of a cartridge."""
+
+    word: str
+    """``new``, ``empty``, ``expired``, ``open``, ``full`` or ``suspect``."""
+    forgotten: tuple[int, ...] = ()
+    """The backups that end when the cartridge begins anew."""
+
+    @property
+    def begins_anew(self) -> bool:
+        """Whether it gets a new label."""
+        return self.word in {"new", "expired"}
+
+
+_OF_TAPES: Final = frozenset(
+    {
+        NdmpError.WRITE_PROTECT_ERR,
+        NdmpError.IO_ERR,
+        NdmpError.EOF_ERR,
+        NdmpError.EOM_ERR,
+        NdmpError.NO_TAPE_LOADED_ERR,
+    }
+)
+
+_ORDER: Final = ("open", "empty", "expired", "new")
+"""What is written to first."""
+
+
+def room_on(cartridge: Cartridge, backups: frozenset[int], present: frozenset[int]) -> Room:
+    """What may be done with a cartridge.
+
+    :param backups: those on it that are good, or run.
+    :param present: those of all that are kept.
+    """
+    if cartridge.complaint:
+        return Room("suspect")
+    if cartridge.label is None:
+        return Room("new")
+    if backups & present:
+        return Room("full" if cartridge.is_full else "open")
+    if backups or cartridge.is_full or cartridge.next_file > 1 or cartridge.next_label:
+        return Room("expired", tuple(sorted(backups)))
+    return Room("empty")
+
+
+@final
+class MediaSet:
+    """The cartridges of one media set during a run.
+
+    :param new_label: makes identifiers of labels.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: MediaSetSettings,
+        catalogue: Catalogue,
+        clock: Callable[[], float],
+        new_label: Callable[[], str],
+    ) -> None:
+        self.name: Final = name
+        self._settings: Final = settings
+        self._catalogue: Final = catalogue
+        self._clock: Final = clock
+        self._new_label: Final = new_label
+        self._used: Final[set[str]] = set()
+
+    def takes(self, barcode: str) -> bool:
+        """Whether a barcode is one of the set's."""
+        return any(fnmatchcase(barcode, pattern) for pattern in self._settings.barcodes)
+
+    def room(self, cartridge: Cartridge) -> Room:
+        """What may be done with a cartridge now."""
+        backups = self._catalogue.backups(self.name)
+        present = kept(backups, self._settings, self._clock())
+        alive = {each.number for each in backups if each.state is not State.FAILED}
+        there = frozenset(
+            number
+            for number, part in self._catalogue.on(cartridge.barcode)
+            if number in alive and part.label == cartridge.label
+        )
+        return room_on(cartridge, there, present)
+
+    async def next_to_write(self, drive: Drive) -> Cartridge:
+        """Have a cartridge in the drive whose label is right and whose next
+        file may be written; it is not given out again in this run.
+
+        :raises TapekitError: no cartridge will do; why is told of each.
+        """
+        known = self._catalogue.cartridges()
+        found: list[tuple[int, str, Cartridge]] = []
+        for barcode in filter(self.takes, (await drive.barcodes()) - self._used):
+            cartridge = known.get(barcode) or Cartridge(barcode=barcode, media_set=self.name)
+            word = self.room(cartridge).word
+            if cartridge.media_set == self.name and word in _ORDER:
+                found.append((_ORDER.index(word), barcode, cartridge))
+        for _, barcode, cartridge in sorted(found, key=lambda each: each[:2]):
+            self._used.add(barcode)
+            if (ready := await self._made_ready(drive, cartridge)) is not None:
+                return ready
+        raise CATALOGUE.error("no-cartridge", media_set=self.name, reasons=self._reasons())
+
+    def _reasons(self) -> str:
+        told = [
+            f"{each.barcode} {each.complaint or self.room(each).word}"
+            for each in self._catalogue.cartridges().values()
+            if each.media_set == self.name
+        ]
+        return "; ".join(told) or "none is known"
+
+    async def _made_ready(self, drive: Drive, cartridge: Cartridge) -> Cartridge | None:
+        """The cartridge as it may be written to; ``None`` with a complaint in
+        the catalogue if it may not.
+        """
+        await drive.load(cartridge.barcode)
+        try:
+            room = self.room(cartridge)
+            may_be_blank = self._settings.labels_blank
+            await self.require_label(drive, cartridge, may_be_blank=may_be_blank)
+            if room.begins_anew:
+                return await self.label(drive, cartridge, room.forgotten)
+            await self._require_end(drive, cartridge)
+        except TapekitError as problem:
+            if not _is_about_the_tape(problem):
+                raise
+            complained = msgspec.structs.replace(cartridge, complaint=str(problem))
+            self._catalogue.keep(complained)
+            return None
+        return cartridge
+
+    async def require_label(
+        self, drive: Drive, cartridge: Cartridge, *, may_be_blank: bool
+    ) -> None:
+        """Compare the tape with what the catalogue expects.
+
+        :param may_be_blank: whether one that has never had a label may get one.
+        :raises TapekitError: it says something else.
+        """
+        start = await drive.read_start()
+        if start is None:
+            if cartridge.label is None and not may_be_blank:
+                raise CATALOGUE.error("not-labelled", barcode=cartridge.barcode)
+            if cartridge.label is None or cartridge.next_label is not None:
+                return
+        label = None if start is None else await drive.read_label()
+        expected = {cartridge.label, cartridge.next_label} - {None}
+        if label is None or label.identifier not in expected or label.barcode != cartridge.barcode:
+            raise CATALOGUE.error(
+                "wrong-label",
+                barcode=cartridge.barcode,
+                found=_told(start, label),
+                expected=" or ".join(sorted(filter(None, expected))) or "a blank tape",
+            )
+
+    async def _require_end(self, drive: Drive, cartridge: Cartridge) -> None:
+        """Compare where the tape ends with what the catalogue expects; what a
+        failed run left there may be written over.
+
+        :raises TapekitError: it ends elsewhere.
+        """
+        if await drive.ends_before(cartridge.next_file):
+            return
+        is_known = any(
+            part.file == cartridge.next_file and part.label == cartridge.label
+            for _, part in self._catalogue.on(cartridge.barcode)
+        )
+        if not is_known:
+            raise CATALOGUE.error(
+                "unknown-data", barcode=cartridge.barcode, file=cartridge.next_file
+            )
+
+    async def label(
+        self, drive: Drive, cartridge: Cartridge, forgotten: tuple[int, ...]
+    ) -> Cartridge:
+        """Give the cartridge in the drive a new label and nothing behind it."""
+        new = self._new_label()
+        begun = msgspec.structs.replace(
+            cartridge, media_set=self.name, next_label=new, complaint=""
+        )
+        self._catalogue.keep(begun, without=forgotten)
+        label = Label(
+            barcode=cartridge.barcode,
+            media_set=self.name,
+            identifier=new,
+            written_at=int(self._clock()),
+        )
+        await drive.write_label(label)
+        done = Cartridge(barcode=cartridge.barcode, media_set=self.name, label=new)
+        self._catalogue.keep(done)
+        return done
+
+
+def _is_about_the_tape(problem: TapekitError) -> bool:
+    """Whether another cartridge may do better; a drive that somebody else
+    has, or a session that is lost, says nothing about a cartridge.
+    """
+    if isinstance(problem, NdmpReplyError):
+        return problem.code in _OF_TAPES
+    return not isinstance(problem, ConnectionLost)
+
+
+def _told(start: bytes | None, label: Label | None) -> str:
+    if label is not None:
+        return f"label {label.identifier} of {label.barcode}"
+    return "a blank tape" if start is None else "data without a label"
