@@ -70,6 +70,8 @@ class VolumeJob(msgspec.Struct, frozen=True, kw_only=True):
     """When it was let in, in seconds since 1970."""
     was_let_in: bool = False
     """Whether it runs already, and is judged again since its kind is known now."""
+    is_complete: bool = False
+    """Whether all is done but to let go of the volumes."""
 
     def __str__(self) -> str:
         return f"{self.holder}, {self.engine} {self.kind.value} of {', '.join(self.volumes)}"
@@ -123,7 +125,8 @@ class Stay(Protocol):
         ...
 
     def at_work(self, break_off: Callable[[], None]) -> AbstractContextManager[None]:
-        """The context in which the job runs; its end is that of the stay.
+        """The context in which the job runs, and lets go of its volumes; its end
+        is that of the stay.
 
         :param break_off: ends the job's stream; see ``JobServices.break_off``.
         :raises TapekitError: on entry, if it has been aborted before.
@@ -138,8 +141,19 @@ class Stay(Protocol):
         """
         ...
 
+    def completes(self) -> None:
+        """The job's stream is complete, and an abort would come too late: from
+        now on it is waited for alone. A backup says so before it remembers
+        anything of itself.
+
+        :raises TapekitError: it has been aborted before.
+        """
+        ...
+
     def leave(self) -> None:
-        """The job is over, whether or not it ran; later calls do nothing."""
+        """The job is over, whether or not it ran, and holds no volume open;
+        later calls do nothing.
+        """
         ...
 
 
@@ -176,7 +190,8 @@ class VolumeJobs(Protocol):
 
     def abort(self, how: Callable[[VolumeJob], Abort | None]) -> Sequence[VolumeJob]:
         """Abort the jobs for which ``how`` has a way, and do not wait for
-        their ends. One that was aborted before keeps its first reason.
+        their ends. One that was aborted before keeps its first reason, and
+        one that is complete is let be.
 
         :returns: all those that are to end now, in the order they came.
         """
@@ -220,5 +235,8 @@ class AggregateStorage(Storage, Protocol):
 
 
 def volume_of(path: str) -> str:
-    """The volume of a path ``/vserver/volume[/path]``."""
-    return "/".join(path.split("/")[:3])
+    """The volume of a path ``/vserver/volume[/path]``, which may have slashes
+    and dots in between that mean nothing.
+    """
+    names = [name for name in path.split("/") if name not in {"", "."}]
+    return "/" + "/".join(names[:2])

@@ -82,10 +82,13 @@ class JobRegistry:
             for stay in self._stays.values():
                 way = how(stay.job)
                 if way is not None:
-                    stay.aborted = stay.aborted or way
+                    if not stay.job.is_complete:
+                        stay.aborted = stay.aborted or way
                     aborted.append(stay)
-        for stay in aborted:
-            stay.break_off()
+        with contextlib.ExitStack() as breaking:
+            # One that cannot be broken off keeps no other from it.
+            for stay in reversed(aborted):
+                breaking.callback(stay.break_off)
         return [stay.job for stay in aborted]
 
     def await_left(self, jobs: Collection[VolumeJob], limit_s: float) -> Sequence[VolumeJob]:
@@ -106,6 +109,17 @@ class JobRegistry:
             job = msgspec.structs.replace(stay.job, kind=kind, was_let_in=True)
             self._judge(job)
             stay.job = job
+
+    def complete(self, stay: _Stay) -> None:
+        """A job's stream is complete, and is not broken off any more.
+
+        :raises TapekitError: it was aborted before.
+        """
+        with self._changed:
+            if stay.aborted is not None:
+                raise stay.aborted.error
+            stay.job = msgspec.structs.replace(stay.job, is_complete=True)
+            stay.break_off = _nothing
 
     def take_out(self, number: int) -> None:
         """A job has left."""
@@ -154,7 +168,7 @@ class _Stay:
         self._registry: Final = registry
         self.job = job
         self.aborted: Abort | None = None
-        self.break_off: Callable[[], None] = _nothing_yet
+        self.break_off: Callable[[], None] = _nothing
 
     @contextlib.contextmanager
     def at_work(self, break_off: Callable[[], None]) -> Iterator[None]:
@@ -167,11 +181,14 @@ class _Stay:
     def becomes(self, kind: JobKind) -> None:
         self._registry.become(self, kind)
 
+    def completes(self) -> None:
+        self._registry.complete(self)
+
     def leave(self) -> None:
         self._registry.take_out(self.job.number)
 
 
-def _nothing_yet() -> None:
-    """What breaks off a job that moves no data yet: when it wants to begin,
-    it meets that it was aborted.
+def _nothing() -> None:
+    """What breaks off a job that moves no data: before, it meets that it was
+    aborted when it wants to begin; afterwards there is nothing to stop.
     """

@@ -82,8 +82,9 @@ class MovementLedger:
         for name, node in places.items():
             changes[_AT + name] = node.encode()
         self._state.change(_NAMESPACE, changes)
-        del self._on[domain]
+        # In this order, or a job would be let in to what is elsewhere.
         self._places.update(places)
+        del self._on[domain]
 
 
 def _decoded(value: bytes) -> Movement:

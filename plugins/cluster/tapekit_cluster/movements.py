@@ -86,24 +86,27 @@ class StorageMovements:
             sense here.
         """
         async with self._changing:
-            movement = self._checked(request)
-            if self._ledger.movement(movement.kind.domain) is None:
+            asked = self._checked(request)
+            movement = self._ledger.movement(asked.kind.domain) or asked
+            if movement is asked:
                 await self._start(movement)
-            aborted = self._abort(movement)
-        await self._await_left(movement, aborted, request.wait_s)
-        return ops.MovementBegun(movement=movement, aborted=tuple(map(str, aborted)))
+            met = self._abort(movement)
+        await self._await_left(movement, met, request.wait_s)
+        aborted = tuple(str(job) for job in met if not job.is_complete)
+        return ops.MovementBegun(movement=movement, aborted=aborted)
 
     async def _await_left(
         self, movement: Movement, jobs: Sequence[VolumeJob], limit_s: float
     ) -> None:
-        """Wait until aborted jobs have let go, without keeping anybody from
-        abandoning the movement.
+        """Wait until jobs have let go, without keeping anybody from abandoning
+        the movement.
 
-        :raises TapekitError: they have not in time, or it was abandoned.
+        :raises TapekitError: they have not in time, or it was abandoned, even
+            if it was begun once more since.
         """
         left = functools.partial(self._kernel().volume_jobs.await_left, jobs, limit_s)
         staying = await trio.to_thread.run_sync(left, abandon_on_cancel=True)
-        if self._ledger.movement(movement.kind.domain) is None:
+        if self._ledger.movement(movement.kind.domain) is not movement:
             raise CATALOGUE.error("no-movement", domain=movement.kind.domain.value)
         if staying:
             raise CATALOGUE.error(
@@ -199,7 +202,10 @@ class StorageMovements:
         self._announce("movement-began", movement)
 
     def _abort(self, movement: Movement) -> Sequence[VolumeJob]:
-        """Abort the jobs that a movement meets; none does that it did not override."""
+        """Abort the jobs that a movement meets; none does that it did not override.
+
+        :returns: those that are to be waited for.
+        """
         policies = {
             volume: each.ha_policy for each in self._aggregates() for volume in each.volumes
         }
@@ -211,10 +217,11 @@ class StorageMovements:
             policy = HaPolicy.SFO if HaPolicy.SFO in found else HaPolicy.CFO
             return abort_of(job, movement, policy)
 
-        aborted = self._kernel().volume_jobs.abort(how)
-        for job in aborted:
-            _LOG.warning("%s: aborted by the %s", job, movement.kind.value)
-        return aborted
+        met = self._kernel().volume_jobs.abort(how)
+        for job in met:
+            if not job.is_complete:
+                _LOG.warning("%s: aborted by the %s", job, movement.kind.value)
+        return met
 
     # While they are on.
 

@@ -177,6 +177,7 @@ class DumpBackup:
             raise
 
     def _work(self, sink: DataSink, report: BackupReport, wanted: FileHistory | None) -> None:
+        """Back up, and let go of the volume, whose storage may move then."""
         try:
             # Nothing is sent yet, and an abort must not wait until it is.
             self._opened = self._open(lambda: sink.recycle(sink.acquire()))
@@ -186,18 +187,15 @@ class DumpBackup:
             aborted = self._stay.aborted
             if aborted is None:
                 raise
-            self._give_up(report, may_restart=aborted.may_restart)
             raise aborted.error from broken
+        finally:
+            self._let_go(report)
 
-    def _give_up(self, report: BackupReport, *, may_restart: bool) -> None:
-        """Let go of the volume at once, since its storage is about to move."""
-        restart = self._asked.restart
+    def _let_go(self, report: BackupReport) -> None:
         try:
-            if restart is not None and not may_restart:
-                restart.give_up()
             self.close()
         except TapekitError as error:
-            # Why the backup was aborted matters more.
+            # What became of the backup matters more.
             report.warn(error)
 
     def environment(self) -> Pairs:
@@ -228,11 +226,14 @@ class DumpBackup:
         """Let go of the tree; later calls do nothing."""
         if not self._closed:
             self._closed = True
+            restart, aborted = self._asked.restart, self._stay.aborted
             with contextlib.ExitStack() as undo:
                 undo.callback(self._stay.leave)
-                if self._asked.restart is not None:
+                if restart is not None:
                     # Its copy can go once nobody reads it.
-                    undo.callback(self._asked.restart.close)
+                    undo.callback(restart.close)
+                    if aborted is not None and not aborted.may_restart:
+                        undo.callback(restart.give_up)
                 if self._opened is not None:
                     undo.callback(self._opened.tree.close)
 
@@ -271,6 +272,7 @@ class DumpBackup:
             self._stream = stream = ObjectStream(writer, packer, history)
             self._write_stream(stream, index, attributes, report, base)
             writer.finish()
+            self._stay.completes()
             self._remember(index, stream)
             if restart is not None:
                 restart.finished()

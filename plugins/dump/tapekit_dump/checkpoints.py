@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tapekit.segments import DataSink, Piece
     from tapekit_dump.backup_stream import ObjectStream
 
-__all__ = ["Checkpoints", "CountingSink", "Places"]
+__all__ = ["Checkpoints", "CountingSink", "LossNotes", "Places"]
 
 _DOUBTFUL: Final = 2
 """Batches that the other end may have let go of because it failed at them."""
@@ -42,6 +42,54 @@ class Places(Protocol):
 
 
 @final
+class LossNotes:
+    """Has losses noted before anything leaves that stands for them, the
+    first time behind each checkpoint.
+
+    :param count: tells how much has been lost so far.
+    :param keep: makes a note durable: a place in the stream from which on
+        something is lost, and the count.
+    """
+
+    def __init__(self, count: Callable[[], int], keep: Callable[[int, int], None]) -> None:
+        self._count: Final = count
+        self._keep: Final = keep
+        self._left = 0
+        self._known = 0
+        self._is_noted = False
+
+    def begin(self) -> None:
+        """Nothing that is lost so far needs a note."""
+        self._known = self._count()
+        self._is_noted = False
+
+    def checkpoint(self) -> int:
+        """Everything lost so far is before a place that may become a
+        checkpoint, or not; gives how much that is.
+
+        :raises TapekitError: a note cannot be kept.
+        """
+        self._note()
+        self.begin()
+        return self._known
+
+    def leaving(self, position: int, length: int) -> None:
+        """What begins at a place of the stream is about to leave.
+
+        :raises TapekitError: a note cannot be kept.
+        """
+        self._left = position
+        self._note()
+        self._left += length
+
+    def _note(self) -> None:
+        count = self._count()
+        if count > self._known and not self._is_noted:
+            self._keep(self._left, count)
+            self._is_noted = True
+
+
+@final
 class CountingSink:
     """A sink that knows how much of the stream the other end has used.
 
@@ -55,14 +103,19 @@ class CountingSink:
         position: int,
         wanted_from: int,
         check_repeated: Callable[[], None],
+        leaving: Callable[[int, int], None],
     ) -> None:
         """:param position: where in the stream begins what is going to be put.
         :param wanted_from: bytes of the stream that the other end has already.
         :param check_repeated: called once before the first byte that the other
             end lacks leaves, if some that it has were put: raises unless they
             are surely the same.
+        :param leaving: hears before each batch where in the stream it begins,
+            and how long it is; what it raises ends the backup.
         """
         self._check_repeated: Final = check_repeated
+        self._leaving: Final = leaving
+        self._put = position
         self._sink: Final = sink
         self._wanted_from: Final = wanted_from
         self._unwanted = wanted_from - position
@@ -92,6 +145,12 @@ class CountingSink:
 
     def put(self, batch: Batch) -> None:
         """See :meth:`DataSink.put`."""
+        try:
+            self._leaving(self._put, batch.length)
+        except BaseException:
+            batch.release()
+            raise
+        self._put += batch.length
 
         def release() -> None:
             batch.release()
@@ -156,10 +215,12 @@ class Checkpoints:
         stream: ObjectStream,
         keep: Callable[[Sequence[Checkpoint]], None],
         every_bytes: int,
+        losses: LossNotes,
     ) -> None:
         """:param keep: makes checkpoints durable.
         :param every_bytes: how far they are apart, at least.
         """
+        self._losses: Final = losses
         self._sink: Final = sink
         self._stream: Final = stream
         self._keep: Final = keep
@@ -190,7 +251,7 @@ class Checkpoints:
             self._offsets_noted += len(offsets)
         lost = tuple(self._stream.lost_numbers[self._lost_noted :])
         self._lost_noted += len(lost)
-        self._noted.append(Checkpoint(position, number, offsets, lost))
+        self._noted.append(Checkpoint(position, number, offsets, lost, self._losses.checkpoint()))
 
     def _keep_used(self) -> None:
         used, safe = self._sink.used, []

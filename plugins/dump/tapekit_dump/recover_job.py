@@ -119,8 +119,10 @@ def prepare(
         if is_writing:
             destination.hold_volumes()
     except BaseException:
-        stay.leave()
-        destination.close()
+        try:
+            destination.close()
+        finally:
+            stay.leave()
         raise
     return RecoverJob(
         views, wishes, destination, kernel, stay, options, environment, verbose=is_verbose
@@ -196,19 +198,29 @@ class RecoverJob:
 
     def close(self) -> None:
         """Let go of the destination; later calls do nothing."""
-        self._destination.close()
-        self._stay.leave()
+        try:
+            self._destination.close()
+        finally:
+            self._stay.leave()
 
     def _work(self, stream: RangeSource, findings: Findings) -> None:
+        """Restore, and let go of the volumes, whose storage may move then."""
         try:
             self._restore(stream, findings)
         except ConnectionBroken as broken:
             aborted = self._stay.aborted
             if aborted is None:
                 raise
-            # The storage is about to move.
-            self._destination.close()
             raise aborted.error from broken
+        finally:
+            self._let_go(findings)
+
+    def _let_go(self, findings: Findings) -> None:
+        try:
+            self._destination.close()
+        except TapekitError as error:
+            # What became of the restore matters more.
+            findings.note(str(error))
 
     def _restore(self, stream: RangeSource, findings: Findings) -> None:
         if self._wishes.manner is not Manner.RESTORE:

@@ -24,13 +24,14 @@ from tapekit_dump.dates import Dump
 from tapekit_dump.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from tapekit.hookspecs.state import StateStore
     from tapekit.hookspecs.storage import LockingStorage
 
 __all__ = [
     "CHECKPOINTS_NAMESPACE",
+    "LOSSES_NAMESPACE",
     "NAMESPACE",
     "BackupStatus",
     "Checkpoint",
@@ -42,6 +43,7 @@ __all__ = [
 
 NAMESPACE: Final = "dump.restarts"
 CHECKPOINTS_NAMESPACE: Final = "dump.checkpoints"
+LOSSES_NAMESPACE: Final = "dump.losses"
 
 
 class BackupStatus(enum.IntEnum):
@@ -73,6 +75,8 @@ class Checkpoint(msgspec.Struct, frozen=True, omit_defaults=True):
     lost: tuple[int, ...] = ()
     """Numbers of objects that could not be written as they are, since the
     checkpoint before."""
+    losses: int = 0
+    """How much had been lost by then; see :meth:`RestartContexts.note_losses`."""
 
 
 class RestartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -200,14 +204,37 @@ class RestartContexts:
             self._busy.add(context_id)
         return context
 
-    def go_on_from(self, context: RestartContext, position: int) -> None:
-        """Forget the checkpoints behind a place in the stream.
+    def go_on_from(self, context: RestartContext, checkpoint: Checkpoint) -> None:
+        """Forget what is behind a checkpoint.
 
         :raises TapekitError: the store cannot be written.
         """
-        stale = [each for each in self.checkpoints(context.id) if each.position > position]
+        at = checkpoint.position
+        stale = [each for each in self.checkpoints(context.id) if each.position > at]
         self._change_checkpoints(context, {each.position: None for each in stale})
+        noted = self._losses(context.id).items()
+        self._forget_losses(key for key, losses in noted if losses > checkpoint.losses)
         self._keep(context)
+
+    def note_losses(self, context: RestartContext, position: int, losses: int) -> None:
+        """Keep that something is lost from a place in the stream on, before
+        that leaves: what stands for it has another length than what a further
+        run may find there.
+
+        :param losses: how much has been lost in all.
+        :raises TapekitError: the store cannot be written.
+        """
+        key = f"{context.id}/{position:020}"
+        self._state.change(LOSSES_NAMESPACE, {key: str(losses).encode()})
+
+    def is_certain(self, context_id: str, checkpoint: Checkpoint, offset: int) -> bool:
+        """Whether nothing was lost between a checkpoint and an offset, so
+        that another run makes the same.
+        """
+        return offset == checkpoint.position or not any(
+            losses > checkpoint.losses and int(key.rpartition("/")[2]) < offset
+            for key, losses in self._losses(context_id).items()
+        )
 
     def add(self, context: RestartContext, checkpoints: Sequence[Checkpoint]) -> None:
         """Keep further checkpoints.
@@ -275,6 +302,7 @@ class RestartContexts:
         self._storage.unlock_snapshot(context.volume, context.snapshot, context.holder)
         stale = [each.position for each in self.checkpoints(context.id)]
         self._change_checkpoints(context, dict.fromkeys(stale))
+        self._forget_losses(self._losses(context.id))
         self._state.change(NAMESPACE, {context.id: None})
 
     def _keep(self, context: RestartContext) -> RestartContext:
@@ -288,6 +316,15 @@ class RestartContexts:
         keys = {f"{context.id}/{position:020}": value for position, value in values.items()}
         if keys:
             self._state.change(CHECKPOINTS_NAMESPACE, keys)
+
+    def _losses(self, context_id: str) -> Mapping[str, int]:
+        noted = self._state.items(LOSSES_NAMESPACE, f"{context_id}/")
+        return {key: int(value) for key, value in noted.items()}
+
+    def _forget_losses(self, keys: Iterable[str]) -> None:
+        stale = dict.fromkeys(keys)
+        if stale:
+            self._state.change(LOSSES_NAMESPACE, stale)
 
     def _view(self, context: RestartContext) -> ContextView:
         can = not context.is_cleanup_pending and bool(self.checkpoints(context.id))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.environment import BadEnvironment, Environment
 from tapekit_dump.backup_history import NodeHistory
-from tapekit_dump.checkpoints import Checkpoints, CountingSink
+from tapekit_dump.checkpoints import Checkpoints, CountingSink, LossNotes
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES
 from tapekit_dump.increment_base import IncrementBase
@@ -162,7 +162,10 @@ class Restarts:
                 offset=offset,
                 first=known[0].position,
             )
-        return usable[-1]
+        last = usable[-1]
+        if offset is not None and not contexts.is_certain(context.id, last, offset):
+            raise CATALOGUE.error("restart-meets-losses", offset=offset)
+        return last
 
 
 def _whole_records(offset: int | None) -> int | None:
@@ -227,6 +230,7 @@ class RestartRun:
         self._context: RestartContext | None = None
         self._sink: CountingSink | None = None
         self._losses_before = 0
+        self._losses: LossNotes | None = None
         self._is_on = True
 
     @property
@@ -252,7 +256,17 @@ class RestartRun:
             if report.losses > self._losses_before:
                 raise CATALOGUE.error("restart-meets-losses", offset=self.position)
 
-        self._sink = CountingSink(sink, self.start, self.position, check_repeated)
+        begun = 0 if self.resumption is None else self.resumption.checkpoint.losses
+
+        def count_losses() -> int:
+            return begun + report.losses - self._losses_before
+
+        def note(position: int, losses: int) -> None:
+            if self._context is not None:
+                self._contexts.note_losses(self._context, position, losses)
+
+        notes = self._losses = LossNotes(count_losses, note)
+        self._sink = CountingSink(sink, self.start, self.position, check_repeated, notes.leaving)
         return self._sink
 
     def check(self, tree: BackupTree, history: FileHistory | None) -> TapekitError | None:
@@ -304,9 +318,11 @@ class RestartRun:
             history.offsets.resume(b"".join(each.offsets for each in before))
         stream.lost_numbers.extend(number for each in before for number in each.lost)
         history.resume()
-        self._contexts.go_on_from(context, checkpoint.position)
+        self._contexts.go_on_from(context, checkpoint)
         self._context = context
         self._losses_before = report.losses
+        if self._losses is not None:
+            self._losses.begin()
 
     def begin(self, stream: ObjectStream, index: TreeIndex, written: Written) -> None:
         """Keep the context of a first run, which has reached phase IV.
@@ -344,15 +360,16 @@ class RestartRun:
 
     def places(self, stream: ObjectStream) -> Places | None:
         """Who hears how far phase IV is."""
-        context, sink = self._context, self._sink
-        if context is None or sink is None:
+        context, sink, losses = self._context, self._sink, self._losses
+        if context is None or sink is None or losses is None:
             return None
 
         def keep(checkpoints: Sequence[Checkpoint]) -> None:
             self._contexts.add(context, checkpoints)
 
-        places = Checkpoints(sink, stream, keep, self._every)
+        places = Checkpoints(sink, stream, keep, self._every, losses)
         if self.resumption is None:
+            losses.begin()
             places.reached(0)
         return places
 

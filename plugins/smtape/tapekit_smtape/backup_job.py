@@ -8,6 +8,7 @@ that was made for a backup which failed is deleted, whatever else was asked.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
 import uuid
@@ -100,13 +101,10 @@ class SmtapeBackup:
             raise
         except MemoryError as error:
             raise self._failed(CATALOGUE.error("failed-to-allocate-memory")) from error
-        except (OSError, sqlite3.Error) as error:
-            raise self._failed(self._unreadable(error)) from error
         except Exception as error:
             _LOG.exception("the backup of %s failed", self._asked.wish.volume)
             defect = CATALOGUE.error("internal-assertion", defect=repr(error))
             raise self._failed(defect) from error
-        self._let_go(services)
         self._announce("backup-finished", bytes=self.progress.bytes_processed)
 
     def environment(self) -> Pairs:
@@ -151,21 +149,27 @@ class SmtapeBackup:
             services.log(LogLevel.WARNING, f"{name} has no effect on an SMTape backup")
 
     def _work(self, sink: DataSink, services: JobServices) -> None:
-        try:
-            self._send(sink, services)
-        except ConnectionBroken as broken:
-            aborted = self._stay.aborted
-            if aborted is None:
-                raise
-            self._give_up(services)
-            raise aborted.error from broken
+        """Back up, and let go of the volume, whose storage may move then."""
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._give_up, services)
+            try:
+                self._send(sink, services)
+                self._stay.completes()
+            except ConnectionBroken as broken:
+                aborted = self._stay.aborted
+                if aborted is None:
+                    raise
+                raise aborted.error from broken
+            except (OSError, sqlite3.Error) as error:
+                raise self._unreadable(error) from error
+            undo.pop_all()
+        self._let_go(services)
 
     def _give_up(self, services: JobServices) -> None:
-        """Let go of the volume at once, since its storage is about to move."""
         try:
             self.close()
         except TapekitError as error:
-            # Why the backup was aborted matters more.
+            # Why the backup failed matters more.
             services.log(LogLevel.WARNING, error.advice)
 
     def _send(self, sink: DataSink, services: JobServices) -> None:

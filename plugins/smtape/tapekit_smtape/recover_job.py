@@ -140,19 +140,22 @@ class RecoverJob:
 
     def close(self) -> None:
         """Let go of the volume; later calls do nothing."""
-        self._image.close()
-        self._stay.leave()
+        try:
+            self._image.close()
+        finally:
+            self._stay.leave()
 
     def _work(self, stream: RangeSource, services: JobServices) -> None:
+        """Restore, and let go of the volume, whose storage may move then."""
         try:
             self._restore(stream, services)
         except ConnectionBroken as broken:
             aborted = self._stay.aborted
             if aborted is None:
                 raise
-            # The storage is about to move.
-            self._image.close()
             raise aborted.error from broken
+        finally:
+            self._image.close()
 
     def _restore(self, stream: RangeSource, services: JobServices) -> None:
         environment = self._asked.environment

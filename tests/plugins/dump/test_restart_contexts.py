@@ -137,9 +137,26 @@ def test_paths_of_any_bytes_are_kept(contexts: Contexts) -> None:
 
 def test_a_restart_forgets_the_checkpoints_behind_its_own(contexts: Contexts) -> None:
     context = contexts.begin(4096, 8192, 12288)
-    contexts.known.go_on_from(context, 8192)
+    contexts.known.go_on_from(context, Checkpoint(8192, 8))
     kept = contexts.known.checkpoints(context.id)
     assert kept == [Checkpoint(4096, 4), Checkpoint(8192, 8)]
+
+
+def test_what_was_lost_behind_a_checkpoint_makes_the_rest_uncertain(contexts: Contexts) -> None:
+    known, context = contexts.known, contexts.begin(4096, 8192)
+    known.note_losses(context, 7168, 2)
+    before, behind = Checkpoint(4096, 4), Checkpoint(8192, 8, losses=2)
+    known = contexts.start()
+    assert [known.is_certain(context.id, before, each) for each in (4096, 7168, 7169)] == [
+        True,
+        True,
+        False,
+    ]
+    assert known.is_certain(context.id, behind, 9000)
+    known.go_on_from(context, behind)
+    assert not known.is_certain(context.id, before, 9000)
+    known.go_on_from(context, before)
+    assert known.is_certain(context.id, before, 9000)
 
 
 def test_a_crash_before_the_first_checkpoint_is_cleaned_up(contexts: Contexts) -> None:

