@@ -104,7 +104,7 @@ def test_chains_on_btrfs(on_btrfs: BackupSite, seed: int) -> None:
         same(site.copy_place(f"copy{number}"), site.copy_place(f"copy{number}", "target"))
 
 
-@pytest.mark.requirement("R290")
+@pytest.mark.requirement("R010", "R290")
 def test_shared_blocks_are_sent_once_and_shared_again(on_btrfs: BackupSite) -> None:
     site, size = on_btrfs, 4 << 20
     (site.source / "one").write_bytes(os.urandom(size))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from tapekit.hookspecs.environment import BadEnvironment
 from tapekit.hookspecs.volume_images import SnapshotCopy, VolumeState
 from tapekit.segments import ConnectionBroken
 from tapekit.testing import FailingSink, MemoryServices, MemorySink
+from tapekit.testing.memory_connection import MemoryRanges
 from tapekit_smtape.backup_selection import HeldCopies, Wish, choose
 
 if TYPE_CHECKING:
@@ -362,3 +364,33 @@ def test_an_image_has_255_copies_at_most() -> None:
     assert caught.value.id == "smtape.too-many-copies"
     assert choose(rows[1:], wish, None) == (None, rows[1:])
     assert choose(rows, wish._replace(base="id0"), "copy255") == (rows[0], rows[1:])
+
+
+@pytest.mark.parametrize("wanted", ["Y", "N"])
+def test_a_job_stays_until_its_copy_has_gone(
+    site: BackupSite, monkeypatch: pytest.MonkeyPatch, wanted: str
+) -> None:
+    jobs, delete = site.kernel.volume_jobs, site.storage.delete_snapshot
+    there: list[int] = []
+
+    def watched(volume: str, name: str, holder: str) -> None:
+        there.append(len(jobs.running(SOURCE)))
+        delete(volume, name, holder)
+
+    monkeypatch.setattr(site.storage, "delete_snapshot", watched)
+    sink = MemorySink() if wanted == "Y" else FailingSink(100)
+    pairs = (("FILESYSTEM", SOURCE), ("SMTAPE_DELETE_SNAPSHOT", wanted))
+    with closing(site.engine.prepare_backup(pairs, "session 1")) as job:
+        with contextlib.suppress(ConnectionBroken):
+            job.run(sink, MemoryServices())
+        assert there == [1]
+        assert jobs.running() == []
+        assert site.copies() == []
+
+
+def test_a_restore_lets_go_of_the_volume_before_its_session_ends_it(site: BackupSite) -> None:
+    image = site.back_up()
+    site.set_state(VolumeState.RESTRICTED, TARGET)
+    with closing(site.engine.prepare_recover((("FILESYSTEM", TARGET),), (), "session 2")) as job:
+        job.run(MemoryRanges(image.data), MemoryServices())
+        site.set_state(VolumeState.OFFLINE, TARGET)

@@ -46,7 +46,7 @@ def refused(site: RestoreSite, image: bytes, **environment: str) -> str:
     return str(caught.value)
 
 
-@pytest.mark.requirement("R282", "R294")
+@pytest.mark.requirement("R010", "R282", "R294")
 def test_a_baseline_makes_the_volume_what_the_source_was(site: RestoreSite, tmp_path: Path) -> None:
     live = tmp_path / "live"
     make_tree(live, files=60, seed=3, wide=40, deep=5, far=1 << 20)
