@@ -175,13 +175,16 @@ async def test_private_connections_do_not_become_others_on_another_node(tmp_path
 
 class HangingNode:
     """Stands before a node, and says nothing more once a request comes by that
-    has ``word`` in it: neither to who waits nor to who comes.
+    has ``word`` in it: neither to who waits nor to who comes. Or it only takes
+    its time, turns those who come away, and goes on after ``turned_away``.
     """
 
-    def __init__(self, port: int, word: bytes) -> None:
+    def __init__(self, port: int, word: bytes, turned_away: int | None = None) -> None:
         self._port = port
         self._word = word
+        self._left = turned_away
         self._hangs = False
+        self._goes_on = trio.Event()
 
     async def serve(self, task_status: trio.TaskStatus[int]) -> None:
         listeners = await trio.open_tcp_listeners(0, host=THERE)
@@ -189,6 +192,12 @@ class HangingNode:
         await trio.serve_listeners(self._stand_between, listeners)
 
     async def _stand_between(self, client: trio.SocketStream) -> None:
+        if self._hangs and self._left is not None:
+            await client.aclose()
+            self._left -= 1
+            if self._left == 0:
+                self._goes_on.set()
+            return
         node = await trio.open_tcp_stream(THERE, self._port)
         async with aclosing(client), aclosing(node), trio.open_nursery() as nursery:
             nursery.start_soon(self._pass_on, node, client)
@@ -199,16 +208,20 @@ class HangingNode:
         try:
             while data := await source.receive_some():
                 self._hangs = self._hangs or self._word in data
-                if not self._hangs:
-                    await sink.send_all(data)
+                if self._hangs:
+                    await self._goes_on.wait()
+                await sink.send_all(data)
         except trio.BrokenResourceError:
             return
 
 
-async def test_a_node_that_hangs_counts_as_lost(tmp_path: Path) -> None:
+@asynccontextmanager
+async def behind_hanging_node(
+    tmp_path: Path, turned_away: int | None = None
+) -> AsyncIterator[NdmpClient]:
     two, one = tmp_path / "node2", tmp_path / "node1"
     async with serving(two, second_node(two)) as second, trio.open_nursery() as nursery:
-        hanging = HangingNode(second.port, b"nrst0a")
+        hanging = HangingNode(second.port, b"nrst0a", turned_away)
         port = await nursery.start(hanging.serve)
 
         def edit(text: str) -> str:
@@ -219,11 +232,24 @@ async def test_a_node_that_hangs_counts_as_lost(tmp_path: Path) -> None:
             serving(one, first_node(one, second, edit)) as first,
             cluster_client(first) as client,
         ):
-            told: list[str] = []
-            client.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
-            open_there = m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ)
-            with trio.fail_after(60):
-                assert await error_of(client, open_there) == NdmpError.ILLEGAL_STATE_ERR
-            assert "it hangs: no answer within 0.1 s" in told[-1]
-            await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ))
+            yield client
         nursery.cancel_scope.cancel()
+
+
+async def test_a_node_that_hangs_counts_as_lost(tmp_path: Path) -> None:
+    async with behind_hanging_node(tmp_path) as client:
+        told: list[str] = []
+        client.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
+        open_there = m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ)
+        with trio.fail_after(60):
+            assert await error_of(client, open_there) == NdmpError.ILLEGAL_STATE_ERR
+        assert "it hangs: no answer within 0.1 s" in told[-1]
+        await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ))
+
+
+async def test_a_node_that_takes_its_time_and_turns_others_away_is_not_lost(
+    tmp_path: Path,
+) -> None:
+    async with behind_hanging_node(tmp_path, turned_away=2) as client:
+        with trio.fail_after(60):
+            await client.call(m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ))

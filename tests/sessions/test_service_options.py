@@ -170,8 +170,12 @@ async def test_storage_virtual_machines_take_the_challenge_alone_at_first(
         # Of an SVM that nobody has switched one may log in by challenge.
         assert set(await offered(client)) == expected
         if AuthType.TEXT not in expected:
+            told: list[str] = []
+            client.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
             with pytest.raises(NdmpReplyError, match="ILLEGAL_ARGS_ERR"):
                 await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
+            assert "not offered here; offered: challenge" in told[0]
+            assert "-authtype plaintext,challenge" in told[0]
             return
         await client.authenticate(AuthType.TEXT, "ndmp", stack.password)
         assert await volumes(client) == 1

@@ -8,6 +8,7 @@ an event names the user and what it may now, and has no secret in it.
 from __future__ import annotations
 
 import pwd
+import re
 from typing import TYPE_CHECKING, Final, Protocol, final
 
 from tapekit.hookspecs.events import Event
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 __all__ = ["Audit", "Tell", "tell_nobody", "user_called"]
+
+_PLAIN: Final = re.compile(r"[\w.@:-]+")
 
 
 class Tell(Protocol):
@@ -56,8 +59,15 @@ class Audit:
         """See :class:`Tell`."""
         facts = {"user": user, "by": self._by()}
         if roles:
-            facts |= {"roles": ", ".join(roles), "svms": ", ".join(svms) or "all"}
+            facts |= {"roles": ", ".join(roles), "svms": ", ".join(map(_shown, svms)) or "all"}
         self._announce(Event(name=f"auth.{what}", facts=facts, time_s=self._clock()))
+
+
+def _shown(svm: str) -> str:
+    """A name that cannot be taken for what stands behind it in a line; unlike
+    names of users and roles, it may have any characters.
+    """
+    return svm if _PLAIN.fullmatch(svm) else ascii(svm)
 
 
 def user_called(number: int) -> str:

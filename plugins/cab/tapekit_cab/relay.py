@@ -68,8 +68,10 @@ _KEEPALIVE: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 60),
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 10),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 6),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 120_000),
 )
-"""Finds a node that went without a word while nothing was asked of it."""
+"""Finds a machine that went without a word, or cannot be reached any more,
+within two minutes, whether something was sent to it meanwhile or not."""
 
 
 class Part(enum.Enum):
@@ -254,19 +256,26 @@ class Relay:
             asked_s = self._asked_s
             if asked_s is None or trio.current_time() - asked_s < self._patience_s:
                 continue
-            if not await self._greets() and self._asked_s == asked_s:
+            if await self._is_silent() and self._asked_s == asked_s:
                 self._connection.cancel()
                 return
 
-    async def _greets(self) -> bool:
-        """Whether the node says anything to a new connection."""
+    async def _is_silent(self) -> bool:
+        """Whether the node leaves a new connection without a word, as one that
+        hangs does. One that is refused or cut off does not tell that it hangs,
+        and one that cannot be made may be for want of something here; what
+        finds a machine that is gone is :data:`_KEEPALIVE`.
+        """
         try:
             with trio.fail_after(self._patience_s):
                 stream = await trio.open_tcp_stream(self.node.host, self.node.port)
                 async with aclosing(stream):
-                    return bool(await stream.receive_some(1))
-        except (OSError, trio.TooSlowError, trio.BrokenResourceError):
+                    await stream.receive_some(1)
+        except trio.TooSlowError:
+            return True
+        except (OSError, trio.BrokenResourceError):
             return False
+        return False
 
     async def _log_in(self, client: NdmpClient) -> None:
         session, node = self._session, self.node

@@ -35,8 +35,8 @@ class CabSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     then ask for TCP_IPV6: some always say TCP."""
     answer_timeout_s: Annotated[float, msgspec.Meta(gt=0)] = 60.0
     """How long another node may leave a request unanswered until it has to
-    show that it is there: it counts as lost if it does not greet a new
-    connection within the same time. An answer itself may take hours, as
+    show that it is there: it counts as lost if it leaves a new connection
+    without a word for the same time. An answer itself may take hours, as
     movements of a tape do."""
     node: tuple[NodeSettings, ...] = ()
     """The other nodes of the cluster."""

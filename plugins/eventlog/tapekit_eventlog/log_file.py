@@ -48,14 +48,14 @@ class LogFile:
         except OSError as error:
             raise self._unwritable(error) from error
 
-    def note(self, line: str) -> None:
+    def note(self, line: str, time_s: float) -> None:
         """Append a line to the present file, whoever writes there meanwhile.
 
         :raises TapekitError: the folder cannot be written.
         """
         try:
             self._make_folder()
-            self._write(line, None)
+            self._write(line, time_s, keeps_week=True)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -66,8 +66,8 @@ class LogFile:
         reason = error.strerror or str(error)
         return CATALOGUE.error("log-unwritable", path=self.path, reason=reason)
 
-    def _write(self, line: str, time_s: float | None) -> None:
-        """Append a line; without a time the file's week stays."""
+    def _write(self, line: str, time_s: float, *, keeps_week: bool = False) -> None:
+        """Append a line; the week of a file with others may have to stay."""
         fd = self._opened()
         try:
             before = os.fstat(fd)
@@ -75,7 +75,7 @@ class LogFile:
             end = before.st_size
             cut = b"\n" if end and _last_byte(self.path, end) != b"\n" else b""
             os.write(fd, cut + line.encode(errors="surrogateescape") + b"\n")
-            written_s = before.st_mtime if time_s is None else time_s
+            written_s = before.st_mtime if keeps_week and end else time_s
             os.utime(fd, (written_s, written_s))
         finally:
             os.close(fd)

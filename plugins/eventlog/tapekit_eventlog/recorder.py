@@ -87,7 +87,7 @@ class Recorder:
             return
         try:
             for line in self._lines_of(event):
-                self._file.note(line)
+                self._file.note(line, event.time_s)
         except TapekitError as error:
             _LOG.error("%s", error.advice)
 

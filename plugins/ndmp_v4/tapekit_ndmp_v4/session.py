@@ -192,6 +192,12 @@ class Session:
         challenge, self._challenge = self._challenge, None
         return challenge
 
+    def method_refusal(self) -> Refused:
+        """What becomes of a login by a method that is not offered."""
+        offered = ", ".join(sorted(one.value for one in self.auth_methods)) or "nothing"
+        error = CATALOGUE.error("auth-type-not-offered", offered=offered)
+        return Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+
     def log_in(self, principal: Principal, method: AuthMethod) -> None:
         """Somebody has proved who they are."""
         self.machine.fire(SessionEvent.LOGGED_IN)

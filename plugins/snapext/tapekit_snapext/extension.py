@@ -135,9 +135,12 @@ class ChosenSnapext(ChosenExtension):
             link.log_error(_failed(recovery.source, failure))
             error = SnapError.INTERNAL_ERR.value
         finally:
-            self._is_recovering = False
-            with trio.CancelScope(shield=True):
-                await link.in_thread(recovery.close)
+            # Only then there is room for others, and a stack that stops goes on.
+            try:
+                with trio.CancelScope(shield=True):
+                    await link.in_thread(recovery.close)
+            finally:
+                self._is_recovering = False
         link.post(NotifySnapRecoverEndPost(error=error, source=recovery.source))
 
     async def _judged(self, path: str, work: Callable[[], T]) -> T:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import os
 import stat
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 import trio
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import FileResult, LogLevel, Selection
+from tapekit.hookspecs.movements import JobKind, volume_of
 from tapekit.segments import ConnectionBroken
 from tapekit_ndmp_v4.ranges import AskedRanges
 from tapekit_snapext.browsing import snapshot_path
@@ -138,18 +139,7 @@ def _file(
     folder, _, name = below.rpartition("/")
     root = f"{top}/{folder}".rstrip("/")
     into, _, new_name = destination.rstrip("/").rpartition("/")
-    storage = kernel.storage
-    assert storage is not None, "the engine has opened paths of it"
-    tree = storage.open_backup(root, holder)
-    try:
-        mode = os.stat(name, dir_fd=tree.descriptor, follow_symlinks=False).st_mode
-    except OSError as error:
-        raise CATALOGUE.error(
-            "no-such-source", path=f"{root}/{name}", reason=error.strerror or error
-        ) from error
-    finally:
-        tree.close()
-    if not stat.S_ISREG(mode) or "\n" in below:
+    if not stat.S_ISREG(_mode(kernel, root, name, holder)) or "\n" in below:
         raise CATALOGUE.error("not-a-volume-or-file", path=f"{root}/{name}")
     pairs = (
         ("FILESYSTEM", root),
@@ -159,6 +149,27 @@ def _file(
         ("MULTI_SUBTREE_NAMES", f"{name}\n{root}"),
     )
     return pairs, Selection(name, into, new_name, "", 0, 0)
+
+
+def _mode(kernel: Kernel, root: str, name: str, holder: str) -> int:
+    """The type and permissions of what has a name in a directory.
+
+    :raises TapekitError: there is nothing, or the storage moves.
+    """
+    storage = kernel.storage
+    assert storage is not None, "the engine opens paths of it"
+    stay = kernel.volume_jobs.enter(
+        volumes=(volume_of(root),), engine=ENGINE, kind=JobKind.BACKUP, holder=holder
+    )
+    try:
+        with closing(storage.open_backup(root, holder)) as tree:
+            return os.stat(name, dir_fd=tree.descriptor, follow_symlinks=False).st_mode
+    except OSError as error:
+        raise CATALOGUE.error(
+            "no-such-source", path=f"{root}/{name}", reason=error.strerror or error
+        ) from error
+    finally:
+        stay.leave()
 
 
 def _ask_nobody(offset: int, length: int) -> None:

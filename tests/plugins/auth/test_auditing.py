@@ -33,6 +33,13 @@ def test_an_event_says_who_did_what_to_whom() -> None:
     ]
 
 
+def test_no_name_can_be_taken_for_the_rest_of_a_line() -> None:
+    events: list[Event] = []
+    audit = Audit(events.append, lambda: 7.0, lambda: "root")
+    audit("user-changed", "anna", ("vsadmin",), ("vs1, by carl)\nlog", "vs-2.a"))
+    assert events[0].facts["svms"] == "'vs1, by carl)\\nlog', vs-2.a"
+
+
 def test_users_of_the_machine_have_names_or_numbers() -> None:
     known = pwd.getpwall()[0]
     assert user_called(known.pw_uid) == pwd.getpwuid(known.pw_uid).pw_name

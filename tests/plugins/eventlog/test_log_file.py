@@ -78,11 +78,19 @@ def test_a_folder_that_cannot_be_made_says_what_to_do(tmp_path: Path) -> None:
 def test_a_note_moves_no_file_on_and_leaves_the_week(tmp_path: Path) -> None:
     log = LogFile(tmp_path, UTC)
     log.append("last week", SATURDAY)
-    log.note("note")
+    log.note("note", SATURDAY + 1)
     assert log.path.read_text() == "last week\nnote\n"
     log.append("this week", SATURDAY + 1)
     assert log.path.read_text() == "this week\n"
     assert (tmp_path / "backup.0").read_text() == "last week\nnote\n"
+
+
+def test_a_file_that_begins_with_a_note_is_of_its_week(tmp_path: Path) -> None:
+    log = LogFile(tmp_path, UTC)
+    log.note("note", SATURDAY)
+    log.append("this week", SATURDAY + 1)
+    assert log.path.read_text() == "this week\n"
+    assert (tmp_path / "backup.0").read_text() == "note\n"
 
 
 def test_a_link_in_the_place_of_the_file_leads_nowhere(tmp_path: Path) -> None:
@@ -93,7 +101,7 @@ def test_a_link_in_the_place_of_the_file_leads_nowhere(tmp_path: Path) -> None:
     for place in (target, tmp_path / "missing"):
         log.path.symlink_to(place)
         with pytest.raises(TapekitError, match="cannot be written"):
-            log.note("line")
+            log.note("line", SATURDAY)
         log.path.unlink()
     assert target.read_text() == "kept"
     assert not (tmp_path / "missing").exists()
@@ -104,9 +112,9 @@ def test_a_file_that_root_makes_belongs_to_whom_the_folder_does(tmp_path: Path) 
     log = LogFile(tmp_path / "log", UTC)
     (tmp_path / "log").mkdir()
     os.chown(tmp_path / "log", 12345, 12346)
-    log.note("line")
+    log.note("line", SATURDAY)
     status = log.path.stat()
     assert (status.st_uid, status.st_gid, status.st_mode & 0o777) == (12345, 12346, 0o640)
     os.chown(log.path, 0, 0)
-    log.note("another")
+    log.note("another", SATURDAY)
     assert log.path.stat().st_uid == 0

@@ -8,7 +8,6 @@ from tapekit.hookspecs.authentication import AuthMethod
 from tapekit.hookspecs.environment import Direction
 from tapekit.hookspecs.placement import Reach
 from tapekit.hookspecs.volume_images import VolumeState
-from tapekit_ndmp_v4.errors import CATALOGUE
 from tapekit_ndmp_v4.messages import (
     AuthAttrMd5,
     AuthAttrNone,
@@ -39,7 +38,6 @@ from tapekit_ndmp_v4.messages import (
     FsInfo,
 )
 from tapekit_ndmp_v4.numbers import AuthType, NdmpError, TapeAttr
-from tapekit_ndmp_v4.refusal import Refused
 from tapekit_ndmp_v4.wire import Pair
 
 if TYPE_CHECKING:
@@ -119,7 +117,7 @@ async def get_auth_attr(
         case AuthType.MD5 if AuthMethod.CHALLENGE in session.auth_methods:
             attr = AuthAttrMd5(challenge=session.new_challenge())
         case _:
-            raise Refused(NdmpError.ILLEGAL_ARGS_ERR, CATALOGUE.error("auth-type-not-offered"))
+            raise session.method_refusal()
     return ConfigGetAuthAttrReply(error=NdmpError.NO_ERR, server_attr=attr)
 
 

@@ -88,4 +88,4 @@ async def _judge(session: Session, request: ConnectClientAuthRequest) -> Princip
             answers = functools.partial(digest_matches, challenge, digest)
             return await authenticator.login_challenge(user, answers, peer)
         case _:
-            raise Refused(NdmpError.ILLEGAL_ARGS_ERR, CATALOGUE.error("auth-type-not-offered"))
+            raise session.method_refusal()
