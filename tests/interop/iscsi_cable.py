@@ -30,6 +30,7 @@ class Cable:
         """Is told how much an initiator has sent over a connection, before the
         last of it gets to the target."""
         self._changed = threading.Condition()
+        self._is_cut = False
         self._threads = [threading.Thread(target=self._accept)]
         self._threads[0].start()
 
@@ -41,13 +42,27 @@ class Cable:
         with suppress(OSError):
             while True:
                 near, _ = self._listener.accept()
-                far = socket.create_connection(("127.0.0.1", self._to))
-                self._sockets += [near, far]
-                self._sent.append(bytearray())
-                for ends in ((near, far, self._sent[-1]), (far, near, None)):
-                    thread = threading.Thread(target=self._forward, args=ends)
-                    self._threads.append(thread)
-                    thread.start()
+                try:
+                    far = socket.create_connection(("127.0.0.1", self._to))
+                except OSError:
+                    # The target is gone; whoever asks for it is told so.
+                    near.close()
+                else:
+                    self._join(near, far)
+
+    def _join(self, near: socket.socket, far: socket.socket) -> None:
+        """Forward between two ends, unless the cable was cut meanwhile."""
+        with self._changed:
+            if self._is_cut:
+                near.close()
+                far.close()
+                return
+            self._sockets += [near, far]
+            self._sent.append(bytearray())
+            for ends in ((near, far, self._sent[-1]), (far, near, None)):
+                thread = threading.Thread(target=self._forward, args=ends)
+                self._threads.append(thread)
+                thread.start()
 
     def _forward(self, source: socket.socket, sink: socket.socket, kept: bytearray | None) -> None:
         how = socket.SHUT_RDWR
@@ -77,9 +92,13 @@ class Cable:
             )
 
     def cut(self) -> None:
+        with self._changed:
+            self._is_cut = True
         for one in (self._listener, *self._sockets):
             with suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join()
+        for one in (self._listener, *self._sockets):
             one.close()
         for thread in self._threads:
             thread.join()

@@ -317,7 +317,8 @@ async def _(stack: ServedStack) -> list[Told]:
 
 @provokes("mover.connection-broken")
 async def _(stack: ServedStack) -> list[Told]:
-    fill(stack)
+    # So much that it is still being written when it is aborted, however late.
+    fill(stack, 1500 * RECORD)
     async with heard(stack) as (client, told):
         await tape.open_device(client, DEVICE, TapeOpenMode.RDWR)
         await arm(stack, FaultKind.SLOW, drive=0, bytes_per_second=262144)

@@ -108,7 +108,8 @@ class UnsureData:
         due = self._due
         if due is None or due.condition in but:
             return
-        self._due, self.has_warned = None, True
+        self._due = None
+        self.has_warned = self.has_warned or due.condition in END_WARNINGS
         if is_loss:
             self.tell()
         raise due

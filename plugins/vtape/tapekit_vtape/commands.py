@@ -15,6 +15,7 @@ from tapekit.console import say, say_json, say_table
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.fault_commands import fault_app
 from tapekit_vtape.image_commands import ImageCommands
+from tapekit_vtape.images import LONGEST_RECORD
 from tapekit_vtape.library_option import LibraryName  # noqa: TC001 - read by typer
 from tapekit_vtape.listing import (
     COLUMNS,
@@ -257,7 +258,10 @@ class _Commands:
         record_size: Annotated[
             int | None,
             typer.Option(
-                "--record-size", min=1, help="Bytes of records that nothing else tells the size of."
+                "--record-size",
+                min=1,
+                max=LONGEST_RECORD,
+                help="Bytes of records that nothing else tells the size of.",
             ),
         ] = None,
         whole_payload: Annotated[
@@ -274,7 +278,7 @@ class _Commands:
         """
         library = self._library(of)
         rebuilt = library.rebuild(barcode, record_size, takes_rest=whole_payload)
-        tape, entries, lost, gaps = rebuilt.salvaged
+        tape, entries, lost, gaps, _ = rebuilt.salvaged
         counts = tape_counts(barcode, tape)
         if json:
             kept = None if rebuilt.kept is None else str(rebuilt.kept)

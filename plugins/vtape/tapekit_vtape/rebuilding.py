@@ -10,19 +10,23 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit_vtape.cartridge import lock_cartridge, write_index
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.host_files import host_errors, open_host_file, sync_directory
 from tapekit_vtape.index_format import HeaderError, decode_header
+from tapekit_vtape.packing import FrameReader
 from tapekit_vtape.replay import entries_of, replay
 from tapekit_vtape.salvage import salvage
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tapekit_vtape.host_files import HostFile
     from tapekit_vtape.index_format import Header
-    from tapekit_vtape.salvage import Salvaged
+    from tapekit_vtape.salvage import Gap, Salvaged
+    from tapekit_vtape.tape_map import Run
 
 __all__ = ["Rebuilt", "rebuild_cartridge"]
 
@@ -68,9 +72,16 @@ def _rebuilt(
     header = _header(old, usual)
     if not takes_rest and _is_in_order(old, size):
         raise CATALOGUE.error("nothing-to-rebuild", barcode=usual.barcode)
-    found = salvage(old, size, record_size or 1, takes_rest=takes_rest)
+    frames = FrameReader(payload, usual.barcode)
+    found = salvage(
+        old,
+        size,
+        record_size or 1,
+        takes_rest=takes_rest,
+        is_frame=lambda run: _is_frame(frames, run),
+    )
     for gap in found.gaps:
-        if payload.read(len(_FRAME_MAGIC), gap.start) == _FRAME_MAGIC:
+        if _has_frame(payload, gap, found.frames):
             raise CATALOGUE.error("frames-unknown", path=str(path / "payload"), start=gap.start)
     if found.gaps and record_size is None:
         unknown = sum(gap.stop - gap.start for gap in found.gaps)
@@ -84,6 +95,22 @@ def _rebuilt(
         made.replace(path / "index")
     sync_directory(path)
     return Rebuilt(found, kept)
+
+
+def _is_frame(frames: FrameReader, run: Run) -> bool:
+    try:
+        frames.records(run)
+    except TapeError as error:
+        if error.condition is not Condition.MEDIUM_ERROR:
+            raise
+        return False
+    return True
+
+
+def _has_frame(payload: HostFile, gap: Gap, ends: Sequence[int]) -> bool:
+    """Whether compressed records are known to be in a gap."""
+    begins_with_one = payload.read(len(_FRAME_MAGIC), gap.start) == _FRAME_MAGIC
+    return begins_with_one or any(gap.start < end <= gap.stop for end in ends)
 
 
 def _old_index(path: Path) -> bytes:

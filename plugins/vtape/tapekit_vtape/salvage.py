@@ -23,7 +23,9 @@ from tapekit_vtape.replay import apply_entry
 from tapekit_vtape.tape_map import FILEMARK, TapeMap
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from tapekit_vtape.tape_map import Run
 
 __all__ = ["Gap", "Salvaged", "salvage"]
 
@@ -44,10 +46,21 @@ class Salvaged(NamedTuple):
     lost: int
     """Entries that could not; filemarks that they told of are lost."""
     gaps: Sequence[Gap]
+    frames: Sequence[int]
+    """Where frames in gaps end; where they begin nobody knows."""
+
+
+def _is_none(_run: Run) -> bool:
+    return False
 
 
 def salvage(
-    index: bytes, payload_bytes: int, record_size: int, *, takes_rest: bool = False
+    index: bytes,
+    payload_bytes: int,
+    record_size: int,
+    *,
+    takes_rest: bool = False,
+    is_frame: Callable[[Run], bool] = _is_none,
 ) -> Salvaged:
     """Follow what can be read of an index.
 
@@ -55,25 +68,33 @@ def salvage(
         as short as it is.
     :param takes_rest: take what lies behind the last entry for data, too. It
         is anyway if the end of the journal itself cannot be read.
+    :param is_frame: whether a run is one frame in the payload; asked behind
+        entries that are lost, where it may as well be the end of something longer.
     """
-    salvaging = _Salvaging(payload_bytes, record_size)
+    salvaging = _Salvaging(payload_bytes, record_size, is_frame)
     # A last part of an entry is what a crash leaves, and tells nothing.
     for place, at in enumerate(range(HEADER_BYTES, len(index) - ENTRY_BYTES + 1, ENTRY_BYTES)):
         salvaging.take(decode_entry(index[at : at + ENTRY_BYTES], place))
     salvaging.end(takes_rest=takes_rest)
-    return Salvaged(salvaging.tape, salvaging.entries, salvaging.lost, salvaging.gaps)
+    return Salvaged(
+        salvaging.tape, salvaging.entries, salvaging.lost, salvaging.gaps, salvaging.frames
+    )
 
 
 @final
 class _Salvaging:
     """The tape so far."""
 
-    def __init__(self, payload_bytes: int, record_size: int) -> None:
+    def __init__(
+        self, payload_bytes: int, record_size: int, is_frame: Callable[[Run], bool]
+    ) -> None:
         self.tape: Final = TapeMap()
         self.entries = self.lost = 0
         self.gaps: list[Gap] = []
+        self.frames: list[int] = []
         self._payload_bytes: Final = payload_bytes
         self._record_size: Final = record_size
+        self._is_frame: Final = is_frame
         self._is_lost = True
         """Whether the next entry may not follow the one before it."""
 
@@ -84,11 +105,22 @@ class _Salvaging:
             self.lost += 1
             return
         self.entries += 1
-        if not apply_entry(self.tape, entry):
+        if not self._follow(entry):
             self._go_on_at(entry)
         elif entry.kind is EntryKind.CUT:
             self._trim_gaps()
         self._is_lost = False
+
+    def _follow(self, entry: Entry) -> bool:
+        """Take an entry that follows what is known; false if it does not."""
+        before = self.tape.objects
+        if not apply_entry(self.tape, entry):
+            return False
+        is_guess = entry.kind is EntryKind.PACKED and self._is_lost and self.lost
+        if is_guess and not self._is_frame(self.tape.runs[-1]):
+            self.tape.cut(before)
+            return False
+        return True
 
     def _go_on_at(self, entry: Entry) -> None:
         """Take an entry that does not follow what is known."""
@@ -99,10 +131,24 @@ class _Salvaging:
         elif kind is EntryKind.FILEMARKS:
             self._go_to(end)
             self.tape.append(FILEMARK, objects)
-        else:
-            # Where a frame begins its own entry does not say, and objects
-            # cannot be counted over a gap: only the place is certain.
+        elif kind is EntryKind.PACKED:
+            # Where a frame begins its own entry does not say.
             self._go_to(end)
+            if self.gaps and self.gaps[-1].stop == end:
+                self.frames.append(end)
+        else:
+            self._cut_at(end)
+
+    def _cut_at(self, byte: int) -> None:
+        """Follow a cut behind a gap, over which objects cannot be counted: only
+        the place is certain, and that something was cut.
+        """
+        if byte == self.tape.end and not self._is_lost and self._ends_with_mark():
+            self.tape.cut(self.tape.objects - 1)
+        self._go_to(byte)
+
+    def _ends_with_mark(self) -> bool:
+        return bool(self.tape.runs) and self.tape.runs[-1].length == FILEMARK
 
     def _go_to(self, byte: int) -> None:
         """End the tape at a byte of the payload: an entry that is lost has cut
@@ -123,6 +169,7 @@ class _Salvaging:
         """The tape has become shorter."""
         end = self.tape.end
         self.gaps = [Gap(start, min(stop, end)) for start, stop in self.gaps if start < end]
+        self.frames = [stop for stop in self.frames if stop <= end]
 
     def end(self, *, takes_rest: bool) -> None:
         """The journal has ended; the payload may be shorter or longer."""

@@ -82,6 +82,15 @@ def test_a_warning_is_told_before_the_next_write(door: Any, drive: CdbDrive) -> 
     ]
 
 
+def test_the_end_is_told_after_another_error_too(door: Any, drive: CdbDrive) -> None:
+    door.next["WRITE(6)"] = [b"", Sense(3, 0x0C, 0)]
+    assert drive.write_records(PIECES, 4) == 1
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.MEDIUM_ERROR
+    door.next["WRITE(6)"] = [b"", WARNED]
+    assert drive.write_records(PIECES, 4) == 2
+    assert condition_of(lambda: drive.write_records(PIECES, 4)) is Condition.EARLY_WARNING
+
+
 def test_the_end_of_the_medium_is_told_for_what_was_not_written(door: Any, drive: CdbDrive) -> None:
     door.next["WRITE(6)"] = [b"", FULL]
     assert drive.write_records(PIECES, 4) == 1

@@ -10,7 +10,14 @@ from typer.testing import CliRunner
 
 from tapekit.errors import TapekitError
 from tapekit_vtape.commands import command_app
-from tapekit_vtape.index_format import HEADER_BYTES
+from tapekit_vtape.index_format import (
+    ENTRY_BYTES,
+    HEADER_BYTES,
+    Entry,
+    EntryKind,
+    encode_entry,
+)
+from tapekit_vtape.zstd import find_zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,9 +140,54 @@ def test_an_index_that_was_cut_off_is_made_longer_if_that_is_asked_for(
 def test_frames_that_nothing_tells_are_refused(folder: Path, run: Callable[..., str]) -> None:
     (folder / "index").unlink()
     (folder / "payload").write_bytes(bytes.fromhex("28b52ffd") + bytes(100))
-    with pytest.raises(TapekitError, match="from byte 0 on there are compressed records"):
+    with pytest.raises(TapekitError, match="bytes from 0 on there are compressed records"):
         run("--record-size", "1000")
     assert not (folder / "index").exists()
+
+
+def test_frames_behind_records_that_nothing_tells_are_refused(
+    folder: Path, run: Callable[..., str]
+) -> None:
+    index = (folder / "index").read_bytes()
+    frame = encode_entry(Entry(EntryKind.PACKED, 1000, 9, 4300), 4)
+    (folder / "index").write_bytes(index[:HEADER_BYTES] + bytes(4 * ENTRY_BYTES) + frame)
+    (folder / "payload").write_bytes((folder / "payload").read_bytes() + bytes(100))
+    with pytest.raises(TapekitError, match="bytes from 0 on there are compressed records"):
+        run("--record-size", "1000")
+    assert not (folder / "index.damaged-0").exists()
+
+
+@pytest.mark.skipif(find_zstd() is None, reason="this host has no libzstd")
+@pytest.mark.parametrize("lost", [(1,), (1, 2)])
+def test_frames_behind_lost_entries_are_read_or_refused(
+    robot_in: Any, tmp_path: Path, lost: tuple[int, ...]
+) -> None:
+    """A lost filemark costs nothing more, a lost frame is seen by the next one."""
+    robot = robot_in(tmp_path, compression="zstd")
+    drive = robot.fresh()
+    for letter in (b"A", b"B", b"C"):
+        drive.write_records([memoryview(letter * 8000)], 1000)
+        drive.write_filemarks(letter == b"A")
+    drive.close()
+    barcode = str(next(iter(robot.library.state().cartridges)))
+    index = robot.library.folder(barcode) / "index"
+    damaged = bytearray(index.read_bytes())
+    for entry in lost:
+        damaged[HEADER_BYTES + entry * ENTRY_BYTES] ^= 1
+    index.write_bytes(damaged)
+    if 2 in lost:
+        with pytest.raises(TapekitError, match="there are compressed records"):
+            robot.library.rebuild(barcode, 1000, takes_rest=False)
+        assert index.read_bytes() == damaged
+    else:
+        assert not robot.library.rebuild(barcode, None, takes_rest=False).salvaged.gaps
+        assert contents(robot, barcode) == (b"A" * 8000 + b"B" * 8000 + b"C" * 8000, 24, 0)
+
+
+def test_records_longer_than_a_drive_reads_are_refused(robot: Any, barcode: str) -> None:
+    app = command_app(robot.driver.of, lambda: None)  # type: ignore[arg-type, return-value]  # never asked
+    result = CliRunner().invoke(app, ["rebuild", barcode, "--record-size", str(1 << 24)])
+    assert result.exit_code == 2
 
 
 def test_a_cartridge_in_use_is_left_alone(

@@ -100,6 +100,40 @@ def test_a_cut_behind_a_gap_counts_by_its_place() -> None:
     assert found.gaps == [Gap(0, 30)]
 
 
+def test_a_filemark_that_was_overwritten_behind_a_gap_does_not_come_back() -> None:
+    """Two filemarks end the data, and the next file overwrites the second one."""
+    entries = [records(10, 3, 30), marks(2, 30), Entry(EntryKind.CUT, 0, 4, 30)]
+    entries += [records(10, 2, 50), marks(2, 50), Entry(EntryKind.CUT, 0, 7, 50)]
+    entries += [records(10, 1, 60), marks(2, 60)]
+    found = salvage(journal(entries, frozenset({0})), 60, SIZE)
+    assert runs(found.tape)[2:] == [
+        (FILEMARK, 1),
+        (10, 2),
+        (FILEMARK, 1),
+        (10, 1),
+        (FILEMARK, 2),
+    ]
+    assert found.gaps == [Gap(0, 30)]
+
+
+def test_what_a_cut_took_back_may_have_been_lost_too() -> None:
+    entries = [records(10, 3, 30), marks(1, 30), records(10, 1, 40)]
+    entries += [Entry(EntryKind.CUT, 0, 4, 30), records(5, 2, 40)]
+    found = salvage(journal(entries, frozenset({0, 2})), 40, SIZE)
+    assert runs(found.tape)[2:] == [(FILEMARK, 1), (5, 2)]
+
+
+def test_a_frame_that_ends_in_a_gap_is_told() -> None:
+    entries = [records(10, 3, 30), marks(1, 30), Entry(EntryKind.PACKED, 10, 4, 50)]
+    entries += [marks(1, 50), Entry(EntryKind.CUT, 0, 0, 0), records(10, 1, 10)]
+    found = salvage(journal(entries[:4], frozenset({0, 1})), 50, SIZE)
+    assert (found.gaps, found.frames) == ([Gap(0, 50)], [50])
+    assert not salvage(journal(entries, frozenset({0, 1})), 10, SIZE).frames
+    found = salvage(journal(entries[:4], frozenset({1})), 50, SIZE, is_frame=lambda _: True)
+    assert runs(found.tape) == [(10, 3), (10, 4), (FILEMARK, 1)]
+    assert not found.gaps
+
+
 def test_a_gap_that_was_overwritten_is_none() -> None:
     entries = [records(1, 1, 1), Entry(EntryKind.CUT, 0, 0, 0), records(3, 2, 6)]
     found = salvage(journal(entries, frozenset({0})), 6, SIZE)
