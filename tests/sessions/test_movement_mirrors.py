@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from mirror_stack import COPY, SOURCE, Gate, mirror, mirror_stack, relationship
+from mirror_stack import COPY, SOURCE, Gate, mirror, mirror_stack, relationship, storage_of
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.movements import Abort, JobKind, VolumeJob
 from tapekit_cluster.errors import CATALOGUE
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-async def test_a_transfer_is_two_jobs_and_is_aborted_like_them(tmp_path: Path) -> None:
+async def test_a_transfer_is_jobs_and_is_aborted_like_them(tmp_path: Path) -> None:
     gate = Gate("smtape.restore-started")
     async with mirror_stack(tmp_path / "site", [gate.available()]) as stack:
         (stack.volume / "file").write_bytes(b"first")
@@ -28,6 +28,8 @@ async def test_a_transfer_is_two_jobs_and_is_aborted_like_them(tmp_path: Path) -
         jobs = stack.kernel.volume_jobs
         found = {(job.volumes, job.kind) for job in jobs.running()}
         assert ((COPY,), JobKind.IMAGE_RESTORE) in found
+        # What comes before and after them is one too.
+        assert ((SOURCE, COPY), JobKind.IMAGE_RESTORE) in found
 
         def how(job: VolumeJob) -> Abort | None:
             error = CATALOGUE.error("aborted-by-relocation")
@@ -36,6 +38,8 @@ async def test_a_transfer_is_two_jobs_and_is_aborted_like_them(tmp_path: Path) -
         aborted = jobs.abort(how)
         gate.opened.set()
         assert await trio.to_thread.run_sync(jobs.await_left, aborted, 60.0) == []
+        copies = await trio.to_thread.run_sync(storage_of(stack).snapshot_names, SOURCE)
+        assert copies == [], "what was made for the transfer has gone by then"
         with pytest.raises(TapekitError, match=r"Transfer failed \(ARL initiated abort\)"):
             await mirror(stack, "wait", COPY)
         assert (await relationship(stack)).state is MirrorState.UNINITIALIZED

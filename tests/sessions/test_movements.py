@@ -163,6 +163,19 @@ async def test_a_movement_that_overrides_vetoes_aborts_backups_and_lets_none_beg
         await backup(stack, engine)
 
 
+@pytest.mark.parametrize(
+    ("engine", "more"), [("dump", ()), ("smtape", (("SMTAPE_DELETE_SNAPSHOT", "Y"),))]
+)
+async def test_a_job_lets_go_of_its_volume_before_its_session_stops_it(
+    stack: ServedStack, engine: str, more: tuple[tuple[str, str], ...]
+) -> None:
+    async with waiting_backup(stack, engine, SOURCE, *more) as heard:
+        assert await heard.go_on() is DataHaltReason.SUCCESSFUL
+        assert stack.kernel.volume_jobs.running() == []
+        assert storage_of(stack).snapshot_names(SOURCE) == []
+        await typed(stack, TAKEOVER.begin)
+
+
 @pytest.mark.requirement("R375")
 async def test_the_aggregate_of_the_root_volume_fails_over_with_its_node(tmp_path: Path) -> None:
     text = "Transfer failed (CFO initiated abort)"

@@ -88,7 +88,7 @@ def find_groups(
             file=file,
             similar=similar(word, own),
         )
-    kernel = assemble(file, shell.available, clock=shell.clock)
+    kernel = assemble(file, shell.available, clock=shell.clock, is_to_serve=False)
     groups = kernel.command_groups(dict.fromkeys(own, "tapekit itself"))
     found = [group for name, group in groups.items() if name.split()[0] == word]
     if found:

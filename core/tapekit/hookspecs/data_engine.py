@@ -330,7 +330,7 @@ class DataEngine(Protocol):
     ``permit`` for each path of the storage that the job reads or writes, as
     it is going to be opened, whatever words of the request it is made of;
     then they enter the job with its volumes (``tapekit.hookspecs.movements``),
-    which may be about to move.
+    which may be about to move. A run lets go of them before it ends.
     """
 
     @property

@@ -83,12 +83,15 @@ def assemble(
     clock: Callable[[], float],
     host_name: str | None = None,
     trace_hooks: bool = False,
+    is_to_serve: bool = True,
 ) -> StackKernel:
     """Build the kernel of a stack file, ready to run.
 
     :param clock: tells the time in seconds since 1970.
     :param host_name: the node's name if the file gives none; by default
         the machine's.
+    :param is_to_serve: whether what only matters to a stack that runs is
+        warned of.
     :param trace_hooks: log every hook call and its result to ``tapekit.hooks``.
     :raises StartErrors: everything that keeps the stack from starting.
     """
@@ -99,7 +102,7 @@ def assemble(
     _refuse(errors)
     offers, errors = collect(hooks)
     _refuse(errors)
-    if offers.state is None:
+    if offers.state is None and is_to_serve:
         _LOG.warning("no plugin keeps state: what has to be remembered is lost at the end")
     kernel = StackKernel(
         blueprint.stack, hooks, offers, host_name=host_name or platform.node(), clock=clock

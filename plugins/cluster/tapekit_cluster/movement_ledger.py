@@ -37,16 +37,19 @@ class MovementLedger:
         """
         self._state: Final = state
         values = state.items(_NAMESPACE)
-        self._on: Final = {
-            Domain(key.removeprefix(_ON)): _decoded(value)
-            for key, value in values.items()
-            if key.startswith(_ON)
-        }
-        self._places: Final = {
-            key.removeprefix(_AT): value.decode()
-            for key, value in values.items()
-            if key.startswith(_AT)
-        }
+        try:
+            self._on: Final = {
+                Domain(key.removeprefix(_ON)): msgspec.json.decode(value, type=Movement)
+                for key, value in values.items()
+                if key.startswith(_ON)
+            }
+            self._places: Final = {
+                key.removeprefix(_AT): value.decode()
+                for key, value in values.items()
+                if key.startswith(_AT)
+            }
+        except (msgspec.DecodeError, ValueError) as error:
+            raise CATALOGUE.error("movement-not-understood", reason=error) from error
 
     @property
     def on(self) -> Sequence[Movement]:
@@ -85,11 +88,3 @@ class MovementLedger:
         # In this order, or a job would be let in to what is elsewhere.
         self._places.update(places)
         del self._on[domain]
-
-
-def _decoded(value: bytes) -> Movement:
-    """:raises TapekitError: it was not written by this version."""
-    try:
-        return msgspec.json.decode(value, type=Movement)
-    except msgspec.DecodeError as error:
-        raise CATALOGUE.error("movement-not-understood", reason=error) from error

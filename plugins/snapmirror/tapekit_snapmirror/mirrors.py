@@ -10,13 +10,14 @@ from __future__ import annotations
 import functools
 import logging
 import uuid
-from contextlib import AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
 from typing import TYPE_CHECKING, Final, final
 
 import trio
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.events import Event
+from tapekit.hookspecs.movements import JobKind
 from tapekit.hookspecs.operations import NoReply
 from tapekit.hookspecs.volume_images import MirrorStorage, VolumeType
 from tapekit.segments import ConnectionBroken
@@ -24,12 +25,13 @@ from tapekit_snapmirror import operations as ops
 from tapekit_snapmirror.course import Course, require_flexvol
 from tapekit_snapmirror.errors import CATALOGUE
 from tapekit_snapmirror.relationships import Relationship, Relationships, Step
-from tapekit_snapmirror.transfer import prepare_transfer
+from tapekit_snapmirror.transfer import ENGINE, prepare_transfer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
+    from tapekit.hookspecs.movements import Stay
     from tapekit.hookspecs.operations import NoRequest, OfferedOperation
     from tapekit_snapmirror.course import Plan
 
@@ -54,7 +56,7 @@ class Mirrors:
         :raises TapekitError: it has no volumes that images are made of, or no
             engine for these.
         """
-        if not isinstance(kernel.storage, MirrorStorage) or "smtape" not in kernel.engines:
+        if not isinstance(kernel.storage, MirrorStorage) or ENGINE not in kernel.engines:
             raise CATALOGUE.error("nothing-to-mirror")
         self._kernel = kernel
 
@@ -147,16 +149,17 @@ class Mirrors:
         """
         self._announce("transfer-started", plan)
         sent = _Sent()
-        try:
-            reason = await self._attempted(course, plan, sent)
-        except BaseException:
-            # Cancelled, which comes in groups too.
-            await self._gave_up(course, plan, sent, _why_cut(plan, scope).advice)
-            raise
-        if reason is None:
-            self._announce("transfer-finished", plan, bytes=sent.bytes)
-        else:
-            await self._gave_up(course, plan, sent, reason)
+        with sent.stays:
+            try:
+                reason = await self._attempted(course, plan, sent)
+            except BaseException:
+                # Cancelled, which comes in groups too.
+                await self._gave_up(course, plan, sent, _why_cut(plan, scope).advice)
+                raise
+            if reason is None:
+                self._announce("transfer-finished", plan, bytes=sent.bytes)
+            else:
+                await self._gave_up(course, plan, sent, reason)
 
     async def _attempted(self, course: Course, plan: Plan, sent: _Sent) -> str | None:
         """Make a transfer, and tell why it failed if it did."""
@@ -184,6 +187,8 @@ class Mirrors:
         self._announce("transfer-failed", plan, reason=reason, bytes=sent.bytes)
 
     async def _send(self, course: Course, plan: Plan, sent: _Sent) -> None:
+        stay = self._entered(plan.relationship)
+        sent.stays.callback(stay.leave)
         await trio.to_thread.run_sync(course.begin, plan)
         transfer = await trio.to_thread.run_sync(prepare_transfer, self._met(), plan.wish)
         try:
@@ -192,7 +197,21 @@ class Mirrors:
             sent.bytes = transfer.bytes
             with trio.CancelScope(shield=True):
                 await trio.to_thread.run_sync(transfer.close)
+        stay.completes()
         await trio.to_thread.run_sync(course.finish, plan, sent.bytes)
+
+    def _entered(self, relationship: Relationship) -> Stay:
+        """The job of all that a transfer does to both volumes, before and after
+        those of the engine; what breaks the engine's off ends it too.
+
+        :raises TapekitError: the storage of one of them moves.
+        """
+        return self._met().volume_jobs.enter(
+            volumes=(relationship.source, relationship.destination),
+            engine=ENGINE,
+            kind=JobKind.IMAGE_RESTORE,
+            holder=relationship.holder,
+        )
 
     def _dumps(self, plan: Plan) -> AbstractContextManager[None]:
         """What keeps dumps away while a destination becomes another one."""
@@ -261,10 +280,13 @@ class Mirrors:
 
 @final
 class _Sent:
-    """What a transfer has sent, for whoever tells of its end."""
+    """What a transfer has sent, for whoever tells of its end, and what is to
+    leave then.
+    """
 
     def __init__(self) -> None:
         self.bytes = 0
+        self.stays: Final = ExitStack()
 
 
 def _why_cut(plan: Plan, scope: trio.CancelScope) -> TapekitError:

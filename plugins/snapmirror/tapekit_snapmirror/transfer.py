@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.transport import DataConnection
     from tapekit.segments import DataSource
 
-__all__ = ["ImageWish", "Transfer", "prepare_transfer"]
+__all__ = ["ENGINE", "ImageWish", "Transfer", "prepare_transfer"]
 
-_ENGINE: Final = "smtape"
+ENGINE: Final = "smtape"
+"""Who transfers."""
 _LOCAL: Final = "LOCAL"
 _LOG: Final = logging.getLogger("tapekit.snapmirror")
 _LEVELS: Final = {
@@ -114,9 +115,9 @@ def prepare_transfer(kernel: Kernel, wish: ImageWish) -> Transfer:
 
     :raises TapekitError: the stack lacks what it needs, or a volume forbids it.
     """
-    engine, transport = kernel.engines.get(_ENGINE), kernel.data_transports.get(_LOCAL)
+    engine, transport = kernel.engines.get(ENGINE), kernel.data_transports.get(_LOCAL)
     if engine is None or transport is None:
-        raise CATALOGUE.error("transfer-not-possible", engine=_ENGINE, kind=_LOCAL)
+        raise CATALOGUE.error("transfer-not-possible", engine=ENGINE, kind=_LOCAL)
     with ExitStack() as undo:
         backup = _backup(engine, wish)
         undo.callback(backup.close)

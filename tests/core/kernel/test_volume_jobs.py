@@ -120,6 +120,43 @@ def test_a_job_that_was_aborted_before_its_work_does_not_begin(jobs: JobRegistry
     assert jobs.running() == []
 
 
+def test_a_job_that_is_complete_is_waited_for_and_not_aborted(jobs: JobRegistry) -> None:
+    stay, broken = backup(jobs), list[str]()
+    with stay.at_work(lambda: broken.append("one")):
+        stay.completes()
+        (told,) = jobs.abort(lambda job: Abort(error()))
+        assert told.is_complete
+        assert stay.aborted is None
+        assert jobs.await_left([told], 0) == [told]
+    assert broken == []
+    assert jobs.await_left([told], 0) == []
+
+
+def test_a_job_that_was_aborted_does_not_complete(jobs: JobRegistry) -> None:
+    stay, reason = backup(jobs), error()
+    jobs.abort(lambda job: Abort(reason))
+    with pytest.raises(TapekitError) as caught:
+        stay.completes()
+    assert caught.value is reason
+    assert not stay.job.is_complete
+
+
+def test_a_job_that_cannot_be_broken_off_keeps_no_other_from_it(jobs: JobRegistry) -> None:
+    broken: list[str] = []
+
+    def fail() -> None:
+        raise OSError("socket")
+
+    with (
+        backup(jobs).at_work(lambda: broken.append("one")),
+        backup(jobs).at_work(fail),
+        backup(jobs).at_work(lambda: broken.append("three")),
+        pytest.raises(OSError, match="socket"),
+    ):
+        jobs.abort(lambda job: Abort(error()))
+    assert broken == ["one", "three"]
+
+
 def test_a_job_whose_kind_becomes_known_is_judged_again(jobs: JobRegistry) -> None:
     def refuse(job: VolumeJob) -> TapekitError | None:
         is_baseline = job.kind is JobKind.BASELINE_RESTORE
@@ -149,7 +186,12 @@ def test_waiting_ends_when_the_jobs_have_left(jobs: JobRegistry) -> None:
     stays = [backup(jobs), backup(jobs)]
     waited_for = [stay.job for stay in stays]
     backup(jobs, VOL2)
-    left = threading.Thread(target=lambda: [stay.leave() for stay in stays])
+
+    def leave() -> None:
+        for stay in stays:
+            stay.leave()
+
+    left = threading.Thread(target=leave)
     left.start()
     assert jobs.await_left(waited_for, FOREVER) == []
     left.join()
@@ -162,7 +204,15 @@ def test_waiting_tells_who_is_there_when_the_time_is_over(jobs: JobRegistry) -> 
 
 
 @pytest.mark.parametrize(
-    "path", ["/vs1/vol1", "/vs1/vol1/", "/vs1/vol1/a/b", "/vs1/vol1/.snapshot/x"]
+    "path",
+    [
+        "/vs1/vol1",
+        "/vs1/vol1/",
+        "/vs1/vol1/a/b",
+        "/vs1/vol1/.snapshot/x",
+        "//vs1//vol1",
+        "/./vs1/./vol1/a",
+    ],
 )
 def test_paths_belong_to_volumes(path: str) -> None:
     assert volume_of(path) == VOL1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import UserDict
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from tapekit.errors import CORE, TapekitError
@@ -12,7 +14,7 @@ from tapekit_cluster.movement_ledger import MovementLedger
 from tapekit_cluster.movement_operations import DOMAINS, Domain, Movement, MovementKind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import KeysView, Mapping
 
 TAKEOVER = Movement(
     kind=MovementKind.TAKEOVER, node="n1", aggregates=("aggr1",), overrides=True, began_s=1000.0
@@ -61,6 +63,21 @@ def test_where_aggregates_are_is_known_after_a_restart() -> None:
     assert MovementLedger(state).places == again.places == {"aggr1": "n1", "aggr2": "n2"}
 
 
+def test_an_aggregate_is_elsewhere_before_its_movement_is_over() -> None:
+    ledger = MovementLedger(MemoryStateStore())
+    ledger.begin(RELOCATION)
+    on: list[object] = []
+
+    class Places(UserDict[str, str]):
+        def keys(self) -> KeysView[str]:
+            on.append(ledger.on)
+            return super().keys()
+
+    ledger.end(RELOCATION, Places({"aggr1": "n2"}))
+    assert on == [(RELOCATION,)]
+    assert ledger.on == ()
+
+
 def test_nothing_is_true_that_was_not_remembered() -> None:
     ledger = MovementLedger(FailingState())
     with pytest.raises(TapekitError):
@@ -68,9 +85,17 @@ def test_nothing_is_true_that_was_not_remembered() -> None:
     assert ledger.on == ()
 
 
-def test_what_another_version_has_written_is_not_guessed() -> None:
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("on/failover", b'{"kind": "upheaval"}'),
+        ("on/upheaval", msgspec.json.encode(TAKEOVER)),
+        ("at/aggr1", b"\xff"),
+    ],
+)
+def test_what_another_version_has_written_is_not_guessed(key: str, value: bytes) -> None:
     state = MemoryStateStore()
-    state.change("cluster.movements", {"on/failover": b'{"kind": "upheaval"}'})
+    state.change("cluster.movements", {key: value})
     with pytest.raises(TapekitError, match="cannot be read") as caught:
         MovementLedger(state)
     assert caught.value.id == "cluster.movement-not-understood"

@@ -22,7 +22,7 @@ from tapekit_cluster.movement_operations import (
 from tapekit_cluster.movements import StorageMovements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tapekit.hookspecs.events import Event
     from tapekit.hookspecs.movements import Stay
@@ -66,12 +66,14 @@ class MemoryKernel:
         self.state = MemoryState()
         self.volume_jobs = JobRegistry(self.clock)
         self.events: list[Event] = []
+        self.on_event: Callable[[], object] = int
 
     def clock(self) -> float:
         return 1000.0
 
     def announce(self, event: Event) -> None:
         self.events.append(event)
+        self.on_event()
 
     def back_up(self, volume: str = "/v/a") -> Stay:
         return self.volume_jobs.enter(
@@ -172,6 +174,55 @@ async def test_a_movement_may_be_abandoned_while_it_waits_for_jobs(kernel: Memor
             await made.end(MovementEnd(domain=Domain.FAILOVER, is_complete=False))
             stay.leave()
     assert failures == ["cluster.no-movement"]
+
+
+async def test_a_movement_that_was_begun_once_more_is_another_one(kernel: MemoryKernel) -> None:
+    made, stay = movements(kernel), kernel.back_up()
+    request = MovementBegin(kind=MovementKind.TAKEOVER, node="n1", overrides=True)
+    sender, aborts = trio.open_memory_channel[None](2)
+    became: dict[str, str] = {}
+
+    async def begin(name: str) -> None:
+        try:
+            became[name] = (await made.begin(request)).movement.kind.name
+        except TapekitError as error:
+            became[name] = error.id
+
+    with stay.at_work(lambda: sender.send_nowait(None)):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(begin, "first")
+            await aborts.receive()
+            await made.end(MovementEnd(domain=Domain.FAILOVER, is_complete=False))
+            nursery.start_soon(begin, "second")
+            await aborts.receive()
+            stay.leave()
+    assert became == {"first": "cluster.no-movement", "second": "TAKEOVER"}
+
+
+async def test_a_movement_that_is_asked_for_again_is_the_same(kernel: MemoryKernel) -> None:
+    made = movements(kernel)
+    first = await made.begin(TAKEOVER)
+    again = await made.begin(MovementBegin(kind=MovementKind.TAKEOVER, node="n1", overrides=True))
+    assert again.movement == first.movement
+    assert not again.movement.overrides
+
+
+async def test_a_job_that_is_complete_is_not_told_to_be_aborted(kernel: MemoryKernel) -> None:
+    made, stay = movements(kernel), kernel.back_up()
+    stay.completes()
+    began, begun = trio.Event(), []
+    kernel.on_event = began.set
+
+    async def begin() -> None:
+        request = MovementBegin(kind=MovementKind.TAKEOVER, node="n1", is_automatic=True)
+        begun.append(await made.begin(request))
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(begin)
+        await began.wait()
+        stay.leave()
+    assert stay.aborted is None
+    assert begun[0].aborted == ()
 
 
 async def test_a_volume_that_left_the_stack_moves_with_anything(kernel: MemoryKernel) -> None:

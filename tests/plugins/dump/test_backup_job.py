@@ -10,8 +10,10 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import LogLevel
+from tapekit.hookspecs.movements import Abort
 from tapekit.segments import ConnectionBroken
 from tapekit.testing import FailingSink, MemoryServices, MemorySink
+from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import HeaderType
 from tapekit_dump.maps import numbers_in
 
@@ -19,6 +21,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 REQUEST = (("FILESYSTEM", "/vs1/vol1"),)
+
+
+class EndingSink(MemorySink):
+    """Something happens when the stream has ended."""
+
+    def __init__(self, happen: Callable[[], object]) -> None:
+        super().__init__()
+        self._happen = happen
+
+    def finish(self) -> None:
+        super().finish()
+        self._happen()
 
 
 @pytest.mark.requirement("R230")
@@ -282,3 +296,34 @@ def test_events_tell_what_a_backup_is_made_of(epochs: Any) -> None:
     assert (snapshot["snapshot"], snapshot["taken_at_s"]) == ("epochs", 1_700_002_000)
     base = facts["dump.base-located"]
     assert (base["base_level"], base["base_date_s"]) == (0, 1_700_001_000)
+
+
+def test_a_backup_that_was_aborted_at_the_end_of_its_stream_is_no_base(site: Any) -> None:
+    jobs, reason = site.engine.kernel().volume_jobs, CATALOGUE.error("no-storage")
+    sink = EndingSink(lambda: jobs.abort(lambda job: Abort(reason)))
+    with closing(site.engine.prepare_backup(REQUEST, "a test")) as job:
+        with pytest.raises(TapekitError) as caught:
+            job.run(sink, MemoryServices())
+        assert caught.value is reason
+        assert jobs.running() == []
+    assert site.back_up(("LEVEL", "1")).records[0].header.level == 0
+
+
+def test_an_abort_leaves_a_backup_alone_that_is_remembered(
+    site: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, reason = site.engine.kernel().volume_jobs, CATALOGUE.error("no-storage")
+    services, met = MemoryServices(), list[Any]()
+    services.breaking = lambda: pytest.fail("the stream was complete")
+    log = services.log
+
+    def abort_at_the_end(level: LogLevel, text: str) -> None:
+        log(level, text)
+        if text.startswith("Backup of"):
+            met.extend(jobs.abort(lambda job: Abort(reason)))
+
+    monkeypatch.setattr(services, "log", abort_at_the_end)
+    with closing(site.engine.prepare_backup(REQUEST, "a test")) as job:
+        job.run(MemorySink(), services)
+    assert [job.is_complete for job in met] == [True]
+    assert site.back_up(("LEVEL", "1")).records[0].header.level == 1

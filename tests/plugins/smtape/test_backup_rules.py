@@ -388,9 +388,10 @@ def test_a_job_stays_until_its_copy_has_gone(
         assert site.copies() == []
 
 
-def test_a_restore_lets_go_of_the_volume_before_its_session_ends_it(site: BackupSite) -> None:
+def test_a_restore_that_failed_lets_go_of_the_volume_at_once(site: BackupSite) -> None:
     image = site.back_up()
     site.set_state(VolumeState.RESTRICTED, TARGET)
     with closing(site.engine.prepare_recover((("FILESYSTEM", TARGET),), (), "session 2")) as job:
-        job.run(MemoryRanges(image.data), MemoryServices())
-        site.set_state(VolumeState.OFFLINE, TARGET)
+        with pytest.raises(TapekitError):
+            job.run(MemoryRanges(image.data[:-5000]), MemoryServices())
+        site.storage.open_image(TARGET, "session 3").close()
