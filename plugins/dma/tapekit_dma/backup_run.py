@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 import msgspec
 
 from tapekit.errors import TapekitError
-from tapekit_dma.choosing import base_for, level_of
+from tapekit_dma.choosing import base_for, level_of, restorable
 from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import written_index
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.wire import Message
 
 __all__ = ["BackupOrder", "run_backup"]
+
+
+_IMAGES: Final = "SMTAPE_BACKUP_SET_ID"
+"""What the images of one chain have in common."""
 
 
 @final
@@ -74,7 +78,9 @@ async def run_backup(
             if settings.server != order.server:
                 tape = await sessions.enter_async_context(logged_in(room, settings.server))
             robot = await sessions.enter_async_context(logged_in(room, settings.server))
-            media = MediaSet(order.media_set, settings, catalogue, room.clock, new_label)
+            sessions.enter_context(catalogue.alone_at(settings.server, settings.drive))
+            sets = room.settings.media_sets
+            media = MediaSet(order.media_set, sets, catalogue, room.clock, new_label)
             run = _Run(order, room, catalogue, media, _Ends(data, tape, robot))
             return await run.carry_out(planned)
 
@@ -86,9 +92,8 @@ def _planned(order: BackupOrder, room: Room, catalogue: Catalogue) -> Backup:
     """
     earlier = [
         each
-        for each in catalogue.backups()
+        for each in restorable(catalogue.backups())
         if (each.server, each.path, each.butype) == (order.server, order.path, order.butype)
-        and each.state is State.GOOD
     ]
     level = level_of(order.level, earlier)
     base = base_for(level, order.path, earlier)
@@ -124,12 +129,13 @@ class _Run:
         self._number = 0
 
     async def carry_out(self, planned: Backup) -> Backup:
-        first = await self._media.next_to_write(self._drive)
+        # What runs keeps what it builds on; a cartridge is chosen after that.
         backup = self._catalogue.begin(planned)
         self._number = backup.number
         done: Backup | None = None
         reason = "it was interrupted"
         try:
+            first = await self._media.next_to_write(self._drive)
             with written_index(self._catalogue.index_of(backup.number)) as index:
                 place = self._began(first, 0)
                 result = await self._transfer(backup, place, index)
@@ -142,6 +148,8 @@ class _Run:
         finally:
             if done is None:
                 self._catalogue.fail(backup.number, reason, self._room.clock())
+        if self._voices.quoted:
+            self._room.tell(f"{done.name} is good{self._voices.quoted}")
         return done
 
     async def _transfer(self, backup: Backup, place: TapeAt, index: IndexWriter) -> BackupResult:
@@ -158,7 +166,7 @@ class _Run:
         )
         ends = self._ends
         other = None if ends.tape is ends.data else ends.tape
-        watch = Watch(on_post=heard)
+        watch = Watch(on_post=heard, on_tape=self._is_the_one)
         return await back_up(ends.data, plan, tape=other, next_tape=self._next_tape, watch=watch)
 
     def _environment(self, backup: Backup) -> tuple[tuple[str, str], ...]:
@@ -177,12 +185,19 @@ class _Run:
             base = dict(self._catalogue.backup(backup.base).environment)
             if "DUMP_DATE" in base:
                 told["BASE_DATE"] = base["DUMP_DATE"]
+            if _IMAGES in base:
+                told[_IMAGES] = base[_IMAGES]
         elif backup.butype == "dump":
             told["BASE_DATE"] = "0"
         return tuple({**told, **self._order.variables}.items())
 
     async def _next_tape(self, wanted: TapeWanted) -> TapeAt:
         return self._began(await self._media.next_to_write(self._drive), wanted.position)
+
+    async def _is_the_one(self) -> None:
+        """Between the first look at a cartridge and this the drive was free."""
+        cartridge = self._cartridges[-1]
+        await self._drive.require_open_tape(cartridge.barcode, cartridge.label)
 
     def _began(self, cartridge: Cartridge, offset: int) -> TapeAt:
         """Remember where the next part goes before it is written."""
@@ -199,7 +214,7 @@ class _Run:
         ]
         *full, last = self._cartridges
         after = [msgspec.structs.replace(each, is_full=True) for each in full]
-        after.append(msgspec.structs.replace(last, next_file=last.next_file + 1))
+        after.append(msgspec.structs.replace(last, next_file=last.next_file + 1, has_rest=False))
         done = msgspec.structs.replace(
             backup,
             state=State.GOOD,

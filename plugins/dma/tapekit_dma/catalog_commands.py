@@ -4,7 +4,7 @@ Nothing here asks a server. The one rule: a backup is forgotten only together
 with those that build on it.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple, final
@@ -15,12 +15,13 @@ import typer
 from tapekit.console import say, say_json, say_table
 from tapekit.errors import TapekitError
 from tapekit_dma.catalogue import FORMAT, Catalogue
+from tapekit_dma.choosing import with_increments
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import open_index
 from tapekit_dma.records import Backup, Cartridge, Part, State
 from tapekit_dma.site import Site
 
-__all__ = ["Export", "catalog_app", "with_increments"]
+__all__ = ["Export", "catalog_app"]
 
 _AsJson = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the backup.")]
@@ -51,15 +52,6 @@ def catalog_app(site: Site) -> typer.Typer:
     app.command()(commands.export)
     app.command("import")(commands.import_)
     return app
-
-
-def with_increments(numbers: Iterable[int], backups: Sequence[Backup]) -> list[int]:
-    """Backups together with all that build on them, the oldest first."""
-    found = set(numbers)
-    for each in sorted(backups, key=lambda backup: backup.number):
-        if each.base in found:
-            found.add(each.number)
-    return sorted(found)
 
 
 class _Match(NamedTuple):

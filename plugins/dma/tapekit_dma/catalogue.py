@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import sqlite3
 from typing import TYPE_CHECKING, Final, final
+from urllib.parse import quote
 
 import msgspec
 
@@ -94,6 +95,18 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+@contextlib.contextmanager
+def _locked(file: Path) -> Iterator[bool]:
+    """Hold a lock file, if nobody else has it."""
+    with file.open("w") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 @final
 class Catalogue:
     """An open catalogue; its methods raise ``sqlite3.Error`` for a damaged
@@ -111,14 +124,25 @@ class Catalogue:
 
         :raises TapekitError: another run is on.
         """
-        with (self.directory / f"{media_set}.lock").open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise CATALOGUE.error("media-set-in-use", media_set=media_set) from None
+        with _locked(self.directory / f"{media_set}.lock") as is_mine:
+            if not is_mine:
+                raise CATALOGUE.error("media-set-in-use", media_set=media_set)
             for backup in self.backups(media_set):
                 if backup.state is State.RUNNING:
                     self.fail(backup.number, "it was interrupted", backup.started_at)
+            yield
+
+    @contextlib.contextmanager
+    def alone_at(self, server: str, drive: str) -> Iterator[None]:
+        """Keep other runs from a drive: media sets may share one, and neither
+        a backup nor a restore may find its cartridge exchanged.
+
+        :raises TapekitError: another run is on.
+        """
+        name = quote(f"{server} {drive}", safe="")
+        with _locked(self.directory / f"drive-{name}.lock") as is_mine:
+            if not is_mine:
+                raise CATALOGUE.error("drive-in-use", server=server, drive=drive)
             yield
 
     def check(self) -> None:
@@ -243,7 +267,13 @@ class Catalogue:
         self._drop_indexes(numbers)
 
     def _forget(self, numbers: Sequence[int]) -> None:
+        cartridges = self.cartridges()
+        failed = {each.number for each in self.backups() if each.state is State.FAILED}
         for number in numbers:
+            for part in self.parts(number) if number in failed else ():
+                one = cartridges.get(part.barcode)
+                if one is not None and (one.label, one.next_file) == (part.label, part.file):
+                    self._keep(msgspec.structs.replace(one, has_rest=True))
             self._connection.execute("DELETE FROM backup WHERE number = ?", (number,))
 
     # The readable copy.

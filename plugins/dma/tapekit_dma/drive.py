@@ -7,6 +7,7 @@ says anything unexpected is not written to.
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, final
 
 import trio
@@ -20,6 +21,8 @@ from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import MtioOp, NdmpError, TapeOpenMode
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tapekit_dma.robot import Robot
     from tapekit_ndmp_v4.client import NdmpClient
 
@@ -86,36 +89,60 @@ class Drive:
         await tape_steps.close(self._client)
 
     async def read_start(self) -> bytes | None:
-        """The first record of the tape, as far as a label goes; ``None`` if
-        there is none.
+        """The first record of the tape, as far as a label goes; empty if a
+        filemark is first, ``None`` if there is nothing at all.
         """
-        await self._open(TapeOpenMode.READ)
-        try:
-            await tape_steps.rewind(self._client)
-            return await self._record()
-        finally:
-            await tape_steps.close(self._client)
+        async with self._opened(TapeOpenMode.READ):
+            return await self.start_of_open_tape()
+
+    async def start_of_open_tape(self) -> bytes | None:
+        """The same of a tape that the session has open already."""
+        await tape_steps.rewind(self._client)
+        record = await self._record()
+        if record is not None:
+            return record
+        await tape_steps.rewind(self._client)
+        return b"" if await self._goes_on() else None
+
+    async def require_open_tape(self, barcode: str, label: str | None) -> None:
+        """Compare the label of the tape that the session has open.
+
+        :raises TapekitError: it is another one.
+        """
+        start = await self.start_of_open_tape()
+        found = None if start is None else decode_label(start)
+        if found is None or found.identifier != label:
+            raise CATALOGUE.error("exchanged", barcode=barcode)
 
     async def read_label(self) -> Label | None:
         """The label, if the tape has one."""
         record = await self.read_start()
         return None if record is None else decode_label(record)
 
-    async def write_label(self, label: Label) -> None:
+    async def require_writable(self) -> None:
+        """Have the drive say whether it would write to its tape.
+
+        :raises NdmpReplyError: WRITE_PROTECT and the like.
+        """
+        async with self._opened(TapeOpenMode.RDWR):
+            pass
+
+    async def write_label(self, label: Label, *, start: bytes | None) -> None:
         """Write a label at the beginning, which ends whatever was there, and
         read it again.
 
+        :param start: what the tape has to begin with, so that no other than
+            the one that was looked at gets the label.
         :raises NdmpReplyError: WRITE_PROTECT and the like.
         :raises TapekitError: the tape says something else afterwards.
         """
-        await self._open(TapeOpenMode.RDWR)
-        try:
+        async with self._opened(TapeOpenMode.RDWR):
+            if await self.start_of_open_tape() != start:
+                raise CATALOGUE.error("exchanged", barcode=label.barcode)
             await tape_steps.rewind(self._client)
             await self._client.call(m.TapeWriteRequest(data_out=encode_label(label)))
             await tape_steps.write_filemarks(self._client, 1)
             await tape_steps.rewind(self._client)
-        finally:
-            await tape_steps.close(self._client)
         if await self.read_label() != label:
             raise CATALOGUE.error("label-not-written", barcode=label.barcode)
 
@@ -124,11 +151,30 @@ class Drive:
 
         :raises TapekitError: ``ndmp_v4.tape-stops-short``.
         """
-        await self._open(TapeOpenMode.READ)
+        async with self._opened(TapeOpenMode.READ):
+            await tape_steps.go_to(self._client, file)
+            if await self._record() is not None:
+                return False
+            await tape_steps.go_to(self._client, file)
+            return not await self._goes_on()
+
+    async def _goes_on(self) -> bool:
+        """Whether there is a filemark from here on: a read at a filemark and
+        one at the end of data may be answered alike.
+        """
+        request = m.TapeMtioRequest(tape_op=MtioOp.FSF, count=1)
         try:
-            await tape_steps.rewind(self._client)
-            await tape_steps.move(self._client, MtioOp.FSF, file)
-            return await self._record() is None
+            return (await self._client.call(request)).resid_count == 0
+        except NdmpReplyError as refused:
+            if refused.code not in _NOTHING_THERE:
+                raise
+            return False
+
+    @asynccontextmanager
+    async def _opened(self, mode: TapeOpenMode) -> AsyncIterator[None]:
+        await self._open(mode)
+        try:
+            yield
         finally:
             await tape_steps.close(self._client)
 

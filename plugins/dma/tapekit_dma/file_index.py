@@ -67,11 +67,21 @@ class IndexWriter:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection: Final = connection
         self._root: int | None = None
+        self.failure: sqlite3.Error | None = None
+        """Why it is not whole; told at the end, since who reads posts cannot fail."""
         self.count: int = 0
         """Objects so far."""
 
     def add(self, post: Message) -> None:
         """Take in a post."""
+        if self.failure is not None:
+            return
+        try:
+            self._take_in(post)
+        except sqlite3.Error as error:
+            self.failure = error
+
+    def _take_in(self, post: Message) -> None:
         match post:
             case FhAddDirPost(dirs=dirs):
                 self._names(
@@ -121,10 +131,9 @@ def written_index(file: Path) -> Iterator[IndexWriter]:
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
             connection.execute("BEGIN")
-            yield IndexWriter(connection)
-            for statement in _ORDER.split(";"):
-                connection.execute(statement)
-            connection.execute("COMMIT")
+            writer = IndexWriter(connection)
+            yield writer
+            _finish(writer, connection, file)
         for path, flags in ((file, os.O_RDWR), (file.parent, os.O_RDONLY)):
             descriptor = os.open(path, flags)
             try:
@@ -135,6 +144,17 @@ def written_index(file: Path) -> Iterator[IndexWriter]:
     finally:
         if not is_done:
             file.unlink(missing_ok=True)
+
+
+def _finish(writer: IndexWriter, connection: sqlite3.Connection, file: Path) -> None:
+    try:
+        if writer.failure is not None:
+            raise writer.failure
+        for statement in _ORDER.split(";"):
+            connection.execute(statement)
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise CATALOGUE.error("index-not-written", file=file, reason=error) from error
 
 
 @contextlib.contextmanager

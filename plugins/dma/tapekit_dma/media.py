@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final, NamedTuple, final
 import msgspec
 
 from tapekit.errors import TapekitError
-from tapekit_dma.choosing import kept
+from tapekit_dma.choosing import kept_everywhere, with_increments
 from tapekit_dma.errors import CATALOGUE
-from tapekit_dma.label import Label
+from tapekit_dma.label import Label, decode_label
 from tapekit_dma.records import Cartridge, State
 from tapekit_ndmp_v4.errors import ConnectionLost, NdmpReplyError
 from tapekit_ndmp_v4.numbers import NdmpError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from tapekit_dma.catalogue import Catalogue
     from tapekit_dma.drive import Drive
     from tapekit_dma.settings import MediaSetSettings
 
-__all__ = ["MediaSet", "Room", "room_on"]
+__all__ = ["MediaSet", "Room", "is_about_the_tape", "room_on"]
 
 
 class Room(NamedTuple):
@@ -80,19 +80,21 @@ def room_on(cartridge: Cartridge, backups: frozenset[int], present: frozenset[in
 class MediaSet:
     """The cartridges of one media set during a run.
 
+    :param sets: the settings of all media sets.
     :param new_label: makes identifiers of labels.
     """
 
     def __init__(
         self,
         name: str,
-        settings: MediaSetSettings,
+        sets: Mapping[str, MediaSetSettings],
         catalogue: Catalogue,
         clock: Callable[[], float],
         new_label: Callable[[], str],
     ) -> None:
         self.name: Final = name
-        self._settings: Final = settings
+        self._sets: Final = sets
+        self._settings: Final = sets[name]
         self._catalogue: Final = catalogue
         self._clock: Final = clock
         self._new_label: Final = new_label
@@ -104,8 +106,8 @@ class MediaSet:
 
     def room(self, cartridge: Cartridge) -> Room:
         """What may be done with a cartridge now."""
-        backups = self._catalogue.backups(self.name)
-        present = kept(backups, self._settings, self._clock())
+        backups = self._catalogue.backups()
+        present = kept_everywhere(backups, self._sets, self._clock())
         alive = {each.number for each in backups if each.state is not State.FAILED}
         there = frozenset(
             number
@@ -149,12 +151,14 @@ class MediaSet:
         try:
             room = self.room(cartridge)
             may_be_blank = self._settings.labels_blank
-            await self.require_label(drive, cartridge, may_be_blank=may_be_blank)
+            start = await self.require_label(drive, cartridge, may_be_blank=may_be_blank)
+            await drive.require_writable()
+            if start is not None:
+                await self._require_end(drive, cartridge, start)
             if room.begins_anew:
-                return await self.label(drive, cartridge, room.forgotten)
-            await self._require_end(drive, cartridge)
+                return await self.label(drive, cartridge, room.forgotten, start)
         except TapekitError as problem:
-            if not _is_about_the_tape(problem):
+            if not is_about_the_tape(problem):
                 raise
             complained = msgspec.structs.replace(cartridge, complaint=str(problem))
             self._catalogue.keep(complained)
@@ -163,8 +167,9 @@ class MediaSet:
 
     async def require_label(
         self, drive: Drive, cartridge: Cartridge, *, may_be_blank: bool
-    ) -> None:
-        """Compare the tape with what the catalogue expects.
+    ) -> bytes | None:
+        """Compare the tape with what the catalogue expects; gives what it
+        begins with.
 
         :param may_be_blank: whether one that has never had a label may get one.
         :raises TapekitError: it says something else.
@@ -174,8 +179,8 @@ class MediaSet:
             if cartridge.label is None and not may_be_blank:
                 raise CATALOGUE.error("not-labelled", barcode=cartridge.barcode)
             if cartridge.label is None or cartridge.next_label is not None:
-                return
-        label = None if start is None else await drive.read_label()
+                return None
+        label = None if start is None else decode_label(start)
         expected = {cartridge.label, cartridge.next_label} - {None}
         if label is None or label.identifier not in expected or label.barcode != cartridge.barcode:
             raise CATALOGUE.error(
@@ -184,16 +189,24 @@ class MediaSet:
                 found=_told(start, label),
                 expected=" or ".join(sorted(filter(None, expected))) or "a blank tape",
             )
+        return start
 
-    async def _require_end(self, drive: Drive, cartridge: Cartridge) -> None:
+    async def _require_end(self, drive: Drive, cartridge: Cartridge, start: bytes) -> None:
         """Compare where the tape ends with what the catalogue expects; what a
-        failed run left there may be written over.
+        failed run left there may be written over. This is asked of expired
+        cartridges too: a catalogue that is an old copy takes for expired what
+        its successor has gone on with.
 
         :raises TapekitError: it ends elsewhere.
         """
-        if await drive.ends_before(cartridge.next_file):
+        label = decode_label(start)
+        assert label is not None
+        is_begun = label.identifier == cartridge.next_label
+        if cartridge.is_full and not is_begun:
             return
-        is_known = any(
+        if await drive.ends_before(1 if is_begun else cartridge.next_file):
+            return
+        is_known = cartridge.has_rest or any(
             part.file == cartridge.next_file and part.label == cartridge.label
             for _, part in self._catalogue.on(cartridge.barcode)
         )
@@ -203,27 +216,37 @@ class MediaSet:
             )
 
     async def label(
-        self, drive: Drive, cartridge: Cartridge, forgotten: tuple[int, ...]
+        self,
+        drive: Drive,
+        cartridge: Cartridge,
+        forgotten: tuple[int, ...],
+        start: bytes | None,
     ) -> Cartridge:
-        """Give the cartridge in the drive a new label and nothing behind it."""
+        """Give the cartridge in the drive a new label and nothing behind it.
+
+        :param forgotten: backups that end by that, and with them all that
+            build on them.
+        :param start: what the tape was seen to begin with.
+        """
         new = self._new_label()
         begun = msgspec.structs.replace(
             cartridge, media_set=self.name, next_label=new, complaint=""
         )
-        self._catalogue.keep(begun, without=forgotten)
+        ended = with_increments(forgotten, self._catalogue.backups())
+        self._catalogue.keep(begun, without=ended)
         label = Label(
             barcode=cartridge.barcode,
             media_set=self.name,
             identifier=new,
             written_at=int(self._clock()),
         )
-        await drive.write_label(label)
+        await drive.write_label(label, start=start)
         done = Cartridge(barcode=cartridge.barcode, media_set=self.name, label=new)
         self._catalogue.keep(done)
         return done
 
 
-def _is_about_the_tape(problem: TapekitError) -> bool:
+def is_about_the_tape(problem: TapekitError) -> bool:
     """Whether another cartridge may do better; a drive that somebody else
     has, or a session that is lost, says nothing about a cartridge.
     """

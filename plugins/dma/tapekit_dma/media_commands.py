@@ -13,11 +13,13 @@ import msgspec
 import typer
 
 from tapekit.console import say, say_json, say_table
-from tapekit_dma.catalog_commands import with_increments
+from tapekit.errors import TapekitError
 from tapekit_dma.catalogue import Catalogue
+from tapekit_dma.choosing import with_increments
 from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
-from tapekit_dma.media import MediaSet
+from tapekit_dma.label import decode_label
+from tapekit_dma.media import MediaSet, is_about_the_tape
 from tapekit_dma.records import Cartridge
 from tapekit_dma.robot import Robot
 from tapekit_dma.running import run_to_end
@@ -86,10 +88,11 @@ class _Commands:
         if not room.begins_anew or cartridge.media_set != name:
             raise CATALOGUE.error("cartridge-in-use", barcode=barcode, state=room.word)
         async with AsyncExitStack() as sessions:
-            drive = await _drive(self._site.room(), name, sessions)
+            drive = await _drive(self._site.room(), name, catalogue, sessions)
             await drive.load(barcode)
-            await media.require_label(drive, cartridge, may_be_blank=True)
-            await media.label(drive, cartridge, room.forgotten)
+            start = await media.require_label(drive, cartridge, may_be_blank=True)
+            await drive.require_writable()
+            await media.label(drive, cartridge, room.forgotten, start)
 
     def scan(self, media_set: _Set = "", json: _AsJson = False) -> None:
         """Read the label of every cartridge of a set that is in the library.
@@ -109,7 +112,7 @@ class _Commands:
         media = self._set(name, catalogue)
         found = []
         async with AsyncExitStack() as sessions:
-            drive = await _drive(self._site.room(), name, sessions)
+            drive = await _drive(self._site.room(), name, catalogue, sessions)
             for barcode in sorted(filter(media.takes, await drive.barcodes())):
                 await drive.load(barcode)
                 found.append(await _scanned(barcode, drive, catalogue))
@@ -140,13 +143,16 @@ class _Commands:
         return name
 
     def _set(self, name: str, catalogue: Catalogue) -> MediaSet:
-        settings = self._site.media_set(name)
+        self._site.media_set(name)
         clock = self._site.room().clock
-        return MediaSet(name, settings, catalogue, clock, self._site.new_label)
+        return MediaSet(
+            name, self._site.settings.media_sets, catalogue, clock, self._site.new_label
+        )
 
 
-async def _drive(room: Room, name: str, sessions: AsyncExitStack) -> Drive:
+async def _drive(room: Room, name: str, catalogue: Catalogue, sessions: AsyncExitStack) -> Drive:
     settings = room.settings.media_sets[name]
+    sessions.enter_context(catalogue.alone_at(settings.server, settings.drive))
     tape = await sessions.enter_async_context(logged_in(room, settings.server))
     mover = await sessions.enter_async_context(logged_in(room, settings.server))
     robot = Robot(mover, settings.robot, settings.drive_number)
@@ -155,8 +161,13 @@ async def _drive(room: Room, name: str, sessions: AsyncExitStack) -> Drive:
 
 async def _scanned(barcode: str, drive: Drive, catalogue: Catalogue) -> _Scanned:
     """Compare one label with the catalogue."""
-    start = await drive.read_start()
-    label = None if start is None else await drive.read_label()
+    try:
+        start = await drive.read_start()
+    except TapekitError as problem:
+        if not is_about_the_tape(problem):
+            raise
+        return _Scanned(barcode, "", f"cannot be read: {problem}")
+    label = None if start is None else decode_label(start)
     cartridge = catalogue.cartridges().get(barcode)
     if label is None:
         told = "data without a label" if start is not None else "blank"

@@ -36,6 +36,8 @@ class Cartridge(msgspec.Struct, frozen=True, kw_only=True):
     next_file: int = 1
     """The tape file that the next backup begins with; 0 is the label."""
     is_full: bool = False
+    has_rest: bool = False
+    """Whether a failed backup that has been forgotten since may have left something there."""
     complaint: str = ""
     """Why it is not written to until somebody has looked at it."""
 

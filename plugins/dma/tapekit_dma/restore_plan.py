@@ -17,6 +17,7 @@ from tapekit_dma.choosing import chain_of
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import Found, open_index
 from tapekit_dma.records import Backup, Part, State
+from tapekit_dma.settings import listed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,8 @@ class RestoreOrder(msgspec.Struct, frozen=True, kw_only=True):
     """The server that was backed up, if several have the paths."""
     onto: str = ""
     """The server to restore to; the one that was backed up if empty."""
+    only: bool = False
+    """Restore that backup alone, onto what has come back of those before."""
     whole_chain: bool = False
     """Restore everything, though paths lead to parts of it."""
 
@@ -62,7 +65,7 @@ def plan_restore(order: RestoreOrder, catalogue: Catalogue) -> list[RestoreStep]
     """
     good = {each.number: each for each in catalogue.backups() if each.state is State.GOOD}
     target = _target(order, list(good.values()))
-    chain = chain_of(target, good)
+    chain = [target] if order.only else chain_of(target, good)
     wanted = [path.rstrip("/")[len(target.path.rstrip("/")) :].strip("/") for path in order.paths]
     if order.whole_chain or "" in wanted:
         return [
@@ -88,6 +91,9 @@ def _target(order: RestoreOrder, good: Sequence[Backup]) -> Backup:
             paths=", ".join(order.paths),
             source=f" from {order.source}" if order.source else "",
         )
+    servers = {each.server: each for each in matching}
+    if len(servers) > 1 and not order.source.isdigit():
+        raise CATALOGUE.error("which-one", kind="server", known=listed(servers))
     return matching[-1]
 
 

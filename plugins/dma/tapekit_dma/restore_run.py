@@ -10,8 +10,6 @@ from __future__ import annotations
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Final, final
 
-import trio
-
 from tapekit.errors import TapekitError
 from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
@@ -24,6 +22,7 @@ from tapekit_ndmp_v4.numbers import UNLIMITED
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tapekit_dma.catalogue import Catalogue
     from tapekit_dma.records import Part
     from tapekit_dma.restore_plan import RestoreOrder, RestoreStep
     from tapekit_dma.sessions import Room
@@ -32,7 +31,9 @@ if TYPE_CHECKING:
 __all__ = ["run_restore"]
 
 
-async def run_restore(order: RestoreOrder, steps: Sequence[RestoreStep], room: Room) -> int:
+async def run_restore(
+    order: RestoreOrder, steps: Sequence[RestoreStep], room: Room, catalogue: Catalogue
+) -> int:
     """Carry a plan out; gives the bytes of the images that were taken in.
 
     :raises TapekitError: something did not come back; what came before stays.
@@ -44,6 +45,7 @@ async def run_restore(order: RestoreOrder, steps: Sequence[RestoreStep], room: R
         if settings is None:
             raise CATALOGUE.error("no-such-media-set", name=step.backup.media_set)
         async with AsyncExitStack() as sessions:
+            sessions.enter_context(catalogue.alone_at(settings.server, settings.drive))
             data = await sessions.enter_async_context(logged_in(room, server))
             tape = data
             if settings.server != server:
@@ -65,6 +67,7 @@ class _Step:
         self._room: Final = room
         self._drive: Final = drive
         self._voices: Final = Voices()
+        self._loaded: Part = step.parts[0]
 
     async def carry_out(self, data: NdmpClient, tape: NdmpClient) -> int:
         backup, parts = self._step.backup, self._step.parts
@@ -86,7 +89,7 @@ class _Step:
                 plan,
                 tape=None if tape is data else tape,
                 next_tape=self._next_tape,
-                watch=Watch(on_post=self._voices.hear),
+                watch=Watch(on_post=self._voices.hear, on_tape=self._is_the_one),
             )
         except TapekitError as error:
             raise CATALOGUE.error(
@@ -130,6 +133,10 @@ class _Step:
         await self._load(part)
         return wanted.part.tape
 
+    async def _is_the_one(self) -> None:
+        """Between the first look at a cartridge and this the drive was free."""
+        await self._drive.require_open_tape(self._loaded.barcode, self._loaded.label)
+
     async def _have(self, part: Part) -> None:
         """Have a cartridge in the library, put there by somebody if need be.
 
@@ -138,7 +145,7 @@ class _Step:
         while part.barcode not in await self._drive.barcodes():
             ask = self._room.ask
             text = f"put cartridge {part.barcode} of {self._step.backup.name} into the library"
-            if ask is None or not await trio.to_thread.run_sync(ask, text):
+            if ask is None or not await ask(text):
                 raise CATALOGUE.error("cartridge-missing", barcode=part.barcode)
 
     async def _load(self, part: Part) -> None:
@@ -156,4 +163,5 @@ class _Step:
                 found="no label" if label is None else f"label {label.identifier}",
                 expected=part.label,
             )
+        self._loaded = part
         self._room.tell(f"reading {part.barcode}, tape file {part.file}")

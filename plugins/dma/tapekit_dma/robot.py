@@ -11,11 +11,15 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final, final
 
+import trio
+
 from tapekit.scsi.cdb import changer_command
 from tapekit.scsi.elements import Element, ElementType, decode_elements
 from tapekit.scsi.sense import SenseKey
 from tapekit_dma.errors import CATALOGUE
 from tapekit_ndmp_v4.client import scsi
+from tapekit_ndmp_v4.errors import NdmpReplyError
+from tapekit_ndmp_v4.numbers import NdmpError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -27,6 +31,9 @@ __all__ = ["Contents", "Robot"]
 _ROOM: Final = 60_000
 """Bytes of an answer: with its envelope one message of 64 KiB."""
 _ALL: Final = 0xFFFF
+_PATIENCE_S: Final = 300.0
+"""How long another session may hold the changer, which takes a motion or two."""
+_AGAIN_S: Final = 0.5
 _TRIES: Final = 4
 """A changer tells each of its news once before it does what it is asked."""
 
@@ -120,11 +127,23 @@ class Robot:
 
     @asynccontextmanager
     async def _opened(self) -> AsyncIterator[None]:
-        await scsi.open_device(self._client, self._device)
+        await self._open()
         try:
             yield
         finally:
             await scsi.close(self._client)
+
+    async def _open(self) -> None:
+        """Take the changer; wait while another session moves it."""
+        give_up = trio.current_time() + _PATIENCE_S
+        while True:
+            try:
+                return await scsi.open_device(self._client, self._device)
+            except NdmpReplyError as refused:
+                is_busy = refused.code == NdmpError.DEVICE_BUSY_ERR
+                if not is_busy or trio.current_time() > give_up:
+                    raise
+            await trio.sleep(_AGAIN_S)
 
     async def _execute(self, cdb: bytes, data_in: int = 0) -> CdbAnswer:
         for _ in range(_TRIES):

@@ -59,6 +59,10 @@ class _Backups:
         server: Annotated[str, typer.Option(help="Server that has the path.")] = "",
         media_set: Annotated[str, typer.Option("--set", help="Media set to write to.")] = "",
         butype: Annotated[str, typer.Option("--type", help="Kind of backup, for a path.")] = "dump",
+        variable: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME=VALUE", help="For the data server; may be repeated."),
+        ] = None,
         json: _AsJson = False,
     ) -> None:
         """Back up a job, or a path, and put it into the catalogue."""
@@ -70,7 +74,7 @@ class _Backups:
             media_set=media_set or job.media_set,
             butype=job.butype,
             level=level,
-            variables=job.variables,
+            variables={**job.variables, **dict(map(_pair, variable or ()))},
         )
         site.media_set(order.media_set)
         if order.server not in site.settings.servers:
@@ -111,6 +115,13 @@ class _Backups:
         say_table([column.title() for column in columns], rows)
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, is_pair, value = text.partition("=")
+    if not (name and is_pair):
+        raise CATALOGUE.error("bad-variable", text=text)
+    return name, value
+
+
 def _last_good(backups: list[Backup], job: JobSettings) -> Backup | None:
     good = [
         each
@@ -140,6 +151,9 @@ class _Restores:
         only_list: Annotated[
             bool, typer.Option("--list", help="Only tell what would be read.")
         ] = False,
+        only: Annotated[
+            bool, typer.Option("--only", help="That backup alone, onto what it builds on.")
+        ] = False,
         whole_chain: Annotated[
             bool, typer.Option(help="Restore all of the backup, with its increments.")
         ] = False,
@@ -152,6 +166,7 @@ class _Restores:
             source=source,
             server=server,
             onto=onto,
+            only=only,
             whole_chain=whole_chain,
         )
         if not only_list and not to.startswith("/"):
@@ -160,10 +175,10 @@ class _Restores:
             raise CATALOGUE.error("no-such-server", name=onto)
         with self._site.catalogue() as catalogue:
             steps = plan_restore(order, catalogue)
-        if only_list:
-            _show(steps, as_json=json)
-            return
-        taken = run_to_end(partial(run_restore, order, steps, self._site.room()))
+            if only_list:
+                _show(steps, as_json=json)
+                return
+            taken = run_to_end(partial(run_restore, order, steps, self._site.room(), catalogue))
         if json:
             say_json({"to": to, "bytes": taken, "backups": [each.backup.number for each in steps]})
             return

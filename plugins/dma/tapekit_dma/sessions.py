@@ -21,7 +21,7 @@ from tapekit_ndmp_v4.messages import LogFilePost, LogMessagePost
 from tapekit_ndmp_v4.numbers import AuthType, LogType, RecoveryStatus
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from tapekit_dma.settings import DmaSettings, ServerSettings
@@ -45,7 +45,7 @@ class Room(NamedTuple):
     """Seconds since 1970."""
     tell: Callable[[str], object]
     """Gets a line for the administrator about what happens now."""
-    ask: Callable[[str], bool] | None = None
+    ask: Callable[[str], Awaitable[bool]] | None = None
     """Asks somebody to put a cartridge in; ``None`` if nobody is there."""
 
 

@@ -6,11 +6,12 @@ only prints help touches nothing.
 
 from __future__ import annotations
 
+import os
 import secrets
 import sys
 from typing import TYPE_CHECKING, Final, TypeVar, final
 
-import typer
+import trio
 
 from tapekit.console import Printer
 from tapekit_dma.catalogue import open_catalogue
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["Site"]
 
 T = TypeVar("T")
+
+_LINE_BYTES: Final = 4096
+"""What a terminal hands over at most at a time."""
 
 
 @final
@@ -87,5 +91,12 @@ class Site:
         return self._kernel
 
 
-def _ask(text: str) -> bool:
-    return typer.confirm(f"{text}; is it there?", default=True, err=True)
+async def _ask(text: str) -> bool:
+    """Wait for a line at the terminal, without a thread that would outlive
+    Ctrl-C; the end of input is a no.
+    """
+    Printer(sys.stderr).say(f"{text}; is it there? [Y/n]")
+    terminal = sys.stdin.fileno()
+    await trio.lowlevel.wait_readable(terminal)
+    line = os.read(terminal, _LINE_BYTES)
+    return bool(line) and not line.strip().lower().startswith(b"n")

@@ -50,6 +50,20 @@ def test_two_runs_on_one_set_exclude_each_other(tmp_path: Path) -> None:
             pass
 
 
+def test_two_runs_on_one_drive_exclude_each_other(tmp_path: Path) -> None:
+    with open_catalogue(tmp_path) as one, open_catalogue(tmp_path) as other:
+        with one.alone_at("filer", "/dev/nst0"):
+            with (
+                pytest.raises(TapekitError, match="another run uses drive /dev/nst0 of filer"),
+                other.alone_at("filer", "/dev/nst0"),
+            ):
+                pass
+            with other.alone_at("filer", "/dev/nst1"):
+                pass
+        with other.alone_at("filer", "/dev/nst0"):
+            pass
+
+
 def test_forgetting_a_backup_forgets_its_parts_and_its_index(tmp_path: Path) -> None:
     with open_catalogue(tmp_path) as catalogue:
         begun = catalogue.begin(PLANNED)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from tapekit.errors import TapekitError
-from tapekit_dma.choosing import base_for, chain_of, kept, level_of
+from tapekit_dma.choosing import (
+    base_for,
+    chain_of,
+    kept,
+    kept_everywhere,
+    level_of,
+    restorable,
+    with_increments,
+)
 from tapekit_dma.records import Backup, State
 from tapekit_dma.settings import MediaSetSettings
 
@@ -90,3 +99,32 @@ def test_a_chain_begins_with_the_full_backup() -> None:
     del known[1]
     with pytest.raises(TapekitError, match="backup 1, which the catalogue has not"):
         chain_of(known[3], known)
+
+
+def test_a_clock_that_went_back_expires_nothing() -> None:
+    wrong = msgspec.structs.replace(backup(6), started_at=0.0)
+    assert kept([backup(5), wrong], settings(1, 0), 5.5 * DAY_S) == {5, 6}
+
+
+def test_full_backups_of_another_kind_are_no_copies() -> None:
+    image = msgspec.structs.replace(backup(6), butype="smtape")
+    assert kept([backup(4), image], settings(0, 1), 100 * DAY_S) == {4, 6}
+
+
+def test_what_is_built_on_is_kept_in_other_sets_too() -> None:
+    daily = msgspec.structs.replace(backup(2, 1, 1), media_set="daily")
+    sets = {"weekly": settings(0, 0), "daily": settings(9, 0)}
+    assert kept_everywhere([backup(1), daily, backup(3)], sets, 4 * DAY_S) == {1, 2}
+
+
+def test_all_of_a_set_without_settings_is_kept() -> None:
+    assert kept_everywhere([backup(1), backup(2)], {}, 100 * DAY_S) == {1, 2}
+
+
+def test_what_lacks_a_base_is_not_built_on() -> None:
+    there = [backup(2, 1, 1), backup(3, 2, 2), backup(4), backup(5, 1, 4)]
+    assert [each.number for each in restorable(there)] == [4, 5]
+
+
+def test_increments_go_with_what_they_build_on() -> None:
+    assert with_increments([1], CHAINS) == [1, 2, 3]

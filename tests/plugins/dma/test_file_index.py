@@ -84,3 +84,17 @@ def test_an_index_that_was_not_finished_is_none(tmp_path: Path) -> None:
         raise ValueError("broken off")
     with pytest.raises(TapekitError, match="cannot be used"), open_index(tmp_path / "index"):
         pass
+
+
+def test_an_index_that_cannot_be_written_fails_at_its_end(tmp_path: Path) -> None:
+    """Whoever reads posts goes on; two sessions are read in tasks of one nursery."""
+    with pytest.raises(TapekitError, match="cannot be written"):
+        write_what_breaks(tmp_path / "index")
+    assert not (tmp_path / "index").exists()
+
+
+def write_what_breaks(file: Path) -> None:
+    with written_index(file) as writer:
+        writer._connection.execute("DROP TABLE name")
+        for _ in range(2):
+            writer.add(FhAddDirPost(dirs=(entry("dir", 3, 2),)))

@@ -90,12 +90,16 @@ class Connecting(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class Watch(msgspec.Struct, frozen=True, kw_only=True):
-    """What a caller hears of while an operation runs; all must be quick."""
+    """What a caller hears of while an operation runs; all but ``on_tape`` must be quick."""
 
     on_post: Callable[[Message], object] | None = None
     """Gets LOG posts of both sessions, and file history of a backup."""
     on_state: Callable[[DataGetStateReply, float], object] | None = None
     """Gets the data server's state and how long the answer took."""
+    on_tape: Callable[[], Awaitable[None]] | None = None
+    """Looks at each tape that the operation has opened, before it is gone
+    over: from here on nobody else can exchange it. What it raises ends the
+    operation."""
     poll_every_s: float = 1.0
     """How often to ask for the state, if ``on_state`` is there."""
 

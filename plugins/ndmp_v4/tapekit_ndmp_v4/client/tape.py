@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.client.client import NdmpClient
     from tapekit_ndmp_v4.client.plans import TapeAt
 
-__all__ = ["close", "move", "open_at", "open_device", "rewind", "write_filemarks"]
+__all__ = ["close", "go_to", "move", "open_at", "open_device", "rewind", "write_filemarks"]
 
 
 async def open_device(client: NdmpClient, device: str, mode: TapeOpenMode) -> None:
@@ -31,9 +31,17 @@ async def open_at(client: NdmpClient, place: TapeAt, mode: TapeOpenMode) -> None
     :raises TapekitError: ``ndmp_v4.tape-stops-short``; the device is open.
     """
     await open_device(client, place.device, mode)
+    await go_to(client, place.file)
+
+
+async def go_to(client: NdmpClient, file: int) -> None:
+    """Go to the beginning of a tape file, counted from 0.
+
+    :raises TapekitError: ``ndmp_v4.tape-stops-short``.
+    """
     await rewind(client)
-    if place.file:
-        await move(client, MtioOp.FSF, place.file)
+    if file:
+        await move(client, MtioOp.FSF, file)
 
 
 async def move(client: NdmpClient, op: MtioOp, count: int) -> None:

@@ -110,8 +110,15 @@ class Transfer(ABC):
         keep from one transfer to the next.
         """
         await self.tape.call(m.MoverSetRecordSizeRequest(len=record_size))
-        await tape_steps.open_at(self.tape, place, self.tape_mode)
+        await self.open_at(place)
         await self.set_window(offset, length)
+
+    async def open_at(self, place: TapeAt) -> None:
+        """Open a tape, let the caller look at it, and go to a tape file."""
+        await tape_steps.open_device(self.tape, place.device, self.tape_mode)
+        if self._watch.on_tape is not None:
+            await self._watch.on_tape()
+        await tape_steps.go_to(self.tape, place.file)
 
     async def set_window(self, offset: int, length: int) -> None:
         """Say which part of the image begins where the tape stands."""
@@ -149,7 +156,7 @@ class Transfer(ABC):
             raise CATALOGUE.error(
                 "no-next-tape", reason=wanted.reason.name, position=wanted.position
             )
-        await tape_steps.open_at(self.tape, place, self.tape_mode)
+        await self.open_at(place)
         return place
 
     # Steering.
