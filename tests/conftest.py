@@ -13,7 +13,7 @@ from tapekit.kernel import Available, StackKernel, assemble
 from tapekit.kernel.stack_file import plugins_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
     from pathlib import Path
 
     import msgspec
@@ -23,6 +23,20 @@ property_settings.register_profile("any-speed", property_settings(), deadline=No
 property_settings.load_profile("any-speed")
 
 NOW_S = 1_700_000_000.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Escape what a test wrote of names that are no UTF-8: reports of tests
+    that run in several processes have to be.
+    """
+    report = yield
+    report.sections = [(title, _encodable(text)) for title, text in report.sections]
+    return report
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def new_plugin(

@@ -333,7 +333,9 @@ async def test_a_volume_and_a_file_come_back_from_a_snapshot_copy(tmp_path: Path
         assert [str(each) for each in found if each.path != "."] == []
 
 
-@pytest.mark.parametrize("name", ["x" * 300, "nul\0", "\udcff"])
+@pytest.mark.parametrize(
+    "name", ["x" * 300, "nul\0", "\udcff"], ids=["too long", "nul", "no UTF-8"]
+)
 async def test_names_that_no_file_can_have_end_no_session(tmp_path: Path, name: str) -> None:
     async with running(tmp_path / "site") as stack:
         (stack.volume / "file").write_text("content")
