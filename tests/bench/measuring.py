@@ -8,7 +8,6 @@ own threads write back is nobody's. The rule: nothing is timed before
 
 from __future__ import annotations
 
-import mmap
 import os
 import subprocess
 import time
@@ -35,8 +34,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 AT_REST_KIB = 8 << 10
 """Dirty pages and pages being written that a resting machine still has."""
 PATIENCE_S = 15.0
-TOUCHED_BYTES = 5 << 28
-"""More than an operation on small files writes, and most of what one on large files does."""
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 
 
@@ -63,7 +60,6 @@ class Disk:
         """Write all back and wait until that is done; a machine on which
         others go on writing is given up on, and counted. In a cold run the
         caches are dropped then, and tar is loaded again as the server is.
-        Last, free memory is made equal for all, see :func:`touch_memory`.
         """
         self.waits += 1
         os.sync()
@@ -76,19 +72,6 @@ class Disk:
         if self.cold:
             DROP_CACHES.write_text("3")
             run("tar", "--version")
-        touch_memory()
-
-
-def touch_memory() -> None:
-    """Take memory and give it back. Under a hypervisor that takes free pages
-    away, whoever writes first to the pages of removed files pays for having
-    them fetched, which takes five times as long as writing; so nobody does.
-    What is cached stays.
-    """
-    size = min(TOUCHED_BYTES, meminfo_kib("MemFree") << 9)
-    with mmap.mmap(-1, size) as memory:
-        for page in range(0, size, mmap.PAGESIZE):
-            memory[page] = 1
 
 
 def unwritten_kib() -> int:
