@@ -76,7 +76,9 @@ class FileWriter:
         self._report: Final = report
         self._contents: Final = ContentWriter(stream, report, extent_bytes)
         self._descent: Final = Descent(root)
-        self._ahead: Final = ReadAhead(root, read_ahead_threads)
+        self._ahead: Final = ReadAhead(
+            root, read_ahead_threads, fetch=None if loops is None else loops.fetch
+        )
         self._flags = _READ | os.O_NOATIME
         self._site: Final = ReadingSite(
             writer=stream.writer,

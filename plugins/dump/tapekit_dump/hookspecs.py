@@ -1,6 +1,6 @@
 """What the dump engine asks of other plugins.
 
-The engine's two inner loops may be replaced by ones that do the same faster;
+The engine's inner loops over small files may be replaced by ones that do the same faster;
 the engine is complete without.
 """
 

@@ -11,66 +11,50 @@ written; the backup itself meets it again.
 
 from __future__ import annotations
 
-import contextlib
+import functools
 import os
-import resource
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 from tapekit_dump.descent import open_below
+from tapekit_dump.file_fetching import NOTHING_FETCHED, blocks_read, fetch_files
 from tapekit_dump.plan import StepKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from concurrent.futures import Future
 
+    from tapekit_dump.file_fetching import Fetched
     from tapekit_dump.plan import Step
 
-__all__ = ["Reach", "ReadAhead", "blocks_read"]
+    Fetch = Callable[[int, Sequence[bytes]], Fetched]
+
+__all__ = ["Reach", "ReadAhead"]
 
 _FILES_AHEAD: Final = 2048
 """How far the threads go ahead: enough for them while the backup waits for
 its client, and little enough to be in the cache still at its turn."""
 _FILES_AT_FIRST: Final = 256
-_FILES_OF_A_JOB: Final = 16
+_FILES_OF_A_JOB: Final = 32
 _DEEPEST: Final = 64
 """Below it the way to a file takes longer than its turn."""
-_BYTES_OF_A_FILE: Final = 256 * 1024
-"""The kernel itself reads ahead in longer files."""
-_COLD_FROM: Final = 0.25
-"""Reads that reach the disk, for each file, from which on files count as
-cold; directories and inodes share blocks."""
+_COLD_FROM: Final = 1.0
+"""Blocks of 512 bytes that come from the disk, for each file, from which on
+files count as cold: a page for every eighth."""
+_COLD_FROM_IN_PYTHON: Final = 4.0
+"""The same where the threads hold up the interpreter that the backup needs."""
 _LEAST_FILES: Final = 64
 """Fewer tell nothing."""
-_LEAST_AHEAD: Final = 2 * _FILES_OF_A_JOB
-_BLOCK: Final = 512
-_PAGE: Final = 4096
+_LEAST_AHEAD: Final = 32
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-_FILE: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK
-
-
-def blocks_read() -> int:
-    """Blocks of 512 bytes that this thread has read from disks."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_inblock
-
-
-class _Done(NamedTuple):
-    """What became of a job, in blocks of 512 bytes."""
-
-    blocks: int
-    """Read from disks in all."""
-    contents: int
-    """Of these, contents of files."""
-    length: int
-    """How long the contents are that the backup reads."""
 
 
 class _Sent(NamedTuple):
     """A step, and what reads its files."""
 
     step: Step
-    jobs: Sequence[Future[_Done]]
+    jobs: Sequence[Future[Fetched]]
     reach: int
     """How far ahead the threads went then."""
 
@@ -123,6 +107,8 @@ class ReadAhead:
     :param root: the tree's open directory, borrowed.
     :param threads: 0 lets it do nothing.
     :param counter: like :func:`blocks_read`.
+    :param fetch: does what :func:`fetch_files` does, called in the threads,
+        and leaves the interpreter to others meanwhile.
     """
 
     def __init__(
@@ -131,13 +117,16 @@ class ReadAhead:
         threads: int,
         counter: Callable[[], int] = blocks_read,
         reach: Reach | None = None,
+        fetch: Fetch | None = None,
     ) -> None:
         self._reach: Final = reach or Reach()
         self._root: Final = root
         self._threads = threads
         self._counter: Final = counter
+        self._fetch: Final = fetch or functools.partial(fetch_files, counter=counter)
+        self._cold_from: Final = _COLD_FROM_IN_PYTHON if fetch is None else _COLD_FROM
         self._pool: ThreadPoolExecutor | None = None
-        self._jobs: Final[deque[Future[_Done]]] = deque()
+        self._jobs: Final[deque[Future[Fetched]]] = deque()
         self._waiting: Final[deque[_Sent]] = deque()
         self._files_waiting = 0
         self._place: Final[list[bytes]] = []
@@ -200,8 +189,8 @@ class ReadAhead:
                 self._place.append(step.names[0])
         return step
 
-    def _send_ahead(self, step: Step) -> Sequence[Future[_Done]]:
-        jobs: list[Future[_Done]] = []
+    def _send_ahead(self, step: Step) -> Sequence[Future[Fetched]]:
+        jobs: list[Future[Fetched]] = []
         if step.kind is not StepKind.REGULAR or len(self._place) > _DEEPEST:
             return jobs
         assert self._pool is not None
@@ -217,7 +206,7 @@ class ReadAhead:
         self._jobs.extend(jobs)
         return jobs
 
-    def _judge_reach(self, jobs: Iterable[Future[_Done]], own: int) -> None:
+    def _judge_reach(self, jobs: Iterable[Future[Fetched]], own: int) -> None:
         """Come nearer, or give up, if the backup had to read again."""
         done = [job.result() for job in jobs]
         ahead, length = sum(each.contents for each in done), sum(each.length for each in done)
@@ -235,43 +224,25 @@ class ReadAhead:
             self._blocks += self._jobs.popleft().result().blocks
         if self._files < _LEAST_FILES:
             return
-        is_cold = self._blocks >= _COLD_FROM * self._files
+        is_cold = self._blocks >= self._cold_from * self._files
         self._files = self._blocks = 0
         if is_cold and self._pool is None:
             self._pool = ThreadPoolExecutor(self._threads, "read-ahead")
         self.is_reading = is_cold
 
-    def _read(self, place: Sequence[bytes], names: Sequence[bytes]) -> _Done:
+    def _read(self, place: Sequence[bytes], names: Sequence[bytes]) -> Fetched:
         """Bring files into the page cache, in a thread."""
         before = self._counter()
-        contents = length = 0
-        with contextlib.suppress(OSError):
-            directory = _open(place, self._root)
-            try:
-                for name in names:
-                    with contextlib.suppress(OSError):
-                        read, size = self._touch(name, directory)
-                        contents += read
-                        length += size
-            finally:
-                os.close(directory)
-        return _Done(self._counter() - before, contents, length)
-
-    def _touch(self, name: bytes, directory: int) -> tuple[int, int]:
-        """Let a file's beginning and its attributes be read from the disk.
-
-        :returns: how many blocks of it were read, and how many it has.
-        :raises OSError: it cannot be opened.
-        """
-        fd = open_below(name, _FILE, directory)
         try:
-            os.listxattr(fd)
-            before = self._counter()
-            os.posix_fadvise(fd, 0, _BYTES_OF_A_FILE, os.POSIX_FADV_WILLNEED)
-            read = self._counter() - before
-            return read, -(-os.fstat(fd).st_size // _PAGE) * (_PAGE // _BLOCK)
+            directory = _open(place, self._root)
+        except OSError:
+            return NOTHING_FETCHED
+        way = self._counter() - before
+        try:
+            fetched = self._fetch(directory, names)
         finally:
-            os.close(fd)
+            os.close(directory)
+        return fetched._replace(blocks=way + fetched.blocks)
 
 
 def _open(place: Sequence[bytes], root: int) -> int:
@@ -290,6 +261,6 @@ def _open(place: Sequence[bytes], root: int) -> int:
     return directory
 
 
-def _are_done(jobs: Sequence[Future[_Done]]) -> bool:
+def _are_done(jobs: Sequence[Future[Fetched]]) -> bool:
     """Whether there was something to read, and all of it has been asked for."""
     return bool(jobs) and all(job.done() for job in jobs)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from tapekit.streams import StreamWriter
     from tapekit_dump.backup_stream import CtimeOf
+    from tapekit_dump.file_fetching import Fetched
     from tapekit_dump.header_packing import HeaderTemplate
     from tapekit_dump.headers import Header
     from tapekit_dump.recover_catalogue import Place
@@ -112,6 +113,10 @@ class SmallFileLoops(Protocol):
         :class:`PlainReading`, and so must be the
         bytes. ``site.ctime_of`` is the status's own change time.
         """
+        ...
+
+    def fetch(self, directory: int, names: Sequence[bytes]) -> Fetched:
+        """See :func:`tapekit_dump.file_fetching.fetch_files`."""
         ...
 
     def make(

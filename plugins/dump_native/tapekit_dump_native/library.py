@@ -14,7 +14,7 @@ from typing import Final
 
 from tapekit_dump_native.errors import CATALOGUE
 
-__all__ = ["LIBRARY", "Making", "Node", "Reading", "is_built", "load"]
+__all__ = ["LIBRARY", "Fetching", "Making", "Node", "Reading", "is_built", "load"]
 
 LIBRARY: Final = Path(__file__).with_name("libloops.so")
 
@@ -73,6 +73,24 @@ class Making(ctypes.Structure):
     )
 
 
+class Fetching(ctypes.Structure):
+    """``struct fetching``."""
+
+    _fields_ = (
+        ("name", c_void_p),
+        ("count", c_uint64),
+        ("most", c_uint64),
+        ("blocks", c_uint64),
+        ("contents", c_uint64),
+        ("length", c_uint64),
+        ("directory", c_int32),
+        ("reserved", c_int32),
+    )
+
+
+_STRUCTURES: Final = {"reading": Reading, "making": Making, "fetching": Fetching}
+
+
 def is_built() -> bool:
     """Whether there is a library."""
     return LIBRARY.exists()
@@ -87,14 +105,17 @@ def load() -> ctypes.CDLL:
         raise CATALOGUE.error("not-built", path=LIBRARY)
     try:
         library = ctypes.CDLL(str(LIBRARY))
+        sizes = {name: getattr(library, f"tapekit_{name}_bytes") for name in _STRUCTURES}
         read, make = library.tapekit_read_files, library.tapekit_make_files
-        sizes = library.tapekit_reading_bytes, library.tapekit_making_bytes
+        fetch = library.tapekit_fetch_files
     except (OSError, AttributeError) as error:
         raise CATALOGUE.error("not-loaded", path=LIBRARY, reason=error) from error
-    for size in sizes:
+    for name, size in sizes.items():
         size.restype, size.argtypes = c_uint64, ()
-    if [size() for size in sizes] != [ctypes.sizeof(Reading), ctypes.sizeof(Making)]:
-        raise CATALOGUE.error("not-loaded", path=LIBRARY, reason="its structures are others")
+        if size() != ctypes.sizeof(_STRUCTURES[name]):
+            reason = "its structures are others"
+            raise CATALOGUE.error("not-loaded", path=LIBRARY, reason=reason)
     read.restype, read.argtypes = ctypes.c_int, (POINTER(Reading),)
     make.restype, make.argtypes = c_uint64, (POINTER(Making),)
+    fetch.restype, fetch.argtypes = None, (POINTER(Fetching),)
     return library

@@ -11,9 +11,10 @@ import ctypes
 from array import array
 from typing import TYPE_CHECKING, Final, final
 
+from tapekit_dump.file_fetching import FETCHED_BYTES, Fetched
 from tapekit_dump.recover_attributes import Attributes
 from tapekit_dump.small_files import Stop
-from tapekit_dump_native.library import Making, Node, Reading
+from tapekit_dump_native.library import Fetching, Making, Node, Reading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,15 @@ class NativeLoops:
             with_attributes=with_attributes,
         )
         return NativeReading(self._library, site, call, names, numbers)
+
+    def fetch(self, directory: int, names: Sequence[bytes]) -> Fetched:
+        """See :class:`SmallFileLoops`."""
+        joined = b"\0".join(names)
+        call = Fetching(
+            name=_address(joined), count=len(names), most=FETCHED_BYTES, directory=directory
+        )
+        self._library.tapekit_fetch_files(call)
+        return Fetched(call.blocks, call.contents, call.length)
 
     def make(
         self, directory: int, files: Sequence[SmallFile], *, old_format: bool, chmod_for: int

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tapekit_dump.file_fetching import NOTHING_FETCHED
 from tapekit_dump.plan import Step, StepKind
-from tapekit_dump.read_ahead import Reach, ReadAhead, blocks_read
+from tapekit_dump.read_ahead import Reach, ReadAhead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from tapekit_dump.file_fetching import Fetched
 
 FILES = 100
 THREADS = 3
@@ -214,5 +217,21 @@ def test_the_backup_keeps_the_descriptors_and_needs_no_threads(tmp_path: Path, c
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_reads_of_the_system_are_counted() -> None:
-    assert blocks_read() >= 0
+@pytest.mark.parametrize(("reads", "is_reading"), [(99, False), (100, True)])
+def test_who_leaves_the_interpreter_to_others_is_worth_it_sooner(
+    tmp_path: Path, reads: int, is_reading: bool
+) -> None:
+    plan = tree(tmp_path)
+    fetched = []
+
+    def fetch(_directory: int, names: Sequence[bytes]) -> Fetched:
+        fetched.extend(names)
+        return NOTHING_FETCHED
+
+    with opened(tmp_path) as root:
+        for faster in (fetch, None):
+            ahead = ReadAhead(root, THREADS, Disk(reads), fetch=faster)
+            with closing(ahead):
+                assert list(ahead.steps(iter(plan))) == plan
+                assert ahead.is_reading is (is_reading and faster is not None)
+    assert bool(fetched) is is_reading
