@@ -123,11 +123,11 @@ def measure(title: str, fill: Callable[[Path], object], rounds: int, scratch: Pa
         site.take("two")
         costs: dict[str, list[Cost]] = {"GNU tar": [], "SMTape": [], "increment": []}
         for _ in range(rounds):
-            disk.settle()
+            disk.settle(place)
             command = ("tar", "--xattrs", "--acls", "-cf", archive, "-C", place, ".")
             costs["GNU tar"].append(run_timed(*command))
             remove(archive)
-            disk.settle()
+            disk.settle(place)
             cost, known = site.image(archive, SMTAPE_SNAPSHOT_NAME="one")
             costs["SMTape"].append(cost)
             remove(archive)

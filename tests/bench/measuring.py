@@ -56,10 +56,11 @@ class Disk:
         self.waits = 0
         self.restless = 0
 
-    def settle(self) -> None:
+    def settle(self, source: Path) -> None:
         """Write all back and wait until that is done; a machine on which
-        others go on writing is given up on, and counted. In a cold run the
-        caches are dropped then, and tar is loaded again as the server is.
+        others go on writing is given up on, and counted. What the operation
+        will read is in memory then, also where a machine takes idle pages
+        away; in a cold run nothing is but tar, loaded again as the server is.
         """
         self.waits += 1
         os.sync()
@@ -72,6 +73,8 @@ class Disk:
         if self.cold:
             DROP_CACHES.write_text("3")
             run("tar", "--version")
+        else:
+            read_all(source)
 
 
 def unwritten_kib() -> int:
@@ -92,6 +95,15 @@ def run(*command: str) -> None:
 def remove(*paths: Path) -> None:
     """Remove trees or files that earlier rounds wrote, if they are there."""
     run("rm", "-rf", "--", *map(str, paths))
+
+
+def read_all(source: Path) -> None:
+    """Read a file or a tree as programs that back up do, inodes and all."""
+    command = ("tar", "-cf", "-", "-C", str(source.parent), source.name)
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
+        assert tar.stdout is not None
+        while tar.stdout.read(1 << 20):
+            pass
 
 
 def forget(root: Path) -> None:

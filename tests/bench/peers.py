@@ -60,6 +60,7 @@ class Archiver:
         self.bench = bench
         self.name = name
         self.archive = bench.scratch / f"archive-{type(self).__name__}"
+        self.source = bench.data
 
     def prepare(self) -> None:
         """Nothing to do."""
@@ -70,14 +71,14 @@ class Archiver:
     def write(self, case: Case, label: str, work: Callable[[], Cost]) -> None:
         """Time a backup into a fresh archive, then until it is on disk."""
         remove(self.archive)
-        self.bench.disk.settle()
+        self.bench.disk.settle(self.source)
         self._add(case, label, work(), self.archive)
 
     def read(self, case: Case, number: int, work: Callable[[Path], Cost]) -> None:
         """Time a restore into a fresh directory, then until all is on disk."""
         target = self.bench.volume / f"by-{self.name.replace(' ', '')}-{number}"
         target.mkdir()
-        self.bench.disk.settle()
+        self.bench.disk.settle(self.archive)
         self._add(case, f"{self.name} restore", work(target), target)
 
     def _add(self, case: Case, label: str, cost: Cost, written: Path) -> None:
@@ -111,7 +112,7 @@ class Tar(Archiver):
 
     def send(self, case: Case, _number: int) -> None:
         """To the discarding peer."""
-        self.bench.disk.settle()
+        self.bench.disk.settle(self.source)
         with socket.create_connection(("127.0.0.1", self.bench.discarding)) as peer:
             cost = run_timed(
                 *("tar", *self.size, "-cf", "-", "-C", self.bench.data, "."), stdout=peer.fileno()
@@ -136,7 +137,7 @@ class Dump(Archiver):
     def __init__(self, bench: Bench) -> None:
         super().__init__(bench, "dump")
         self.image = bench.scratch / "ext4.img"
-        self.mounted = bench.scratch / "ext4"
+        self.source = self.mounted = bench.scratch / "ext4"
         self.device = ""
 
     def prepare(self) -> None:

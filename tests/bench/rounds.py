@@ -3,14 +3,13 @@
 Whatever else the machine does should strike all programs alike: each round
 begins with another program, and every second one goes the other way round.
 Restores follow the backups of their own round, and the first of each program
-is checked. The rule: an operation lets the disk settle before its clock
-starts, and what it restored leaves the page cache before the next one.
+is checked. The rule: before the clock starts the disk has settled and what an
+operation reads is in memory; what it restored leaves memory before the next.
 """
 
 from __future__ import annotations
 
 import os
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -68,7 +67,6 @@ def measure(bench: Bench, programs: Sequence[Program], case: Case, rounds: int) 
     try:
         for program in programs:
             program.prepare()
-        warm(bench)
         for number in range(rounds):
             backups = [each for program in programs for each in program.backups(case)]
             for operation in turned(backups, number):
@@ -116,15 +114,6 @@ def contents(root: Path) -> tuple[int, int]:
         if name != "restoresymtable"
     ]
     return len(sizes), sum(sizes)
-
-
-def warm(bench: Bench) -> None:
-    """Read all once, so that the data and the program are in memory."""
-    command = ("tar", "-cf", "-", "-C", str(bench.data), ".")
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as tar:
-        assert tar.stdout is not None
-        while tar.stdout.read(1 << 20):
-            pass
 
 
 def why_not_cold() -> str | None:

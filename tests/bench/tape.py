@@ -167,7 +167,7 @@ def measure(scratch: Path, size: int, rounds: int) -> dict[str, list[Cost]]:
     for _ in range(rounds):
         for name, run in runs.items():
             copy.unlink(missing_ok=True)
-            disk.settle()
+            disk.settle(source)
             found[name].append(run())
     return found
 

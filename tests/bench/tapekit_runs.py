@@ -50,6 +50,7 @@ class Bench:
         self.site = scratch / "site"
         self.volume = self.site / "volumes" / "vs1" / "vol1"
         self.data = self.volume / "data"
+        self.cartridge = self.site / "vtape" / "cartridges" / "VT0001"
         self.discarding = discarding
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -136,7 +137,7 @@ class Bench:
         )
         async with self._client(case) as (client, watch):
             await erase(client, device)
-            await trio.to_thread.run_sync(self.disk.settle)
+            await trio.to_thread.run_sync(self.disk.settle, self.data)
             cpu, started = cpu_of_process(self._pid), time.perf_counter()
             result = await run_backup(client, plan, watch=watch)
             case.add(f"{label}, on disk", time.perf_counter() - started)
@@ -149,7 +150,7 @@ class Bench:
         peer = m.TcpAddr(ip=LOOPBACK, port=self.discarding, addr_env=())
         variables = tuple(Pair(*pair) for pair in environment(history))
         async with self._client(case) as (client, _):
-            await trio.to_thread.run_sync(self.disk.settle)
+            await trio.to_thread.run_sync(self.disk.settle, self.data)
             await client.call(m.DataConnectRequest(addr=m.TcpAddrs(tcp_addr=(peer,))))
             cpu, started = cpu_of_process(self._pid), time.perf_counter()
             await client.call(m.DataStartBackupRequest(butype_name="dump", env=variables))
@@ -169,7 +170,7 @@ class Bench:
             record_size=RECORD_BYTES,
         )
         async with self._client(case) as (client, watch):
-            await trio.to_thread.run_sync(self.disk.settle)
+            await trio.to_thread.run_sync(self.disk.settle, self.cartridge)
             cpu = cpu_of_process(self._pid)
             result = await run_recover(client, plan, watch=watch)
             used = cpu_of_process(self._pid) - cpu
