@@ -146,10 +146,17 @@ async def until_killed(
         with trio.fail_after(60):
             if kill is Kill.WHILE_WAITING:
                 await client.wait_for(m.NotifyMoverPausedPost)
+                await until_restartable(stack)
             else:
                 await until_moved(client, wanted)
         stack.kill()
         return {pair.name: pair.value for pair in found.env}
+
+
+async def until_restartable(stack: Stack) -> None:
+    """Wait for the first checkpoint, which the window's end may overtake."""
+    while not any(row["is_restartable"] for row in await trio.to_thread.run_sync(contexts, stack)):
+        pass
 
 
 async def until_moved(client: NdmpClient, wanted: int) -> None:
