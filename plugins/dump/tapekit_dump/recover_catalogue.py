@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tapekit_dump.recover_selection import Branch, View
     from tapekit_dump.spool import SpoolRoom
 
-__all__ = ["Catalogue", "Directory", "Names", "Place"]
+__all__ = ["Catalogue", "Directory", "Names", "Place", "merged_views"]
 
 _DOTS: Final = frozenset({b".", b".."})
 _MAYBE_DIRECTORY: Final = frozenset({int(EntryType.DIRECTORY), int(EntryType.UNKNOWN)})
@@ -94,6 +94,7 @@ class Catalogue:
         self.dumped: NumberSet | None = None
         """Numbers that an incremental dump has, if it told; the directories
         name others too."""
+        self._is_linked = False
         self._is_whole: Final = any(view.is_recursive for view in branch.views)
 
     @property
@@ -221,7 +222,7 @@ class Catalogue:
 
         :raises TapekitError: there is no root.
         """
-        self._link_directories()
+        self.link()
         root = self._directories.get(ROOT)
         if root is None:
             raise CATALOGUE.error("no-root-directory", count=len(self._directories))
@@ -240,8 +241,15 @@ class Catalogue:
         """
         return Names(self._wanted_names(), missing, is_whole=self._is_whole)
 
-    def _link_directories(self) -> None:
-        """Find out which directory each directory is in."""
+    def link(self) -> None:
+        """Find out which directory each directory is in, once all of them
+        have come; later calls do nothing.
+
+        :raises TapekitError: a spool cannot be read.
+        """
+        if self._is_linked:
+            return
+        self._is_linked = True
         missing = len(self._directories) - (ROOT in self._directories)
         for spool in (self._candidates, self._entries):
             # Types are only hints: if some directory has no name among the
@@ -324,10 +332,15 @@ def _recursive(directory: Directory | None) -> tuple[View, ...]:
 
 
 def _joined(views: tuple[View, ...], branch: Branch) -> tuple[View, ...]:
-    """The views of a place that is the top of more."""
-    replaced = {outer for view in branch.views for outer in view.outer}
+    """The views of a place that is the top of more, which are found so."""
     for view in branch.views:
         view.is_found = True
+    return merged_views(views, branch)
+
+
+def merged_views(views: tuple[View, ...], branch: Branch) -> tuple[View, ...]:
+    """The views of a place that is in some and the top of more."""
+    replaced = {outer for view in branch.views for outer in view.outer}
     return (*(view for view in (*views, *branch.views) if view not in replaced),)
 
 

@@ -65,6 +65,8 @@ class Means(NamedTuple):
     hands: Hands
     enter: Callable[[str], None]
     """Hears of each phase that begins."""
+    warn_of_room: Callable[[], None]
+    """Called once all directories have been read, before one is made."""
     is_verbose: bool
 
 
@@ -146,11 +148,13 @@ class DirectCourse:
         """
         goals: dict[int, list[View]] = {}
         for view in self._views:
-            is_included = any(outer.is_recursive for outer in view.outer)
+            is_included = any(
+                outer.is_recursive and outer.source != view.source for outer in view.outer
+            )
             if not view.only_if_new and not (is_included and self._wishes.is_enhanced):
                 goals.setdefault(view.position, []).append(view)
         return [
-            _Goal(position, max(view.node for view in views), tuple(map(_place, views)), views)
+            _Goal(position, max(view.node for view in views), _places(views), views)
             for position, views in sorted(goals.items())
         ]
 
@@ -206,6 +210,7 @@ class DirectCourse:
         """
         catalogue, means = self._catalogue, self._means
         offsets = self._read_tree()
+        means.warn_of_room()
         directories = DirectoryMaker(
             catalogue, means.places, means.setter, means.findings, verbose=means.is_verbose
         )
@@ -325,9 +330,16 @@ class DirectCourse:
         return head
 
 
-def _place(view: View) -> Place:
-    """Where a file goes that a list names itself."""
-    return Place(view, 0, view.target[-1], (ROOT, b"/".join(view.source)))
+def _places(views: Sequence[View]) -> Sequence[Place]:
+    """Where a file goes that a list names itself; once, if it is named twice:
+    a second name of it would take the place of the first, which is the same.
+    """
+    repeated = {outer for view in views for outer in view.outer if outer.source == view.source}
+    return [
+        Place(view, 0, view.target[-1], (ROOT, b"/".join(view.source)))
+        for view in views
+        if view not in repeated
+    ]
 
 
 def _is_beyond(header: Header | None, goal: _Goal) -> bool:

@@ -124,7 +124,11 @@ class FileMaker:
         :param families: places that are links of each other, together.
         :raises TapekitError: nothing more can be written to the destination.
         """
-        copies = [copy for places in families if (copy := self._begin(places)) is not None]
+        copies = [
+            copy
+            for places in families
+            if (copy := self._begin(places, content.header.size)) is not None
+        ]
         if not copies:
             content.pass_over()
             return
@@ -156,12 +160,12 @@ class FileMaker:
             if copy.fd >= 0:
                 self._losses.incomplete(copy.place, content.offset, copy.links)
 
-    def _begin(self, places: Sequence[Place]) -> Copy | None:
+    def _begin(self, places: Sequence[Place], size: int) -> Copy | None:
         """Open a new file under the first name that can be had."""
         for index, place in enumerate(places):
             try:
                 directory = self._places.descriptor(place.view, place.directory)
-                self._places.begin_file(place)
+                self._places.begin_file(place, directory, size)
                 fd = new_file(place.name, directory, _UNTIL_FINISHED)
             except OSError as error:
                 self._losses.failed(place, error)

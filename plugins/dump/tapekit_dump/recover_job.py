@@ -31,7 +31,7 @@ from tapekit_dump.recover_inspection import Inspection
 from tapekit_dump.recover_marks import MarkRules, without_luns
 from tapekit_dump.recover_memory import RestoreMemory
 from tapekit_dump.recover_places import Places
-from tapekit_dump.recover_room import check_inodes, check_space
+from tapekit_dump.recover_room import FileRoom, check_inodes, check_space, missing_inodes
 from tapekit_dump.recover_selection import branches, join_path, plan_views
 from tapekit_dump.recover_succession import Succession
 from tapekit_dump.recover_tree import DirectTree
@@ -266,6 +266,7 @@ class RecoverJob:
             findings,
             self._hands(),
             self._enter,
+            lambda: self._warn_of_room(views, tops, catalogue, findings),
             self._verbose,
         )
         try:
@@ -297,7 +298,7 @@ class RecoverJob:
             self._hands(),
             self._enter,
             setter=self._setter(findings),
-            check_room=lambda names: self._check_room(tops, names),
+            check_room=lambda names: self._check_room(tops, names, catalogue),
             verbose=self._verbose,
             succession=succession,
         )
@@ -355,7 +356,13 @@ class RecoverJob:
             self._kernel.clock,
             with_qtrees=not self._environment.switch("IGNORE_QTREES"),
         )
-        return Places(catalogue.directories, tops, self._options.open_directories, rules)
+        room = (
+            None
+            if self._wishes.is_forced
+            else FileRoom(catalogue, findings, self._wishes.stream_bytes)
+        )
+        limit = self._options.open_directories
+        return Places(catalogue.directories, tops, limit, rules, room)
 
     def _setter(self, findings: Findings) -> AttributeSetter:
         return AttributeSetter(findings.warn, with_acls=self._wishes.with_acls)
@@ -363,19 +370,36 @@ class RecoverJob:
     def _hands(self) -> Hands:
         return Hands(self._options.threads, self._options.loops)
 
-    def _check_room(self, tops: _Tops, names: int) -> None:
-        """Refuse a restore of all that is in the stream if it does not fit.
+    def _check_room(self, tops: _Tops, names: int, catalogue: Catalogue) -> None:
+        """Refuse a restore that does not fit, as far as that is known.
 
         :raises TapekitError: space or inodes are missing.
         """
         if self._wishes.is_forced:
             return
+        parts = [view for view in self._views if view.source]
+        missing = self._missing_inodes(parts, tops, catalogue)
+        if missing is not None:
+            raise missing
         for view in self._views:
             if not view.source:
                 descriptor, path = tops[view.number][0], join_path(view.target)
                 if self._wishes.stream_bytes:
                     check_space(descriptor, path, self._wishes.stream_bytes)
                 check_inodes(descriptor, path, names)
+
+    def _missing_inodes(
+        self, views: Sequence[View], tops: _Tops, catalogue: Catalogue
+    ) -> TapekitError | None:
+        return missing_inodes(views, tops, catalogue, branches(self._views))
+
+    def _warn_of_room(
+        self, views: Sequence[View], tops: _Tops, catalogue: Catalogue, findings: Findings
+    ) -> None:
+        """Say so if a direct restore does not fit."""
+        missing = self._missing_inodes(views, tops, catalogue)
+        if missing is not None and not self._wishes.is_forced:
+            findings.warn(missing)
 
     def _flush(self) -> None:
         if self._options.sync_at_end:

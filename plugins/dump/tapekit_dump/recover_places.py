@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tapekit_dump.headers import Header
     from tapekit_dump.recover_catalogue import Directory, Place
     from tapekit_dump.recover_marks import MarkRules
+    from tapekit_dump.recover_room import FileRoom
     from tapekit_dump.recover_selection import Path, View
 
 __all__ = ["Places"]
@@ -40,6 +41,7 @@ class Places:
     :param tops: for each view's number, an open directory of the destination
         and the way from there to the view's target.
     :param limit: how many directories stay open, at least 4.
+    :param room: what looks whether long files fit, if they are looked at.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class Places:
         tops: Mapping[int, tuple[int, Path]],
         limit: int,
         rules: MarkRules | None = None,
+        room: FileRoom | None = None,
     ) -> None:
         self.rules: Final = rules
         """What marks mean here; nothing is known of that without volumes."""
+        self._room: Final = room
         self._directories: Final = directories
         self._tops: Final = tops
         self._limit: Final = limit
@@ -95,8 +99,13 @@ class Places:
         )
         return header._replace(mode=mode, inode_flags=header.inode_flags | flags), sets
 
-    def begin_file(self, place: Place) -> None:
-        """A file is going to be written piece by piece."""
+    def begin_file(self, place: Place, directory: int, size: int) -> None:
+        """A file is going to be written piece by piece.
+
+        :param directory: the open directory that it gets into.
+        """
+        if self._room is not None:
+            self._room.look(place, directory, size)
         if self.rules is not None:
             self.rules.begin(place.view, place.directory, place.name)
 

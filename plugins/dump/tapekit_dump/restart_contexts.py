@@ -113,6 +113,9 @@ class RestartContext(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tr
     """When it was last changed, in seconds since 1970."""
     is_cleanup_pending: bool = False
     """Whether it is of no more use, and its Snapshot copy is still to be let go."""
+    losses_noted_from: int | None = None
+    """From where in the stream on losses are noted; ``None`` if they are not, as
+    by releases that knew nothing of that."""
 
     @property
     def vserver(self) -> str:
@@ -204,8 +207,8 @@ class RestartContexts:
             self._busy.add(context_id)
         return context
 
-    def go_on_from(self, context: RestartContext, checkpoint: Checkpoint) -> None:
-        """Forget what is behind a checkpoint.
+    def go_on_from(self, context: RestartContext, checkpoint: Checkpoint) -> RestartContext:
+        """Forget what is behind a checkpoint; gives the context as it is then.
 
         :raises TapekitError: the store cannot be written.
         """
@@ -214,7 +217,8 @@ class RestartContexts:
         self._change_checkpoints(context, {each.position: None for each in stale})
         noted = self._losses(context.id).items()
         self._forget_losses(key for key, losses in noted if losses > checkpoint.losses)
-        self._keep(context)
+        noted_from = at if context.losses_noted_from is None else context.losses_noted_from
+        return self._keep(msgspec.structs.replace(context, losses_noted_from=min(noted_from, at)))
 
     def note_losses(self, context: RestartContext, position: int, losses: int) -> None:
         """Keep that something is lost from a place in the stream on, before
@@ -227,13 +231,13 @@ class RestartContexts:
         key = f"{context.id}/{position:020}"
         self._state.change(LOSSES_NAMESPACE, {key: str(losses).encode()})
 
-    def is_certain(self, context_id: str, checkpoint: Checkpoint, offset: int) -> bool:
+    def is_certain(self, context: RestartContext, checkpoint: Checkpoint, offset: int) -> bool:
         """Whether nothing was lost between a checkpoint and an offset, so
-        that another run makes the same.
+        that another run makes the same; that losses are noted there is given.
         """
         return offset == checkpoint.position or not any(
             losses > checkpoint.losses and int(key.rpartition("/")[2]) < offset
-            for key, losses in self._losses(context_id).items()
+            for key, losses in self._losses(context.id).items()
         )
 
     def add(self, context: RestartContext, checkpoints: Sequence[Checkpoint]) -> None:

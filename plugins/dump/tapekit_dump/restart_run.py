@@ -163,7 +163,12 @@ class Restarts:
                 first=known[0].position,
             )
         last = usable[-1]
-        if offset is not None and not contexts.is_certain(context.id, last, offset):
+        if offset is None or offset == last.position:
+            return last
+        noted_from = context.losses_noted_from
+        if noted_from is None or last.position < noted_from:
+            raise CATALOGUE.error("restart-losses-unknown", offset=offset)
+        if not contexts.is_certain(context, last, offset):
             raise CATALOGUE.error("restart-meets-losses", offset=offset)
         return last
 
@@ -318,8 +323,7 @@ class RestartRun:
             history.offsets.resume(b"".join(each.offsets for each in before))
         stream.lost_numbers.extend(number for each in before for number in each.lost)
         history.resume()
-        self._contexts.go_on_from(context, checkpoint)
-        self._context = context
+        self._context = self._contexts.go_on_from(context, checkpoint)
         self._losses_before = report.losses
         if self._losses is not None:
             self._losses.begin()
@@ -355,6 +359,7 @@ class RestartRun:
             extent_bytes=written.extent_bytes,
             has_offset_map=written.has_offset_map,
             updated_s=0,
+            losses_noted_from=0,
         )
         self._context = self._contexts.begin(context)
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tapekit_dump.file_fetching import fetch_files
 from tapekit_dump.small_files import PlainReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from tapekit_dump.file_fetching import Fetched
     from tapekit_dump.small_files import ReadingSite, SmallFileReading
 
 
@@ -32,6 +34,9 @@ class CountingLoops:
     ) -> SmallFileReading:
         self.read += names
         return PlainReading(site, directory, names, numbers, **options)
+
+    def fetch(self, directory: int, names: Sequence[bytes]) -> Fetched:
+        return fetch_files(directory, names)
 
     def make(self, directory: int, files: Sequence[object], **_options: object) -> int:
         assert os.fstat(directory)

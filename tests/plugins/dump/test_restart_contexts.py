@@ -147,16 +147,29 @@ def test_what_was_lost_behind_a_checkpoint_makes_the_rest_uncertain(contexts: Co
     known.note_losses(context, 7168, 2)
     before, behind = Checkpoint(4096, 4), Checkpoint(8192, 8, losses=2)
     known = contexts.start()
-    assert [known.is_certain(context.id, before, each) for each in (4096, 7168, 7169)] == [
+    assert [known.is_certain(context, before, each) for each in (4096, 7168, 7169)] == [
         True,
         True,
         False,
     ]
-    assert known.is_certain(context.id, behind, 9000)
+    assert known.is_certain(context, behind, 9000)
     known.go_on_from(context, behind)
-    assert not known.is_certain(context.id, before, 9000)
+    assert not known.is_certain(context, before, 9000)
     known.go_on_from(context, before)
-    assert known.is_certain(context.id, before, 9000)
+    assert known.is_certain(context, before, 9000)
+
+
+def test_losses_are_noted_from_where_this_release_goes_on(contexts: Contexts) -> None:
+    context = contexts.begin(4096, 8192)
+    assert context.losses_noted_from is None
+    later = contexts.known.go_on_from(context, Checkpoint(8192, 8))
+    assert later.losses_noted_from == 8192
+    contexts.known.add(later, [Checkpoint(12288, 12)])
+    (view,) = contexts.start().views()
+    assert view.context.losses_noted_from == 8192
+    earlier = contexts.known.go_on_from(later, Checkpoint(4096, 4))
+    assert earlier.losses_noted_from == 4096
+    assert contexts.known.go_on_from(earlier, Checkpoint(8192, 8)).losses_noted_from == 4096
 
 
 def test_a_crash_before_the_first_checkpoint_is_cleaned_up(contexts: Contexts) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 from typing import TYPE_CHECKING, Any
@@ -292,6 +293,23 @@ def test_an_increment_goes_on_and_is_a_base_like_any_other(site: RestartSite) ->
     (site.volume / "back").rename(site.folder / "back")
     found = compare_trees(site.volume, site.folder / "back")
     assert [str(each) for each in found if each.path != "."] == []
+
+
+def test_what_an_earlier_release_did_not_note_is_not_taken_for_nothing_lost(
+    site: RestartSite,
+) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    kept = json.loads(site.kernel.state.get("dump.restarts", first.context))
+    assert kept.pop("losses_noted_from") == 0
+    site.kernel.state.change("dump.restarts", {first.context: json.dumps(kept).encode()})
+    last = site.contexts().checkpoints(first.context)[-1].position
+    context = ("RESTART_CONTEXT", first.context)
+    with pytest.raises(TapekitError, match="was not noted when that was written"):
+        site.back_up(context, ("RESTART_OFFSET", str(last + 1024)))
+    rest = site.back_up(context, ("RESTART_OFFSET", str(last)), breaks_after=3 << 20)
+    site.start()
+    assert last + 1024 < rest.position + len(rest.data)
+    assert site.back_up(context, ("RESTART_OFFSET", str(last + 1024))).is_complete
 
 
 def test_what_a_restart_cannot_be_asked_for(site: RestartSite) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -44,7 +45,7 @@ class DirectSite:
         parents: dict[int, str] = {2: ""}
         for name, node, parent in history.directories:
             if name not in (b".", b".."):
-                path = f"{parents[parent]}/{name.decode()}".lstrip("/")
+                path = f"{parents[parent]}/{os.fsdecode(name)}".lstrip("/")
                 parents.setdefault(node, path)
                 self.places[path] = node, positions.get(node, 0)
         self.data = self.backup.data

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -92,6 +93,27 @@ def test_holes_are_not_waited_for(direct: DirectSite) -> None:
     assert outcome.bytes_asked < 600 * 1024
 
 
+@pytest.mark.requirement("R264")
+def test_a_directory_with_more_files_than_inodes_is_told_and_tried(direct: DirectSite) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a small file system")
+    direct.back.mkdir()
+    mount = ("mount", "-t", "tmpfs", "-o", "nr_inodes=16", "none", str(direct.back))
+    subprocess.run(mount, check=True)
+    try:
+        chosen = [direct.select("dir/inner")]
+        quiet = direct.restore(chosen, ENHANCED_DAR_ENABLED="Y", FORCE="Y")
+        told = direct.restore(chosen, ENHANCED_DAR_ENABLED="Y")
+    finally:
+        subprocess.run(["umount", str(direct.back)], check=True)
+    for outcome in (quiet, told):
+        assert outcome.error is not None
+        assert outcome.error.id == "dump.no-space-left"
+    assert quiet.told(LogLevel.WARNING) == []
+    (text,) = told.told(LogLevel.WARNING)
+    assert text.startswith("/vs1/vol1/back/dir/inner has 0 inodes free; the restore needs ")
+
+
 @pytest.mark.requirement("R131")
 def test_files_are_taken_in_the_order_of_the_stream_and_neighbours_in_one_go(
     direct: DirectSite,
@@ -119,6 +141,23 @@ def test_one_object_goes_to_two_places(direct: DirectSite) -> None:
     outcome = direct.restore([direct.select("other/single", target) for target in targets])
     assert outcome.error is None
     assert content_of(direct.back) == {"one": b"single", "two": b"single"}
+
+
+_FILES = ("other/single", "dir/f3", "dir/inner/link", "long-a")
+
+
+@pytest.mark.parametrize(
+    ("path", "enhanced"),
+    [*((path, "N") for path in _FILES), *((path, "Y") for path in (*_FILES, "dir/inner"))],
+)
+def test_what_is_named_twice_is_restored_once(direct: DirectSite, path: str, enhanced: str) -> None:
+    chosen = [direct.select(each) for each in (path, "dir/f5", path)]
+    for _ in range(2):
+        outcome = direct.restore(chosen, ENHANCED_DAR_ENABLED=enhanced)
+        assert outcome.error is None
+        assert outcome.services.results == [(path, OK), ("dir/f5", OK), (path, OK)]
+        assert os.path.lexists(direct.back / path)
+    assert (direct.back / "dir/f5").is_file()
 
 
 def test_what_is_no_file_comes_back_too(direct: DirectSite) -> None:
