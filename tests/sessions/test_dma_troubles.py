@@ -28,6 +28,7 @@ from tapekit.kernel import assemble, installed
 from tapekit_dma.backup_run import BackupOrder, run_backup
 from tapekit_dma.catalogue import Catalogue, open_catalogue
 from tapekit_dma.drive import Drive
+from tapekit_dma.rebuild_run import Rebuilding, run_rebuild
 from tapekit_dma.records import Backup, State
 from tapekit_dma.restore_plan import RestoreOrder, plan_restore
 from tapekit_dma.restore_run import run_restore
@@ -125,6 +126,16 @@ class Application:
             await run_restore(order, plan_restore(order, opened), self.room, opened)
         return self.volume / "back"
 
+    async def rebuild(self, *, with_forgotten: bool = False) -> Rebuilding:
+        """What media scan --rebuild does, of all cartridges that are there."""
+        async with self.stack.client() as client, self.stack.client() as mover:
+            drive = Drive(client, "nrst0a", Robot(mover, "mc0", 0))
+            barcodes = sorted(await drive.barcodes())
+            with self.catalogue() as opened, opened.exclusively("weekly"):
+                return await run_rebuild(
+                    "weekly", barcodes, drive, opened, str, with_forgotten=with_forgotten
+                )
+
     def places(self, number: int) -> list[str]:
         with self.catalogue() as opened:
             return [part.barcode for part in opened.parts(number)]
@@ -200,7 +211,7 @@ async def test_what_others_appended_behind_a_filemark_is_not_written_over(
 
     async def append(client: Any, _: Drive) -> None:
         await tape.open_device(client, "nrst0a", TapeOpenMode.RDWR)
-        await tape.go_to(client, 2)
+        await tape.go_to(client, 3)
         await tape.move(client, MtioOp.EOF, 1)
         await client.call(m.TapeWriteRequest(data_out=b"of others"))
         await tape.close(client)
@@ -208,7 +219,7 @@ async def test_what_others_appended_behind_a_filemark_is_not_written_over(
     await application.drive("VT0001", append)
     done = await application.back_up()
     assert application.places(done.number) == ["VT0002"]
-    assert "goes on in tape file 2" in application.complaint("VT0001")
+    assert "goes on in tape file 3" in application.complaint("VT0001")
 
 
 async def test_a_protected_cartridge_is_passed_over_and_not_forgotten(
@@ -283,9 +294,13 @@ async def test_an_old_copy_of_the_catalogue_ends_nothing_that_it_does_not_know(
     application.later_s = 1.5 * DAY_S
     shutil.rmtree(application.directory / "catalogue")
     (application.directory / "old").rename(application.directory / "catalogue")
-    done = await application.back_up()
-    assert application.places(done.number) == ["VT0002"]
-    assert "goes on in tape file 2" in application.complaint("VT0001")
+    with pytest.raises(TapekitError, match=r"backup 2 .* knows nothing; nothing was written"):
+        await application.back_up()
+    await application.rebuild()
+    # It has another number now, since the run that was refused has its own.
+    assert [each.number for each in goods(application)] == [1, 3]
+    done = await application.back_up(level="incremental")
+    assert done.base == 3
 
 
 async def test_what_a_forgotten_failure_left_is_written_over(application: Application) -> None:
@@ -329,7 +344,7 @@ async def test_a_cartridge_that_is_missing_is_asked_for(application: Application
     done = await application.back_up()
     assert application.places(done.number) == ["VT0001", "VT0002"]
     application.library.move("VT0001", None)
-    with pytest.raises(TapekitError, match="VT0001 is not in the library"):
+    with pytest.raises(TapekitError, match="not in the library: VT0001; nothing"):
         await application.restore()
     assert not (application.volume / "back").exists()
 

@@ -19,6 +19,7 @@ from tapekit_dma.choosing import base_for, level_of, restorable
 from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import written_index
+from tapekit_dma.leaving import leave_on_tape
 from tapekit_dma.media import MediaSet
 from tapekit_dma.records import Backup, Cartridge, Part, State
 from tapekit_dma.robot import Robot
@@ -63,11 +64,18 @@ class _Ends(NamedTuple):
 
 
 async def run_backup(
-    order: BackupOrder, room: Room, catalogue: Catalogue, new_label: Callable[[], str]
+    order: BackupOrder,
+    room: Room,
+    catalogue: Catalogue,
+    new_label: Callable[[], str],
+    on_good: Callable[[Backup], object] = lambda backup: backup,
 ) -> Backup:
     """Back up, and give what the catalogue has of it.
 
-    :raises TapekitError: it failed; the catalogue says so too.
+    :param on_good: called once the backup is a good one in the catalogue,
+        which nothing that comes afterwards changes.
+    :raises TapekitError: it failed, and the catalogue says so too; or
+        something went wrong after ``on_good``.
     """
     with catalogue.exclusively(order.media_set):
         planned = _planned(order, room, catalogue)
@@ -81,7 +89,7 @@ async def run_backup(
             sessions.enter_context(catalogue.alone_at(settings.server, settings.drive))
             sets = room.settings.media_sets
             media = MediaSet(order.media_set, sets, catalogue, room.clock, new_label)
-            run = _Run(order, room, catalogue, media, _Ends(data, tape, robot))
+            run = _Run(order, room, catalogue, media, _Ends(data, tape, robot), on_good)
             return await run.carry_out(planned)
 
 
@@ -114,7 +122,13 @@ class _Run:
     """A backup that has its sessions."""
 
     def __init__(
-        self, order: BackupOrder, room: Room, catalogue: Catalogue, media: MediaSet, ends: _Ends
+        self,
+        order: BackupOrder,
+        room: Room,
+        catalogue: Catalogue,
+        media: MediaSet,
+        ends: _Ends,
+        on_good: Callable[[Backup], object],
     ) -> None:
         settings = room.settings.media_sets[order.media_set]
         robot = Robot(ends.robot, settings.robot, settings.drive_number)
@@ -123,6 +137,7 @@ class _Run:
         self._catalogue: Final = catalogue
         self._media: Final = media
         self._ends: Final = ends
+        self._on_good: Final = on_good
         self._drive: Final = Drive(ends.tape, settings.drive, robot)
         self._voices: Final = Voices()
         self._cartridges: Final[list[Cartridge]] = []
@@ -140,6 +155,7 @@ class _Run:
                 place = self._began(first, 0)
                 result = await self._transfer(backup, place, index)
             done = self._commit(backup, result)
+            self._on_good(done)
         except TapekitError as error:
             reason = f"{error}{self._voices.quoted}"
             raise CATALOGUE.error(
@@ -150,6 +166,7 @@ class _Run:
                 self._catalogue.fail(backup.number, reason, self._room.clock())
         if self._voices.quoted:
             self._room.tell(f"{done.name} is good{self._voices.quoted}")
+        await leave_on_tape(done, self._cartridges[-1], self._media, self._drive, self._room)
         return done
 
     async def _transfer(self, backup: Backup, place: TapeAt, index: IndexWriter) -> BackupResult:
@@ -214,7 +231,9 @@ class _Run:
         ]
         *full, last = self._cartridges
         after = [msgspec.structs.replace(each, is_full=True) for each in full]
-        after.append(msgspec.structs.replace(last, next_file=last.next_file + 1, has_rest=False))
+        # The catalogue tape file comes there next, or a part of it.
+        last = msgspec.structs.replace(last, next_file=last.next_file + 1, has_rest=True)
+        after.append(last)
         done = msgspec.structs.replace(
             backup,
             state=State.GOOD,
@@ -223,6 +242,7 @@ class _Run:
             environment=result.environment,
         )
         self._catalogue.commit(done, parts, after)
+        self._cartridges[-1] = last
         return done
 
 

@@ -18,7 +18,7 @@ from tapekit_dma.catalogue import FORMAT, Catalogue
 from tapekit_dma.choosing import with_increments
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import open_index
-from tapekit_dma.records import Backup, Cartridge, Part, State
+from tapekit_dma.records import Backup, Cartridge, Entry, State
 from tapekit_dma.site import Site
 
 __all__ = ["Export", "catalog_app"]
@@ -28,11 +28,6 @@ _Number = Annotated[int, typer.Argument(metavar="NUMBER", help="Number of the ba
 _Set = Annotated[str, typer.Option("--set", help="Only of this media set.")]
 
 
-class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    backup: Backup
-    parts: tuple[Part, ...]
-
-
 @final
 class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The readable copy of a catalogue's set, as JSON."""
@@ -40,7 +35,7 @@ class Export(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     format: int
     media_set: str
     cartridges: tuple[Cartridge, ...]
-    backups: tuple[_Entry, ...]
+    backups: tuple[Entry, ...]
 
 
 def catalog_app(site: Site) -> typer.Typer:
@@ -179,8 +174,10 @@ class _Commands:
         """Write what is known of a set to a file, without its file indexes."""
         with self._site.catalogue() as catalogue:
             entries = [
-                _Entry(each, tuple(catalogue.parts(each.number)))
+                Entry(each, tuple(catalogue.parts(each.number)))
                 for each in catalogue.backups(media_set)
+                # Of one that runs nobody could say later what became of it.
+                if each.state is not State.RUNNING
             ]
             mine = [each for each in catalogue.cartridges().values() if each.media_set == media_set]
         copy = Export(

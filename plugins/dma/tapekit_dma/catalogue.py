@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import os
 import sqlite3
 from typing import TYPE_CHECKING, Final, final
 from urllib.parse import quote
@@ -17,7 +18,8 @@ from urllib.parse import quote
 import msgspec
 
 from tapekit_dma.errors import CATALOGUE
-from tapekit_dma.records import Backup, Cartridge, Part, State
+from tapekit_dma.rebuilding import Known
+from tapekit_dma.records import Backup, Cartridge, Entry, Part, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -210,6 +212,30 @@ class Catalogue:
         )
         return [_part(*row[1:]) for row in rows]
 
+    def entries(self, media_set: str | None = None) -> list[Entry]:
+        """The good backups with their parts, the oldest first."""
+        return [
+            Entry(each, tuple(self.parts(each.number)))
+            for each in self.backups(media_set)
+            if each.state is State.GOOD
+        ]
+
+    def known(self) -> Known:
+        """What what is found on tape is compared with."""
+        return Known(
+            entries=self.entries(),
+            backups={each.number: each for each in self.backups()},
+            cartridges=self.cartridges(),
+            highest=self.highest(),
+        )
+
+    def highest(self) -> int:
+        """The highest number that a backup has ever had here; 0 before the first."""
+        row = self._connection.execute(
+            "SELECT seq FROM sqlite_sequence WHERE name = 'backup'"
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
     def begin(self, backup: Backup) -> Backup:
         """Remember that a backup runs; it gets a number."""
         with _transaction(self._connection):
@@ -292,20 +318,47 @@ class Catalogue:
             raise CATALOGUE.error("known-already", names=names)
         with _transaction(self._connection):
             for backup, parts in backups:
-                self._connection.execute(
-                    "INSERT INTO backup VALUES (?, ?, ?)",
-                    (backup.number, backup.media_set, msgspec.json.encode(backup)),
-                )
-                for part in parts:
-                    self._add_part(backup.number, part)
+                self._insert(backup, parts)
             for cartridge in cartridges:
                 self._keep(cartridge)
+
+    def rebuild(self, entries: Sequence[Entry], cartridges: Sequence[Cartridge]) -> None:
+        """Add what was found on tape, all of it or nothing; a backup that
+        failed here gives way to the good one of its number.
+        """
+        with _transaction(self._connection):
+            for entry in entries:
+                self._connection.execute(
+                    "DELETE FROM backup WHERE number = ?", (entry.backup.number,)
+                )
+                self._insert(entry.backup, entry.parts)
+            for cartridge in cartridges:
+                self._keep(cartridge)
+
+    def _insert(self, backup: Backup, parts: Sequence[Part]) -> None:
+        self._connection.execute(
+            "INSERT INTO backup VALUES (?, ?, ?)",
+            (backup.number, backup.media_set, msgspec.json.encode(backup)),
+        )
+        for part in parts:
+            self._add_part(backup.number, part)
 
     # File indexes.
 
     def index_of(self, number: int) -> Path:
         """The file with the names in a backup."""
         return self.directory / f"index-{number}.sqlite"
+
+    def take_index(self, number: int, index: Path) -> None:
+        """Give a backup the file index that was found for it, durably."""
+        for path in (index, self.directory):
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if path == index:
+                index.rename(self.index_of(number))
 
     def _drop_indexes(self, numbers: Sequence[int]) -> None:
         for number in numbers:

@@ -14,6 +14,7 @@ import trio
 
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.label import LABEL_BYTES, Label, decode_label, encode_label
+from tapekit_dma.tape_reader import TapeReader
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import TapeAt
 from tapekit_ndmp_v4.client import tape as tape_steps
@@ -21,7 +22,7 @@ from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.numbers import MtioOp, NdmpError, TapeOpenMode
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
     from tapekit_dma.robot import Robot
     from tapekit_ndmp_v4.client import NdmpClient
@@ -32,10 +33,6 @@ _LOADING: Final = frozenset({NdmpError.DEVICE_BUSY_ERR, NdmpError.NO_TAPE_LOADED
 _LOADING_S: Final = 120.0
 """How long a drive may be busy, or take to thread a tape."""
 _AGAIN_S: Final = 0.5
-_NOTHING_THERE: Final = frozenset({NdmpError.EOF_ERR, NdmpError.EOM_ERR})
-"""Answers to a read where a filemark or the end of data is. A record that
-cannot be read is an error and never taken for the end.
-"""
 
 
 @final
@@ -98,11 +95,11 @@ class Drive:
     async def start_of_open_tape(self) -> bytes | None:
         """The same of a tape that the session has open already."""
         await tape_steps.rewind(self._client)
-        record = await self._record()
+        record = await TapeReader(self._client).record(LABEL_BYTES)
         if record is not None:
             return record
         await tape_steps.rewind(self._client)
-        return b"" if await self._goes_on() else None
+        return b"" if await TapeReader(self._client).next_file() else None
 
     async def require_open_tape(self, barcode: str, label: str | None) -> None:
         """Compare the label of the tape that the session has open.
@@ -153,22 +150,31 @@ class Drive:
         """
         async with self._opened(TapeOpenMode.READ):
             await tape_steps.go_to(self._client, file)
-            if await self._record() is not None:
+            if await TapeReader(self._client).record(LABEL_BYTES) is not None:
                 return False
             await tape_steps.go_to(self._client, file)
-            return not await self._goes_on()
+            return not await TapeReader(self._client).next_file()
 
-    async def _goes_on(self) -> bool:
-        """Whether there is a filemark from here on: a read at a filemark and
-        one at the end of data may be answered alike.
+    async def append_file(
+        self, file: int, records: Iterable[bytes], *, barcode: str, label: str | None
+    ) -> None:
+        """Write a tape file of records, behind which the tape then ends.
+
+        :raises TapekitError: the cartridge has been exchanged, or the tape ends before.
+        :raises NdmpReplyError: EOM_ERR and the like; the file is not whole then.
         """
-        request = m.TapeMtioRequest(tape_op=MtioOp.FSF, count=1)
-        try:
-            return (await self._client.call(request)).resid_count == 0
-        except NdmpReplyError as refused:
-            if refused.code not in _NOTHING_THERE:
-                raise
-            return False
+        async with self._opened(TapeOpenMode.RDWR):
+            await self.require_open_tape(barcode, label)
+            await tape_steps.go_to(self._client, file)
+            for record in records:
+                await self._client.call(m.TapeWriteRequest(data_out=record))
+            await tape_steps.write_filemarks(self._client, 1)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[TapeReader]:
+        """Have the tape open for reading, file by file."""
+        async with self._opened(TapeOpenMode.READ):
+            yield TapeReader(self._client)
 
     @asynccontextmanager
     async def _opened(self, mode: TapeOpenMode) -> AsyncIterator[None]:
@@ -177,15 +183,6 @@ class Drive:
             yield
         finally:
             await tape_steps.close(self._client)
-
-    async def _record(self) -> bytes | None:
-        try:
-            reply = await self._client.call(m.TapeReadRequest(count=LABEL_BYTES))
-        except NdmpReplyError as refused:
-            if refused.code not in _NOTHING_THERE:
-                raise
-            return None
-        return reply.data_in or None
 
     async def _open(
         self,

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, final
 
-from tapekit.errors import Catalogue
+from tapekit.errors import Catalogue, TapekitError
 
-__all__ = ["CATALOGUE"]
+__all__ = ["CATALOGUE", "OldCatalogueError"]
 
 CATALOGUE: Final = Catalogue.of("dma", "tapekit_dma")
+
+
+@final
+class OldCatalogueError(TapekitError):
+    """The tape tells of backups that the catalogue should know: no cartridge
+    may be written to by such a catalogue.
+    """

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.messages import FileName, FileStat
     from tapekit_ndmp_v4.wire import Message
 
-__all__ = ["FileIndex", "Found", "IndexWriter", "open_index", "written_index"]
+__all__ = ["FileIndex", "Found", "IndexWriter", "is_usable", "open_index", "written_index"]
 
 _SCHEMA: Final = """
 CREATE TABLE name (parent INTEGER, name BLOB, node INTEGER);
@@ -169,6 +169,18 @@ def open_index(file: Path) -> Iterator[FileIndex]:
             yield FileIndex(connection)
     except sqlite3.Error as error:
         raise CATALOGUE.error("index-unusable", file=file, reason=error) from error
+
+
+def is_usable(file: Path) -> bool:
+    """Whether an index is there and undamaged; all of it is read."""
+    if not file.exists():
+        return False
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            FileIndex(connection).check()
+    except sqlite3.Error:
+        return False
+    return True
 
 
 @final

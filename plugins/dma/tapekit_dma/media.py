@@ -15,17 +15,22 @@ import msgspec
 
 from tapekit.errors import TapekitError
 from tapekit_dma.choosing import kept_everywhere, with_increments
-from tapekit_dma.errors import CATALOGUE
+from tapekit_dma.errors import CATALOGUE, OldCatalogueError
 from tapekit_dma.label import Label, decode_label
+from tapekit_dma.rebuilding import unknown_to
 from tapekit_dma.records import Cartridge, State
+from tapekit_dma.tape_catalogue import TapeCatalogue
+from tapekit_dma.tape_walk import files_from
 from tapekit_ndmp_v4.errors import ConnectionLost, NdmpReplyError
 from tapekit_ndmp_v4.numbers import NdmpError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from tapekit_dma.catalogue import Catalogue
     from tapekit_dma.drive import Drive
+    from tapekit_dma.records import Backup
     from tapekit_dma.settings import MediaSetSettings
 
 __all__ = ["MediaSet", "Room", "is_about_the_tape", "room_on"]
@@ -143,6 +148,29 @@ class MediaSet:
         ]
         return "; ".join(told) or "none is known"
 
+    def present(self, after: Cartridge, last: Backup) -> TapeCatalogue:
+        """What is known of the set, as it goes to tape behind a backup.
+
+        :param after: the cartridge that it goes to, as it is then.
+        """
+        entries = self._catalogue.entries(self.name)
+        entries.sort(key=lambda entry: entry.backup.number == last.number)
+        known = {**self._catalogue.cartridges(), after.barcode: after}
+        return TapeCatalogue(
+            media_set=self.name,
+            written_at=self._clock(),
+            entries=tuple(entries),
+            cartridges=tuple(each for each in known.values() if each.media_set == self.name),
+        )
+
+    def keep(self, cartridge: Cartridge) -> None:
+        """Remember a cartridge as it now is."""
+        self._catalogue.keep(cartridge)
+
+    def index_of(self, backup: Backup) -> Path:
+        """The file with the names in a backup."""
+        return self._catalogue.index_of(backup.number)
+
     async def _made_ready(self, drive: Drive, cartridge: Cartridge) -> Cartridge | None:
         """The cartridge as it may be written to; ``None`` with a complaint in
         the catalogue if it may not.
@@ -183,6 +211,8 @@ class MediaSet:
         label = None if start is None else decode_label(start)
         expected = {cartridge.label, cartridge.next_label} - {None}
         if label is None or label.identifier not in expected or label.barcode != cartridge.barcode:
+            if _is_by_another(label, cartridge, self.name):
+                await self._require_nothing_newer(drive, cartridge, 1)
             raise CATALOGUE.error(
                 "wrong-label",
                 barcode=cartridge.barcode,
@@ -204,8 +234,10 @@ class MediaSet:
         is_begun = label.identifier == cartridge.next_label
         if cartridge.is_full and not is_begun:
             return
-        if await drive.ends_before(1 if is_begun else cartridge.next_file):
+        end = 1 if is_begun else cartridge.next_file
+        if await drive.ends_before(end):
             return
+        await self._require_nothing_newer(drive, cartridge, end)
         is_known = cartridge.has_rest or any(
             part.file == cartridge.next_file and part.label == cartridge.label
             for _, part in self._catalogue.on(cartridge.barcode)
@@ -213,6 +245,23 @@ class MediaSet:
         if not is_known:
             raise CATALOGUE.error(
                 "unknown-data", barcode=cartridge.barcode, file=cartridge.next_file
+            )
+
+    async def _require_nothing_newer(self, drive: Drive, cartridge: Cartridge, end: int) -> None:
+        """Look whether a tape goes on with backups that ended well and that
+        the catalogue has never known as such: then it is an old copy.
+
+        :raises TapekitError: so it is; it is not to be written by at all.
+        """
+        files = await files_from(end, drive)
+        told = [each.catalogue for each in files if each.catalogue is not None]
+        if newer := unknown_to(self._catalogue.known(), told):
+            raise CATALOGUE.raised_as(
+                OldCatalogueError,
+                "catalogue-is-old",
+                barcode=cartridge.barcode,
+                backups=", ".join(each.name for each in newer),
+                media_set=self.name,
             )
 
     async def label(
@@ -252,7 +301,12 @@ def is_about_the_tape(problem: TapekitError) -> bool:
     """
     if isinstance(problem, NdmpReplyError):
         return problem.code in _OF_TAPES
-    return not isinstance(problem, ConnectionLost)
+    return not isinstance(problem, (ConnectionLost, OldCatalogueError))
+
+
+def _is_by_another(label: Label | None, cartridge: Cartridge, media_set: str) -> bool:
+    """Whether a label is one that another catalogue has given this cartridge."""
+    return label is not None and (label.barcode, label.media_set) == (cartridge.barcode, media_set)
 
 
 def _told(start: bytes | None, label: Label | None) -> str:

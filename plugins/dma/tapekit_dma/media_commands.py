@@ -20,6 +20,7 @@ from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.label import decode_label
 from tapekit_dma.media import MediaSet, is_about_the_tape
+from tapekit_dma.rebuild_run import Rebuilding, run_rebuild
 from tapekit_dma.records import Cartridge
 from tapekit_dma.robot import Robot
 from tapekit_dma.running import run_to_end
@@ -94,19 +95,33 @@ class _Commands:
             await drive.require_writable()
             await media.label(drive, cartridge, room.forgotten, start)
 
-    def scan(self, media_set: _Set = "", json: _AsJson = False) -> None:
+    def scan(
+        self,
+        media_set: _Set = "",
+        rebuild: Annotated[
+            bool,
+            typer.Option("--rebuild", help="Take in what the catalogue does not know of them."),
+        ] = False,
+        forgotten: Annotated[
+            bool, typer.Option("--forgotten", help="Take in what had been forgotten, too.")
+        ] = False,
+        json: _AsJson = False,
+    ) -> None:
         """Read the label of every cartridge of a set that is in the library.
 
         A cartridge with the right label may be written to again, whatever
-        was wrong with it before.
+        was wrong with it before. With --rebuild the cartridges are looked
+        through for backups that the catalogue, which may be lost or an old
+        copy, does not know.
         """
         name = self._name(media_set)
+        if rebuild or forgotten:
+            return self._show(self._rebuild(name, with_forgotten=forgotten), as_json=json)
         with self._site.catalogue() as catalogue, catalogue.exclusively(name):
             found = run_to_end(partial(self._scan, name, catalogue))
         if json:
-            say_json([each._asdict() for each in found])
-            return
-        say_table(("Cartridge", "Label", "Verdict"), found)
+            return say_json([each._asdict() for each in found])
+        return say_table(("Cartridge", "Label", "Verdict"), found)
 
     async def _scan(self, name: str, catalogue: Catalogue) -> Sequence[_Scanned]:
         media = self._set(name, catalogue)
@@ -117,6 +132,36 @@ class _Commands:
                 await drive.load(barcode)
                 found.append(await _scanned(barcode, drive, catalogue))
         return found
+
+    def _rebuild(self, name: str, *, with_forgotten: bool) -> Rebuilding:
+        with self._site.catalogue() as catalogue, catalogue.exclusively(name):
+            return run_to_end(
+                partial(self._look_through, name, catalogue, with_forgotten=with_forgotten)
+            )
+
+    async def _look_through(
+        self, name: str, catalogue: Catalogue, *, with_forgotten: bool
+    ) -> Rebuilding:
+        media = self._set(name, catalogue)
+        room = self._site.room()
+        async with AsyncExitStack() as sessions:
+            drive = await _drive(room, name, catalogue, sessions)
+            mine = sorted(filter(media.takes, await drive.barcodes()))
+            return await run_rebuild(
+                name, mine, drive, catalogue, room.tell, with_forgotten=with_forgotten
+            )
+
+    @staticmethod
+    def _show(found: Rebuilding, *, as_json: bool) -> None:
+        if as_json:
+            backups = [each._asdict() for each in found.backups]
+            cartridges = [{"cartridge": one, "found": what} for one, what in found.cartridges]
+            say_json({"backups": backups, "cartridges": cartridges})
+            return
+        say_table(("Cartridge", "Found"), found.cartridges)
+        rows = [tuple(map(str, each)) for each in found.backups]
+        columns = ("Number", "Path", "Level", "Cartridges", "Verdict")
+        say_table(columns, rows, right=("Number", "Level"))
 
     def expire(
         self,

@@ -12,7 +12,7 @@ from typing import final
 
 import msgspec
 
-__all__ = ["Backup", "Cartridge", "Part", "State"]
+__all__ = ["Backup", "Cartridge", "Entry", "Part", "State"]
 
 
 class State(enum.StrEnum):
@@ -37,7 +37,8 @@ class Cartridge(msgspec.Struct, frozen=True, kw_only=True):
     """The tape file that the next backup begins with; 0 is the label."""
     is_full: bool = False
     has_rest: bool = False
-    """Whether a failed backup that has been forgotten since may have left something there."""
+    """Whether a failed backup that has been forgotten since, or a catalogue tape file that
+    was broken off, may have left something there."""
     complaint: str = ""
     """Why it is not written to until somebody has looked at it."""
 
@@ -81,3 +82,18 @@ class Backup(msgspec.Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """How messages speak of it."""
         return f"backup {self.number} ({self.path}, level {self.level})"
+
+
+@final
+class Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A backup with the places where it lies, in their order."""
+
+    backup: Backup
+    parts: tuple[Part, ...]
+
+    @property
+    def place(self) -> tuple[str, int] | None:
+        """The label and the tape file where it begins, which no two backups
+        share; ``None`` if it lies nowhere.
+        """
+        return (self.parts[0].label, self.parts[0].file) if self.parts else None

@@ -18,13 +18,14 @@ from tapekit_dma.errors import CATALOGUE
 from tapekit_dma.file_index import Found, open_index
 from tapekit_dma.records import Backup, Part, State
 from tapekit_dma.settings import listed
+from tapekit_ndmp_v4.numbers import UNLIMITED
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tapekit_dma.catalogue import Catalogue
 
-__all__ = ["RestoreOrder", "RestoreStep", "plan_restore"]
+__all__ = ["RestoreOrder", "RestoreStep", "needed_parts", "plan_restore"]
 
 _DATE_CHARACTERS: Final = len("2026-01-31")
 
@@ -72,6 +73,25 @@ def plan_restore(order: RestoreOrder, catalogue: Catalogue) -> list[RestoreStep]
             RestoreStep(backup=each, parts=tuple(catalogue.parts(each.number))) for each in chain
         ]
     return _by_files(wanted, chain, catalogue)
+
+
+def needed_parts(step: RestoreStep) -> list[Part]:
+    """The parts that a step is sure to read: all of them, unless it goes
+    straight to files. Where a file ends on tape nobody knows before.
+    """
+    is_whole = not step.found
+    if is_whole or any(each.is_directory or each.position == UNLIMITED for each in step.found):
+        return list(step.parts)
+    first, *later = step.parts
+    read = [
+        part
+        for part in later
+        if any(
+            each.position < part.offset + part.length and part.offset < each.position + each.size
+            for each in step.found
+        )
+    ]
+    return [first, *read]
 
 
 def _target(order: RestoreOrder, good: Sequence[Backup]) -> Backup:

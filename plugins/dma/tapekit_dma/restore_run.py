@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, final
 from tapekit.errors import TapekitError
 from tapekit_dma.drive import Drive
 from tapekit_dma.errors import CATALOGUE
+from tapekit_dma.restore_plan import needed_parts
 from tapekit_dma.robot import Robot
 from tapekit_dma.sessions import Voices, logged_in
 from tapekit_ndmp_v4.client import ImagePart, RecoverPlan, Watch, recover
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from tapekit_dma.records import Part
     from tapekit_dma.restore_plan import RestoreOrder, RestoreStep
     from tapekit_dma.sessions import Room
+    from tapekit_dma.settings import MediaSetSettings
     from tapekit_ndmp_v4.client import NdmpClient, TapeAt, TapeWanted
 
 __all__ = ["run_restore"]
@@ -39,11 +41,11 @@ async def run_restore(
     :raises TapekitError: something did not come back; what came before stays.
     """
     total = 0
+    if room.ask is None:
+        await _require_present(steps, room)
     for step in steps:
         server = order.onto or step.backup.server
-        settings = room.settings.media_sets.get(step.backup.media_set)
-        if settings is None:
-            raise CATALOGUE.error("no-such-media-set", name=step.backup.media_set)
+        settings = _media_set(step.backup.media_set, room)
         async with AsyncExitStack() as sessions:
             sessions.enter_context(catalogue.alone_at(settings.server, settings.drive))
             data = await sessions.enter_async_context(logged_in(room, server))
@@ -55,6 +57,33 @@ async def run_restore(
             drive = Drive(tape, settings.drive, robot)
             total += await _Step(order, step, room, drive).carry_out(data, tape)
     return total
+
+
+async def _require_present(steps: Sequence[RestoreStep], room: Room) -> None:
+    """Look for all cartridges of a restore before it begins, as nobody is
+    there to bring one later.
+
+    :raises TapekitError: some are not in their library.
+    """
+    wanted: dict[str, set[str]] = {}
+    for step in steps:
+        parts = needed_parts(step)
+        wanted.setdefault(step.backup.media_set, set()).update(each.barcode for each in parts)
+    missing: list[str] = []
+    for name, barcodes in wanted.items():
+        settings = _media_set(name, room)
+        async with logged_in(room, settings.server) as mover:
+            robot = Robot(mover, settings.robot, settings.drive_number)
+            missing += sorted(barcodes - (await robot.contents()).barcodes)
+    if missing:
+        raise CATALOGUE.error("cartridges-missing", barcodes=", ".join(missing))
+
+
+def _media_set(name: str, room: Room) -> MediaSetSettings:
+    settings = room.settings.media_sets.get(name)
+    if settings is None:
+        raise CATALOGUE.error("no-such-media-set", name=name)
+    return settings
 
 
 @final

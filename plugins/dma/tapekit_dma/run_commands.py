@@ -81,7 +81,9 @@ class _Backups:
             raise CATALOGUE.error("no-such-server", name=order.server)
         with site.catalogue() as catalogue:
             room = site.room()
-            done = run_to_end(partial(run_backup, order, room, catalogue, site.new_label))
+            good: list[Backup] = []
+            work = partial(run_backup, order, room, catalogue, site.new_label, good.append)
+            done = run_to_end(work, good)
             parts = catalogue.parts(done.number)
         if json:
             say_json({"backup": done, "parts": parts})

@@ -16,7 +16,7 @@ from tapekit.errors import TapekitError
 from tapekit_dma.errors import CATALOGUE
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
 __all__ = ["run_to_end"]
 
@@ -25,17 +25,19 @@ T = TypeVar("T")
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
 
-def run_to_end(work: Callable[[], Awaitable[T]]) -> T:
+def run_to_end(work: Callable[[], Awaitable[T]], settled: Sequence[T] = ()) -> T:
     """Do the work in a trio of its own.
 
+    :param settled: where the work puts its result once that stands; what ends
+        the work later changes nothing of it.
     :raises TapekitError: what it raises, or that it was interrupted.
     :raises sqlite3.Error: the catalogue is damaged; whoever has opened it
         explains that.
     """
-    return trio.run(_heeding, work)
+    return trio.run(_heeding, work, settled)
 
 
-async def _heeding(work: Callable[[], Awaitable[T]]) -> T:
+async def _heeding(work: Callable[[], Awaitable[T]], settled: Sequence[T]) -> T:
     results: list[T] = []
     failure: TapekitError | sqlite3.Error | None = None
     interruption: signal.Signals | None = None
@@ -54,8 +56,8 @@ async def _heeding(work: Callable[[], Awaitable[T]]) -> T:
             except (TapekitError, sqlite3.Error) as error:
                 failure = error
             nursery.cancel_scope.cancel()
-    if results:
-        return results[0]
+    if results or settled:
+        return (*results, *settled)[0]
     if failure is not None:
         raise failure
     assert interruption is not None
