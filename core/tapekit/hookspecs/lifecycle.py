@@ -267,7 +267,8 @@ def tapekit_on_assembled(kernel: Kernel) -> None:
 
     :param kernel: complete, and the same object for the plugin's whole life.
     :raises TapekitError: stops the start; all other plugins are still
-        asked, and every error is reported.
+        asked, and every error is reported. Several are raised as an
+        :class:`ExceptionGroup`.
     """
 
 

@@ -98,12 +98,17 @@ class Hooks:
         return [(name, answer) for name, answer in answers if answer is not None]
 
     def ask_all(self, hook: str, **arguments: object) -> tuple[list[Answer], list[TapekitError]]:
-        """Call a hook on all plugins, whatever some of them raise."""
+        """Call a hook on all plugins, whatever some of them raise.
+
+        A plugin that has several errors to tell raises them as a group.
+        """
         answers: list[Answer] = []
         errors: list[TapekitError] = []
         for name, caller in self.callers(hook):
             try:
                 answer = caller(**arguments)
+            except ExceptionGroup as group:
+                errors += (explained(error, name, hook) for error in group.exceptions)
             except Exception as error:  # noqa: BLE001 - kept for the report with the others
                 errors.append(explained(error, name, hook))
             else:

@@ -31,7 +31,7 @@ SUFFIX: Final = ".tcf"
 def shipped_entries() -> list[TableEntry]:
     """The drives that come qualified.
 
-    :raises TapekitError: the installation is damaged.
+    :raises ExceptionGroup: the installation is damaged.
     """
     folder = resources.files("tapekit_qualification").joinpath("drives")
     return _entries(folder, Standing.QUALIFIED)
@@ -40,8 +40,9 @@ def shipped_entries() -> list[TableEntry]:
 def administrators_entries(folder: Path) -> list[TableEntry]:
     """The drives that the files of a folder qualify; none without a folder.
 
-    :raises TapekitError: a file has a mistake or cannot be read, or two files
-        qualify the same drive.
+    :raises ExceptionGroup: of each mistake in a file, each file that cannot
+        be read, and each that qualifies a drive of another file.
+    :raises TapekitError: the folder cannot be read.
     """
     return _entries(folder, Standing.DYNAMICALLY_QUALIFIED) if folder.exists() else []
 
@@ -55,15 +56,8 @@ def _entries(folder: Traversable, standing: Standing) -> list[TableEntry]:
         if configuration is not None:
             entries.append(TableEntry(configuration, standing, file))
     mistakes += _repetitions(entries)
-    if len(mistakes) == 1:
-        raise mistakes[0]
     if mistakes:
-        raise CATALOGUE.error(
-            "several-mistakes",
-            count=len(mistakes),
-            mistakes="".join(f"\n  {mistake.advice}" for mistake in mistakes),
-            directory=folder,
-        )
+        raise ExceptionGroup(f"mistakes in {folder}", mistakes)
     return entries
 
 

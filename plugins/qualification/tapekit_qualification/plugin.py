@@ -44,7 +44,8 @@ class QualificationPlugin:
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Read the tape configuration files.
 
-        :raises TapekitError: there are mistakes in them, or in ``emulate``.
+        :raises ExceptionGroup: of the mistakes in them.
+        :raises TapekitError: there is a mistake in ``emulate``.
         """
         self._kernel = kernel
         folder = kernel.base_directory / self._settings.directory

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ["barcodes", "command_app", "new_serial"]
 
+_DEFAULT_CARTRIDGES: Final = 8
+
 _Barcode = Annotated[str, typer.Argument(metavar="CARTRIDGE", help="Barcode of the cartridge.")]
 _Drive = Annotated[int, typer.Argument(metavar="DRIVE", help="Number of the drive, from 0.")]
 
@@ -100,8 +102,11 @@ class _Commands:
     def init(
         self,
         cartridges: Annotated[
-            int, typer.Option(min=0, help="How many empty cartridges to make.")
-        ] = 8,
+            int | None,
+            typer.Option(
+                min=0, help="How many empty cartridges to make; 8 by default, or one a slot."
+            ),
+        ] = None,
         generation: Annotated[
             int | None,
             typer.Option(min=5, max=9, help="Generation of LTO that they belong to; none else."),
@@ -111,8 +116,9 @@ class _Commands:
         """Make a library in the folder of the settings."""
         library = self._library(of)
         suffix = "" if generation is None else f"L{generation}"
-        library.create(new_serial(), barcodes(cartridges, suffix))
-        say(f"made {library.directory} with {cartridges} cartridges")
+        count = min(_DEFAULT_CARTRIDGES, library.slots) if cartridges is None else cartridges
+        library.create(new_serial(), barcodes(count, suffix))
+        say(f"made {library.directory} with {count} cartridges")
 
     def list(
         self,
@@ -146,7 +152,8 @@ class _Commands:
             int | None, typer.Option(help="Slot to put it in; the first free one by default.")
         ] = None,
         capacity_bytes: Annotated[
-            int | None, typer.Option(help="Capacity; that of the settings by default.")
+            int | None,
+            typer.Option(min=1 << 20, help="Capacity; that of the settings by default."),
         ] = None,
         native_capacity: Annotated[
             bool,

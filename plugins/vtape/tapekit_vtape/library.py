@@ -87,6 +87,11 @@ class Library:
         return self._settings.slots + self._settings.mail_slots
 
     @property
+    def slots(self) -> int:
+        """Slots that are not mail slots."""
+        return self._settings.slots
+
+    @property
     def exists(self) -> bool:
         """Whether there is a library in the folder."""
         return has_state(self.directory)
@@ -100,10 +105,15 @@ class Library:
         that is in the folder already is used as it is.
 
         :param serial: letters and digits that no other library has.
-        :raises TapekitError: there is one already, or the host refuses.
+        :raises TapekitError: there is one already, the cartridges are more
+            than the slots (then nothing is made), or the host refuses.
         """
         if self.exists:
             raise CATALOGUE.error("library-exists", directory=str(self.directory))
+        if len(barcodes) > self.slots:
+            raise CATALOGUE.error("too-many-cartridges", cartridges=len(barcodes), slots=self.slots)
+        for barcode in barcodes:
+            self._check_barcode(barcode)
         try:
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             (self.directory / "cartridges").mkdir(mode=0o700, exist_ok=True)
@@ -111,8 +121,6 @@ class Library:
             raise library_unwritable(self.directory, error) from error
         places: dict[str, Place] = {}
         for slot, barcode in enumerate(barcodes):
-            self._check_barcode(barcode)
-            self._check_slot(slot)
             if not self.folder(barcode).exists():
                 create_cartridge(self.folder(barcode), self._new_header(barcode))
             drive = slot if slot < self._settings.drives else None

@@ -72,6 +72,17 @@ def test_what_an_implementer_raises_reaches_the_caller(
         kernel.call_hook("tapekit_trim", wind=0)
 
 
+def test_each_error_of_a_group_is_told(plugin: MakePlugin, assembled: Assemble) -> None:
+    def fail(self: Any, kernel: object) -> object:
+        raise ExceptionGroup("sails", [ValueError("torn"), ValueError("lost")])
+
+    with pytest.raises(StartErrors) as caught:
+        assembled(plugin("a", tapekit_on_assembled=fail))
+    first, second = map(str, caught.value.errors)
+    assert "torn" in first
+    assert "lost" in second
+
+
 @pytest.mark.parametrize("hook", ["tapekit_trim", "tapekit_on_event"])
 def test_only_hooks_that_plugins_specify_can_be_called(
     hook: str, plugin: MakePlugin, assembled: Assemble

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def refusal(folder: Path) -> TapekitError:
-    with pytest.raises(TapekitError) as caught:
+def refusals(folder: Path) -> list[TapekitError]:
+    with pytest.raises(ExceptionGroup) as caught:
         administrators_entries(folder)
-    return caught.value
+    mistakes = [error for error in caught.value.exceptions if isinstance(error, TapekitError)]
+    assert len(mistakes) == len(caught.value.exceptions)
+    return mistakes
 
 
 def test_lto_5_to_9_and_virtual_drives_come_qualified() -> None:
@@ -60,31 +62,26 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, guide_file: 
     (tmp_path / "b.tcf").write_text(guide_file.replace("0x58", "58"))
     (tmp_path / "c.tcf").write_bytes(b"vendor_id=\xff")
     (tmp_path / "d.tcf").mkdir()
-    error = refusal(tmp_path)
-    assert error.id == "qualification.several-mistakes"
-    lines = str(error).splitlines()
-    assert lines[0] == "5 mistakes in tape configuration files:"
+    mistakes = refusals(tmp_path)
     starts = ["a.tcf:5:15: id_match_size", "b.tcf:25:11: h_density", "b.tcf:31:11: a_density"]
-    for line, start in zip(lines[1:4], starts, strict=True):
-        assert line.startswith(f"  {tmp_path}/{start}")
-        assert "[qualification.bad-" in line
-    assert f"{tmp_path}/c.tcf: byte 10 is not ASCII" in lines[4]
-    assert f"{tmp_path}/d.tcf cannot be read: Is a directory" in lines[5]
-
-
-def test_one_mistake_is_told_as_it_is(tmp_path: Path, guide_file: str) -> None:
-    (tmp_path / "a.tcf").write_text(guide_file.replace("size=9", "size=0"))
-    assert refusal(tmp_path).id == "qualification.bad-match-size"
+    for mistake, start in zip(mistakes[:3], starts, strict=True):
+        assert str(mistake).startswith(f"{tmp_path}/{start}")
+        assert mistake.id.startswith("qualification.bad-")
+    assert [str(mistake) for mistake in mistakes[3:]] == [
+        f"{tmp_path}/c.tcf: byte 10 is not ASCII",
+        f"the tape configuration file {tmp_path}/d.tcf cannot be read: Is a directory",
+    ]
 
 
 def test_two_files_for_one_drive_are_told(tmp_path: Path, guide_file: str) -> None:
     (tmp_path / "a.tcf").write_text(guide_file)
     (tmp_path / "b.tcf").write_text(guide_file.replace("5-SCSI", "5 again"))
-    error = refusal(tmp_path)
+    (error,) = refusals(tmp_path)
     first, second = (tmp_path / name for name in ("a.tcf", "b.tcf"))
     assert str(error) == f"{second} and {first} both qualify HP Ultrium 5"
 
 
 def test_a_folder_that_is_a_file_is_told(tmp_path: Path) -> None:
     (tmp_path / "qualification").write_text("")
-    assert "cannot be read: Not a directory" in str(refusal(tmp_path / "qualification"))
+    with pytest.raises(TapekitError, match="cannot be read: Not a directory"):
+        administrators_entries(tmp_path / "qualification")

@@ -179,6 +179,20 @@ def test_a_file_with_a_mistake_stops_the_start(stack: Any, guide_file: str, tmp_
     assert "hp.tcf:5:15: id_match_size" in str(caught.value)
 
 
+def test_each_mistake_of_a_file_is_an_error_of_one_line(
+    stack: Any, guide_file: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "qualification"
+    folder.mkdir()
+    (folder / "hp.tcf").write_text(guide_file.replace("size=9", "size=99") + "bogus=1\n")
+    with pytest.raises(StartErrors) as caught:
+        stack()
+    texts = [str(error).removeprefix(f"{folder}/") for error in caught.value.errors]
+    assert [text.split(":")[0] for text in texts] == ["hp.tcf", "hp.tcf"]
+    assert 'there is no field "bogus"' in "".join(texts)
+    assert not any("\n" in text for text in texts)
+
+
 @pytest.mark.requirement("R020")
 def test_statuses_are_listed_in_the_words_of_the_guide(
     stack: Any, drive_of: Any, file_for: Any, tmp_path: Path

@@ -68,6 +68,25 @@ def test_init_makes_a_library(tmp_path: Path) -> None:
     assert list(library.state().cartridges) == ["VT0001", "VT0002", "VT0003"]
 
 
+def test_init_fills_a_small_library_and_no_mail_slot(tmp_path: Path) -> None:
+    driver = VtapeDriver(VtapeSettings(directory=f"{tmp_path}/new", slots=4, mail_slots=2))
+    app = command_app(driver.of, nobody)
+    result = CliRunner().invoke(app, ["init", "--cartridges", "5"])
+    assert isinstance(result.exception, TapekitError)
+    assert str(result.exception) == "5 cartridges do not fit into 4 slots"
+    assert not (tmp_path / "new").exists()
+    assert CliRunner().invoke(app, ["init"]).output == f"made {tmp_path}/new with 4 cartridges\n"
+    assert [place.slot for place in driver.library.state().cartridges.values()] == [0, 1, 2, 3]
+
+
+def test_no_cartridge_is_made_too_small_to_be_one(robot: Any) -> None:
+    app = command_app(robot.driver.of, nobody)
+    result = CliRunner().invoke(app, ["create", "A1", "--capacity-bytes", "1048575"])
+    assert result.exit_code == 2
+    assert "1048576" in result.output
+    assert robot.library.state().cartridges == {}
+
+
 def test_create_list_load_unload_and_move(robot: Any, run: Callable[..., str]) -> None:
     assert run("create", "A1", "--capacity-bytes", "5000000") == "made A1 in slot 0\n"
     assert run("create", "A2", "--slot", "5", "--early-warning-bytes", "0") == "made A2 in slot 5\n"
