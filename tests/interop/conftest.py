@@ -30,6 +30,14 @@ def interruptible_programs() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_running() -> Iterator[None]:
+    """A test that fails leaves no server to the next ones."""
+    yield
+    while running_stack.RUNNING:
+        running_stack.RUNNING[-1].kill()
+
+
 @pytest.fixture
 def stack(tmp_path: Path) -> Iterator[running_stack.Stack]:
     """A fresh stack that serves."""

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 TAPEKIT = (sys.executable, "-m", "tapekit")
+RUNNING: list[Stack] = []
+"""Those that a test has started and not ended yet."""
 PATIENCE_S = 240
 
 
@@ -74,6 +76,7 @@ class Stack:
             self.server = subprocess.Popen(
                 (*TAPEKIT, "serve", str(self.file)), stdout=subprocess.PIPE, stderr=log, text=True
             )
+        RUNNING.append(self)
         assert self.server.stdout is not None
         line = self.server.stdout.readline()
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -85,7 +88,7 @@ class Stack:
         with self.server:
             self.server.send_signal(signal.SIGTERM)
             status = self.server.wait(timeout=PATIENCE_S)
-        self.server = None
+        self._has_ended()
         return status
 
     def kill(self) -> None:
@@ -93,7 +96,12 @@ class Stack:
         assert self.server is not None
         with self.server:
             self.server.kill()
+        self._has_ended()
+
+    def _has_ended(self) -> None:
         self.server = None
+        # Several may be equal.
+        RUNNING[:] = [stack for stack in RUNNING if stack is not self]
 
     def tapekit(self, *arguments: str) -> str:
         """Run the command line; gives what it printed."""
