@@ -115,7 +115,11 @@ async def interrupted(stack: ServedStack, window: int) -> str:
         assert told["RESTART_POSITION"] == "0"
         with trio.fail_after(20):
             await client.wait_for(m.NotifyMoverPausedPost)
-        busy = await typed(stack, f"{SHOW} -vserver vs1 -context-id {told['RESTART_CONTEXT']}")
+        shown, busy = f"{SHOW} -vserver vs1 -context-id {told['RESTART_CONTEXT']}", ""
+        with trio.fail_after(60):
+            # The end of the window may overtake the first checkpoint.
+            while "Is Context Restartable?: true" not in busy:
+                busy = await typed(stack, shown)
         assert "Is Context Busy?: true" in busy
         with pytest.raises(OperationRefused, match="in use by a running backup"):
             await typed(stack, f"{DELETE} -vserver vs1 -context-id {told['RESTART_CONTEXT']}")
