@@ -84,3 +84,6 @@ def reservation_listing(reply: Reservations) -> Iterator[str]:
             for one in reply.devices
         ],
     )
+    for one in reply.devices:
+        if one.unknown_because:
+            yield f"{one.physical_path}: {one.unknown_because}"

@@ -29,7 +29,9 @@ class ReservationRow(msgspec.Struct, frozen=True, kw_only=True):
     holder: str | None = None
     """Who has it open here."""
     key: str = ""
-    """The key of a persistent reservation, or why it is not known."""
+    """The key of a persistent reservation, in hexadecimal; empty without one."""
+    unknown_because: str = ""
+    """Why it is not known who has reserved the device."""
 
 
 class Reservations(msgspec.Struct, frozen=True, kw_only=True):

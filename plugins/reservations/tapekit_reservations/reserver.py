@@ -149,13 +149,13 @@ class TapeReservations:
         try:
             bare = self._doors.open(path, _ADMINISTRATOR)
         except TapeError as error:
-            return ReservationRow(physical_path=path, standing=Standing.UNKNOWN, key=str(error))
+            return _unknown(path, error)
         try:
             standing, key = (
                 (Standing.UNKNOWN, "") if bare.door is None else self._asked(bare.door, path)
             )
         except TapeError as error:
-            standing, key = Standing.UNKNOWN, str(error)
+            return _unknown(path, error)
         finally:
             bare.close()
         return ReservationRow(physical_path=path, standing=standing, key=key)
@@ -188,3 +188,7 @@ class TapeReservations:
     def _store(self) -> StateStore:
         assert self._state is not None
         return self._state
+
+
+def _unknown(path: str, error: TapeError) -> ReservationRow:
+    return ReservationRow(physical_path=path, standing=Standing.UNKNOWN, unknown_because=str(error))

@@ -282,14 +282,16 @@ def _trace_lines(reply: TraceReply) -> Iterator[str]:
 
 def _position_lines(reply: PositionReply, movement: Movement) -> Iterator[str]:
     kinds = {
-        Movement.WEOF: "filemarks were written",
-        Movement.FSF: "filemarks were passed",
-        Movement.BSF: "filemarks were passed",
-        Movement.FSR: "records were passed",
-        Movement.BSR: "records were passed",
+        Movement.WEOF: ("filemark", "written"),
+        Movement.FSF: ("filemark", "passed"),
+        Movement.BSF: ("filemark", "passed"),
+        Movement.FSR: ("record", "passed"),
+        Movement.BSR: ("record", "passed"),
     }
     if movement in kinds:
-        yield f"{reply.done} {kinds[movement]}."
+        kind, what = kinds[movement]
+        many = f"{kind} was" if reply.done == 1 else f"{kind}s were"
+        yield f"{reply.done} {many} {what}."
     file = "unknown" if reply.file is None else str(reply.file)
     record = "unknown" if reply.record is None else str(reply.record)
     yield f"Tape drive {reply.physical_path}: file {file}, record {record}."

@@ -120,10 +120,9 @@ class VtapeDrive:
             )
         self._mount.require_readable(cartridge)
         capacity = cartridge.header.capacity
-        can_write = self.model.can_write(cartridge.header.density)
         return DriveStatus(
             has_tape=True,
-            write_protected=self._is_protected(cartridge) or not can_write,
+            write_protected=self.is_protected,
             position=cartridge.tape.describe(self._position),
             block_size=0,
             soft_errors=0,
@@ -370,6 +369,15 @@ class VtapeDrive:
         return None if cartridge is None else cartridge.header
 
     @property
+    def is_protected(self) -> bool:
+        """Whether there is a tape in it that it must not or cannot write."""
+        cartridge = self._present()
+        if cartridge is None:
+            return False
+        can_write = self.model.can_write(cartridge.header.density)
+        return self._has_lock(cartridge) or not can_write
+
+    @property
     def alerts(self) -> frozenset[int]:
         """The flags of TapeAlert that are raised."""
         medium = self.medium()
@@ -507,11 +515,11 @@ class VtapeDrive:
 
     def _writable(self) -> Cartridge:
         cartridge = self._loaded()
-        is_protected = self._is_protected(cartridge)
+        is_protected = self._has_lock(cartridge)
         self._mount.require_writable(cartridge, self._position, is_protected=is_protected)
         return cartridge
 
-    def _is_protected(self, cartridge: Cartridge) -> bool:
+    def _has_lock(self, cartridge: Cartridge) -> bool:
         header = cartridge.header
         return header.is_protected or self._faults.lasts(FaultKind.WRITE_PROTECTED, header.barcode)
 

@@ -131,6 +131,11 @@ class ModalDrive(Protocol):
         """The attributes of the tape in it."""
         ...
 
+    @property
+    def is_protected(self) -> bool:
+        """Whether there is a tape in it that it must not or cannot write."""
+        ...
+
     def status(self) -> DriveStatus:
         """Its state."""
         ...
@@ -219,7 +224,7 @@ class TapeModes:
         descriptor = BlockDescriptor(self._density(), length)
         return ModeData(
             medium_type=self._medium_type(),
-            is_protected=drive.status().write_protected,
+            is_protected=drive.is_protected,
             buffered_mode=_BUFFERED,
             descriptor=None if values["no_descriptor"] else descriptor,
             pages=pages,

@@ -9,6 +9,8 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.tape_driver import Condition, TapeError
+from tapekit_reservations.commands import reservation_listing
+from tapekit_reservations.operations import ReservationRow, Reservations, Standing
 
 if TYPE_CHECKING:
     from tapekit.hookspecs.tape_driver import OpenTape
@@ -169,7 +171,7 @@ async def test_a_reset_ends_a_reservation_of_the_kind_scsi(system: Any, typed: A
         rows = json.loads(await typed(b.kernel, "storage tape reservation show --json"))
         # Nobody has reserved the drive; the library itself knows who is in it.
         assert rows["devices"][0]["standing"] == "unknown"
-        assert "is in use by" in rows["devices"][0]["key"]
+        assert "is in use by" in rows["devices"][0]["unknown_because"]
         tape.close()
         b.open().close()
 
@@ -183,3 +185,13 @@ async def test_turning_the_option_off_reserves_nothing_more(system: Any, typed: 
         assert rows["devices"][1]["standing"] == "free"
         tape.close()
         b.open().close()
+
+
+def test_a_listing_says_beneath_why_a_standing_is_not_known() -> None:
+    rows = (
+        ReservationRow(physical_path="v.0", standing=Standing.UNKNOWN, unknown_because="no door"),
+        ReservationRow(physical_path="v.1", standing=Standing.HERE, key="0000000000000007"),
+    )
+    lines = list(reservation_listing(Reservations(node="a", method="persistent", devices=rows)))
+    assert [line.split()[:2] for line in lines[-3:-1]] == [["v.0", "unknown"], ["v.1", "this"]]
+    assert lines[-1] == "v.0: no door"

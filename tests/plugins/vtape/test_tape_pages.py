@@ -64,6 +64,10 @@ class MemoryDrive:
     def medium(self) -> Header | None:
         return self._medium if self._status.has_tape else None
 
+    @property
+    def is_protected(self) -> bool:
+        return self._status.write_protected
+
     def status(self) -> DriveStatus:
         return self._status
 

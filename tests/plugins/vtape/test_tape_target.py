@@ -23,6 +23,8 @@ from tapekit.scsi.position import EXTENDED, LONG, SHORT, decode_position
 from tapekit.scsi.sense import Sense, decode_sense
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tapekit_vtape.gated_drive import GatedDrive
 
 BLOCK = 512
@@ -407,3 +409,17 @@ def test_a_memory_that_is_not_there_is_refused(tape: Initiator) -> None:
         assert tape.code("READ ATTRIBUTE", allocation=4096, **values) == "5/24/00"
     tape.good("LOAD UNLOAD")
     assert tape.code("READ ATTRIBUTE", allocation=4096) == "2/3A/00"
+
+
+def test_modes_are_told_with_a_tape_that_the_drive_does_not_read(
+    tmp_path: Path, robot_in: Any
+) -> None:
+    robot = robot_in(tmp_path, model="lto8")
+    robot.library.create_cartridge("T00001L5")
+    robot.empty()
+    robot.library.load(0, "T00001L5")
+    tape = Initiator(robot.open())
+    assert tape.code("READ POSITION", service_action=LONG) == "3/30/00"
+    told = tape.good("MODE SENSE(6)", allocation=12).data
+    assert told[2] & 0x80, "protected: it cannot be written here"
+    assert told[4] == 0x58, "the density of its own generation"
