@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 SESSIONS: Final = 36
 RECORD: Final = 32768
-PATIENCE_S: Final = 50.0
+PATIENCE_S: Final = 120.0
 LARGE: Final = 12 << 20
 
 

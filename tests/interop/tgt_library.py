@@ -32,7 +32,7 @@ MAIL_SLOTS = (16, 17)
 DRIVE_LUNS = (1, 2)
 CHANGER_LUN = 3
 CARTRIDGE_MB = 2048
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 def barcode(slot: int) -> str:

@@ -42,7 +42,7 @@ async def asked(
 ) -> R:
     """What an operation answers."""
     call = functools.partial(stack.kernel.management.call, operation, request, privilege)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(call)
 
 
@@ -51,7 +51,7 @@ async def typed(stack: ServedStack, line: str) -> Outcome:
 
     :raises TapekitError: what the command raised.
     """
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(_run, stack, line.split())
 
 

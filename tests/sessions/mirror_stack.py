@@ -125,7 +125,7 @@ async def typed(stack: ServedStack, *words: str) -> str:
             raise done.exception
         return done.output
 
-    with trio.fail_after(30):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(run)
 
 

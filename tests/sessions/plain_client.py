@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tapekit_ndmp_v4.numbers import DataState, MoverState
     from tapekit_ndmp_v4.wire import Message
 
-PATIENCE_S: Final = 10.0
+PATIENCE_S: Final = 60.0
 
 
 class Lost(Exception):

@@ -86,7 +86,7 @@ async def serving(directory: Path, kernel: StackKernel) -> AsyncIterator[ServedS
     told, addresses = trio.open_memory_channel[str](4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run, kernel, stopping, told.send_nowait)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             address = await addresses.receive()
         yield ServedStack(directory, kernel, int(address.rpartition(":")[2]), stop)
         await stop.send("stop")

@@ -42,7 +42,7 @@ async def command(stack: ServedStack, line: str, *answers: str) -> str:
         assert result.exit_code == 0, result.output
         return result.output
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(run)
 
 

@@ -279,10 +279,10 @@ def large_tree(stack: ServedStack) -> None:
 
 
 async def until_free(stack: ServedStack) -> None:
-    """Wait until nobody holds a drive; a second is all that it may take."""
+    """Wait until nobody holds a drive."""
     inventory = stack.kernel.tape_inventory
     assert inventory is not None
-    with trio.fail_after(1):
+    with trio.fail_after(60):
         while any(row.holder is not None for row in inventory.drives()):
             await trio.lowlevel.checkpoint()
 

@@ -45,7 +45,7 @@ async def raw_replies(port: int, *requests: bytes, count: int) -> list[tuple[int
         for request in requests:
             await stream.send_all(request)
         data = b""
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while len(replies) < count:
                 data += await stream.receive_some()
                 while len(data) >= 4 and len(data) >= 4 + (
@@ -143,7 +143,7 @@ async def test_an_endless_record_closes_only_its_own_session(stack: ServedStack)
         async with stream:
             await stream.receive_some()
             await stream.send_all(struct.pack(">I", 0x7FFF_FFFF) + bytes(100))
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 while await stream.receive_some():
                     pass
         assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
@@ -222,7 +222,7 @@ async def test_a_device_of_another_session_is_busy(stack: ServedStack) -> None:
         assert await refused(second.call(request)) == NdmpError.DEVICE_BUSY_ERR
         assert await refused(first.call(request)) == NdmpError.DEVICE_OPENED_ERR
         await first.close()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while stack.kernel.tape_inventory.drives()[0].holder is not None:
                 await trio.lowlevel.checkpoint()
         await second.call(request)

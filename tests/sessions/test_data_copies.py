@@ -396,7 +396,7 @@ async def test_a_restore_hears_the_sender_out(stack: ServedStack, target: Served
         names = (m.Name(original_path="/", destination_path=VOLUME),)
         await client.call(m.DataStartRecoverRequest(env=(), nlist=names, butype_name="dump"))
         await sender.send_all(image[:end])
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while (await client.call(m.DataGetStateRequest())).bytes_processed < end:
                 await trio.lowlevel.checkpoint()
         await sender.send_all(image[end:] + bytes(64 << 10))
@@ -423,7 +423,7 @@ async def test_a_restore_does_not_wait_for_a_sender_that_says_nothing_more(
         names = (m.Name(original_path="/", destination_path=VOLUME),)
         await client.call(m.DataStartRecoverRequest(env=(), nlist=names, butype_name="dump"))
         await sender.send_all(image)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             halted = await client.wait_for(m.NotifyDataHaltedPost)
         assert halted.reason == DataHaltReason.SUCCESSFUL
         await client.call(m.DataStopRequest())

@@ -229,7 +229,7 @@ def test_a_local_mover_halts_when_the_data_server_has_all_it_wanted(stack: Memor
         await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
         pairs = tuple(Pair(*each) for each in environment)
         await client.call(m.DataStartRecoverRequest(env=pairs, nlist=(name,), butype_name="dump"))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             done = await client.wait_for(m.NotifyDataHaltedPost)
             halted = await client.wait_for(m.NotifyMoverHaltedPost)
         assert done.reason is DataHaltReason.SUCCESSFUL

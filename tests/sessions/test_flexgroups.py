@@ -160,7 +160,7 @@ async def test_a_file_of_a_flexgroup_volume_comes_back_from_a_snapshot_copy(
     async with session(stack) as client:
         recovery = s.SnapRecoverRequest(source=source, destination=f"{GROUP}/one/small0")
         await client.call(recovery)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             post = await client.wait_for(s.NotifySnapRecoverEndPost)
     assert post == s.NotifySnapRecoverEndPost(error=0, source=source)
     assert (stack.volume / "one" / "small0").read_bytes() == original

@@ -110,7 +110,7 @@ async def test_damaged_conversations_harm_nobody_else(tmp_path: Path) -> None:
             await witness.authenticate(AuthType.NONE)
             for number in range(CASES):
                 data = damaged(conversation(chance), chance)
-                with trio.fail_after(20):
+                with trio.fail_after(60):
                     await send(stack.port, data)
                 if number % 50 == 0:
                     state = await witness.call(m.DataGetStateRequest())

@@ -283,7 +283,7 @@ async def test_a_lif_that_goes_ends_the_jobs_on_it(one: ServedStack, way: str) -
         client.on_post(m.NotifyConnectionStatusPost, told.append)
         await client.call(m.DataListenRequest(addr_type=AddrType.TCP))
         await asked(one, cluster_ops.MOVE_LIF, moved)
-        with trio.fail_after(10), pytest.raises(TapekitError):
+        with trio.fail_after(60), pytest.raises(TapekitError):
             await asking_on(client)
         assert told[-1].reason == ConnectionStatusReason.SHUTDOWN
         assert way in told[-1].text_reason

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from session_stack import ServedStack
 
-LIMIT_S = 0.3
+LIMIT_S = 1.5
 
 
 def impatient(text: str) -> str:
@@ -35,7 +35,7 @@ async def test_a_client_that_never_logs_in_is_closed_whatever_it_says(
     ):
         await talker.open()
         began = trio.current_time()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             for client, greetings in ((silent, 1), (talker, 0)):
                 for _ in range(greetings):
                     await client.wait_for(m.NotifyConnectionStatusPost)
@@ -50,7 +50,7 @@ async def test_one_who_has_logged_in_may_be_silent(
 ) -> None:
     async with edited_stack(impatient) as stack, stack.client() as client:
         async with stack.stranger() as stranger:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 await stranger.wait_for(m.NotifyConnectionStatusPost)
                 await stranger.wait_for(m.NotifyConnectionStatusPost)
         await client.call(m.DataGetStateRequest())
@@ -63,7 +63,7 @@ async def test_a_failed_login_takes_the_time_anew(
         with pytest.raises(NdmpReplyError) as refused:
             await client.authenticate(AuthType.MD5, "ndmp", b"wrong")
         assert refused.value.code == NdmpError.NOT_AUTHORIZED_ERR
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             farewell = await client.wait_for(m.NotifyConnectionStatusPost)
         assert farewell.reason == ConnectionStatusReason.SHUTDOWN
 

@@ -34,7 +34,7 @@ async def test_a_mover_between_two_ranges_notices_that_its_data_server_left(
             linger = b"\1\0\0\0\0\0\0\0"
             data_server.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         await data_server.aclose()
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             halted = await client.wait_for(m.NotifyMoverHaltedPost)
         assert halted.reason == MoverHaltReason.CONNECT_CLOSED
         await client.call(m.MoverStopRequest())

@@ -53,7 +53,7 @@ async def stuck_backup(client: NdmpClient) -> AsyncIterator[None]:
         await client.call(m.DataConnectRequest(addr=address))
         environment = (Pair("FILESYSTEM", VOLUME), Pair("HIST", "Y"))
         await client.call(m.DataStartBackupRequest(butype_name="dump", env=environment))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             while (await client.call(m.DataGetStateRequest())).bytes_processed == 0:
                 await trio.lowlevel.checkpoint()
         yield
@@ -146,7 +146,7 @@ async def test_a_client_that_does_not_read_cannot_delay_its_end(stack: ServedSta
         async with stack.client() as asking:
             wire = asking.wire.send_request(m.ConfigGetServerInfoRequest())
             waiting = 0
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 while waiting == 0:
                     try:
                         client.send(wire * 1000)
@@ -359,7 +359,7 @@ async def test_a_trace_shows_messages_as_they_come_and_no_secret(stack: ServedSt
         while not stack_is_traced(stack):
             await trio.lowlevel.checkpoint()
         await backed_up(stack, AuthType.TEXT)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await seen.wait()
     rows = [json.loads(line) for line in lines]
     assert {row["session"] for row in rows} == {1}
@@ -419,7 +419,7 @@ async def test_a_session_is_logged_to_a_file_for_its_owner_alone(stack: ServedSt
 async def test_the_log_of_a_session_ends_with_it(stack: ServedStack) -> None:
     async with stack.client():
         await asked(stack, ops.LOG_START, ops.LogRequest(session=1))
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await asked(stack, ops.KILL, ops.SessionChoice())
             with pytest.raises(OperationRefused, match="there is no log of session 1"):
                 await until_refused(stack, ops.LogRequest(session=1))

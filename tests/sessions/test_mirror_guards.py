@@ -111,7 +111,7 @@ async def test_no_dump_begins_during_a_resync_and_the_next_one_is_a_baseline(
         await mirror(stack, "break", COPY)
         gate.opened = trio.Event()
         await mirror(stack, "resync", COPY)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await gate.reached.wait()
         assert (await relationship(stack)).status is TransferStatus.TRANSFERRING
         reason = await refused_backup(stack, "dump")
@@ -132,7 +132,7 @@ async def test_a_volume_that_is_being_initialized_has_no_latest_copy(tmp_path: P
         await mirror(stack, "create", SOURCE, COPY)
         assert (await refused_backup(stack, "smtape")).startswith("Failed to get latest snapshot [")
         await mirror(stack, "initialize", COPY)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await gate.reached.wait()
         assert (await refused_backup(stack, "smtape")).startswith("Failed to get latest snapshot [")
         gate.opened.set()
@@ -155,7 +155,7 @@ async def test_a_restore_by_dump_and_a_transfer_exclude_each_other(tmp_path: Pat
         tree.close()
         gate.opened = trio.Event()
         await mirror(stack, "resync", COPY)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await gate.reached.wait()
         heard = Heard()
         with pytest.raises(NdmpReplyError):
@@ -257,7 +257,7 @@ async def test_a_transfer_is_aborted_and_repeated(tmp_path: Path) -> None:
         with pytest.raises(TapekitError, match="no transfer runs"):
             await mirror(stack, "abort", COPY)
         await mirror(stack, "initialize", COPY)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await gate.reached.wait()
         await mirror(stack, "abort", COPY)
         with pytest.raises(TapekitError, match="The transfer to /vs1/copy was aborted"):
@@ -275,7 +275,7 @@ async def test_a_transfer_that_the_end_of_the_server_cuts_is_repeated(tmp_path: 
         (stack.volume / "file").write_bytes(b"first")
         await mirror(stack, "create", SOURCE, COPY)
         await mirror(stack, "initialize", COPY)
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await gate.reached.wait()
         await stack.hurry()
         await stack.hurry()

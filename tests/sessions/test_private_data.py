@@ -216,7 +216,7 @@ async def test_the_first_to_connect_is_not_the_peer(stack: ServedStack) -> None:
         assert endpoint is not None
         async with await trio.open_tcp_stream(endpoint.host, endpoint.port) as stranger:
             await stranger.send_all(b"x" * 1000)
-            with trio.fail_after(20), contextlib.suppress(trio.BrokenResourceError):
+            with trio.fail_after(60), contextlib.suppress(trio.BrokenResourceError):
                 # A warning of TLS, and then the end.
                 while await stranger.receive_some():
                     pass
@@ -284,7 +284,7 @@ async def test_a_connection_cut_in_the_middle_is_no_end(stack: ServedStack) -> N
                     await trio.lowlevel.checkpoint()
                 carrying.cancel_scope.cancel()
             await far.send_eof()
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 halted = await tape.wait_for(m.NotifyMoverHaltedPost)
             assert halted.reason == MoverHaltReason.CONNECT_ERROR
             await near.aclose()

@@ -70,7 +70,7 @@ async def replayed(stack: ServedStack, file: Path, options: str = "") -> Outcome
 
 async def until_free(stack: ServedStack) -> None:
     """Wait for the sessions of replays that broke off."""
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         while (await asked(stack, ops.SESSIONS, ops.SessionChoice())).sessions:
             await trio.lowlevel.checkpoint()
 

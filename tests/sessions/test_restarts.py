@@ -104,7 +104,7 @@ async def typed(stack: ServedStack, line: str) -> str:
             raise done.exception
         return done.output
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(run)
 
 
@@ -113,7 +113,7 @@ async def interrupted(stack: ServedStack, window: int) -> str:
     async with session(stack) as client:
         told = await begin(client, window, ("RESTARTABLE", "Y"))
         assert told["RESTART_POSITION"] == "0"
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await client.wait_for(m.NotifyMoverPausedPost)
         shown, busy = f"{SHOW} -vserver vs1 -context-id {told['RESTART_CONTEXT']}", ""
         with trio.fail_after(60):
@@ -323,7 +323,7 @@ async def test_a_volume_and_a_file_come_back_from_a_snapshot_copy(tmp_path: Path
                 (top, "/vs1/vol1/all"),
             ):
                 await client.call(s.SnapRecoverRequest(source=source, destination=destination))
-                with trio.fail_after(30):
+                with trio.fail_after(60):
                     post = await client.wait_for(s.NotifySnapRecoverEndPost)
                 assert post == s.NotifySnapRecoverEndPost(error=0, source=source)
             assert (stack.volume / "again").read_bytes() == original
@@ -354,7 +354,7 @@ async def test_names_that_no_file_can_have_end_no_session(tmp_path: Path, name: 
                 assert await refused(client, request)
             request = s.SnapRecoverRequest(source=f"{top}/file", destination="/vs1/vol1/y")
             await client.call(request)
-            with trio.fail_after(20):
+            with trio.fail_after(60):
                 assert (await client.wait_for(s.NotifySnapRecoverEndPost)).error == 0
             assert len(await entries_of(client, top)) == 1
 

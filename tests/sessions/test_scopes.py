@@ -119,7 +119,7 @@ def commanded(stack: ServedStack, line: str) -> str:
 
 
 async def typed(stack: ServedStack, line: str) -> str:
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(commanded, stack, line)
 
 

@@ -313,7 +313,7 @@ async def test_a_device_of_another_session_is_busy_until_that_ends(
     async with session(doors) as other:
         await other.call(OPEN_CHANGER)
         assert await refused(client.call(OPEN_CHANGER)) == NdmpError.DEVICE_BUSY_ERR
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while devices.changer.is_open:
             await trio.lowlevel.checkpoint()
     await client.call(OPEN_CHANGER)
@@ -356,7 +356,7 @@ async def test_the_drive_belongs_to_a_working_mover(
     assert isinstance(listening.connect_addr, m.TcpAddrs)
     stream = await trio.open_tcp_stream("127.0.0.1", listening.connect_addr.tcp_addr[0].port)
     async with stream:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while (await client.call(m.MoverGetStateRequest())).state != 2:
                 await trio.lowlevel.checkpoint()
         assert await refused(client.call(to_tape(cdb(INQUIRY)))) == NdmpError.ILLEGAL_STATE_ERR

@@ -81,7 +81,7 @@ async def served(
     told, addresses = trio.open_memory_channel[str](4)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run, kernel, stopping, told.send_nowait)
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             ports = [int((await addresses.receive()).rpartition(":")[2]) for _ in range(2)]
         by_name = dict(zip([one.name for one in kernel.control_transports], ports, strict=True))
         yield SecureStack(directory, by_name["tcp"], by_name["tls"])
@@ -226,7 +226,7 @@ async def test_a_plain_client_at_the_secure_port_hears_nothing(tmp_path: Path, c
 
     async with served(tmp_path / "site", edit=impatient) as stack, stack.client() as client:
         async with await trio.open_tcp_stream("127.0.0.1", stack.secure) as plain:
-            with trio.fail_after(10):
+            with trio.fail_after(60):
                 assert await plain.receive_some() == b""
         await client.call(m.DataGetStateRequest())
     assert "no TLS within 0.1 s" in caplog.text

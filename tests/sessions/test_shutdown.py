@@ -37,7 +37,7 @@ def quick(text: str) -> str:
 
 
 async def end_of(client: NdmpClient) -> str:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             post = await client.wait_for(m.NotifyConnectionStatusPost)
             if post.reason == ConnectionStatusReason.SHUTDOWN:
@@ -70,13 +70,13 @@ async def test_a_job_is_waited_for_and_its_client_may_finish_it(
         environment = (Pair("FILESYSTEM", "/vs1/vol1"), Pair("HIST", "N"))
         await client.call(m.DataStartBackupRequest(butype_name="dump", env=environment))
         await stack.hurry()
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not stack.kernel.draining.is_set():
                 await trio.lowlevel.checkpoint()
         assert (await client.call(m.DataGetStateRequest())).state == DataState.ACTIVE
         with reader:
             await trio.to_thread.run_sync(read_all, reader)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             await client.wait_for(m.NotifyDataHaltedPost)
             assert (await client.call(m.DataGetEnvRequest())).env
         assert await end_of(client) == "The server shuts down"
@@ -113,7 +113,7 @@ async def test_a_stranger_who_takes_no_replies_fills_no_memory_and_is_closed(
                     most = max(most, row.queued_bytes)
                 await trio.lowlevel.checkpoint()
 
-        with trio.fail_after(30):
+        with trio.fail_after(60):
             async with stranger, trio.open_nursery() as nursery:
                 nursery.start_soon(look)
                 with pytest.raises(trio.BrokenResourceError):

@@ -222,7 +222,7 @@ def descriptors() -> set[str]:
 
 
 async def until_nothing_is_left(stack: ServedStack, before: set[str]) -> None:
-    with trio.move_on_after(10):
+    with trio.move_on_after(60):
         while left_over(stack, before):
             await trio.lowlevel.checkpoint()
     assert left_over(stack, before) == []
@@ -256,7 +256,7 @@ async def test_a_vanished_client_leaves_nothing_behind(stack: ServedStack) -> No
 async def test_get_state_is_answered_while_data_moves(stack: ServedStack) -> None:
     fill(stack)
     async with stack.client() as client, stuck_backup(client):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while (await client.call(m.DataGetStateRequest())).bytes_processed == 0:
                 await trio.lowlevel.checkpoint()
         state = await client.call(m.DataGetStateRequest())

@@ -52,7 +52,7 @@ async def typed(stack: ServedStack, *words: str) -> str:
             raise done.exception
         return done.output
 
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(run)
 
 
@@ -118,7 +118,7 @@ async def test_a_backup_that_runs_keeps_the_state_of_its_volume(stack: ServedSta
         await client.call(m.DataConnectRequest(addr=m.LocalAddr()))
         env = (Pair("FILESYSTEM", VOLUME),)
         await client.call(m.DataStartBackupRequest(butype_name="dump", env=env))
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             await client.wait_for(m.NotifyMoverPausedPost)
         for words in (("offline", VOLUME), ("modify", VOLUME, "--type", "dp")):
             with pytest.raises(TapekitError, match="/vs1/vol1 is in use"):

@@ -120,7 +120,7 @@ async def running(kernel: StackKernel) -> AsyncIterator[Callable[[], None]]:
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(run, kernel, signals(), lambda _: None)
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while not kernel.is_ready:
                 await trio.lowlevel.checkpoint()
         yield lambda: send.send_nowait("stop")

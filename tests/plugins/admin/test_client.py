@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 async def asked(kernel: Any, *arguments: Any) -> Any:
     """What ``call`` gives, made in a thread as if by another process."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(functools.partial(kernel.management.call, *arguments))
 
 
@@ -106,7 +106,7 @@ async def test_an_answer_of_another_shape_is_told(managed: Any, serving: Any) ->
 async def test_a_feed_is_read_to_its_end(managed: Any, serving: Any) -> None:
     kernel = managed()
     async with serving(kernel):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             items = await trio.to_thread.run_sync(list, kernel.management.follow(COUNT, Count(5)))
     assert items == [Number(value) for value in range(5)]
 
@@ -121,7 +121,7 @@ async def test_closing_a_feed_cancels_it(managed: Any, serving: Any, sums: Sums)
         return items
 
     async with serving(kernel):
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             assert await trio.to_thread.run_sync(read_two) == [Number(0), Number(1)]
             await sums.cancelled.wait()
 

@@ -27,7 +27,7 @@ def admin(kernel: StackKernel, *arguments: str) -> str:
 
 
 async def elsewhere(kernel: StackKernel, *arguments: str) -> str:
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         return await trio.to_thread.run_sync(admin, kernel, *arguments)
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.mover import MoverHalt, MoverPause
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0
 RECORD = 1024
 
 

@@ -115,7 +115,7 @@ async def scripted(answer: Callable[[NdmpConnection, Request], bytes | None]) ->
 
 async def played(file: Path, port: int, timeout_s: float = 5.0) -> ReplayResult:
     target = Target("127.0.0.1", port, timeout_s)
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         return await replay([Part(file, read_trace(file, None), target)], NOBODY, clock)
 
 

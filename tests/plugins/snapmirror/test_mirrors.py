@@ -66,7 +66,7 @@ async def test_what_fails_a_transfer_ends_no_more_than_that(
 ) -> None:
     site.make()
     mirrors, ask = performing(site, FailingEngine(error))
-    with trio.fail_after(20):
+    with trio.fail_after(60):
         async with mirrors.running():
             begun = await ask("transfer", TransferRequest(COPY, Step.INITIALIZE))
             assert begun.status is TransferStatus.TRANSFERRING

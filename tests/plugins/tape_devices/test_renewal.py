@@ -189,7 +189,7 @@ async def test_a_stack_that_runs_looks_again_when_a_driver_says_so(
     inventory = plugin.tapekit_provide_tape_inventory()
 
     async def looked(times: int) -> None:
-        with trio.fail_after(10):
+        with trio.fail_after(60):
             while inner.looked < times:
                 await trio.lowlevel.checkpoint()
 

@@ -18,7 +18,7 @@ from tapekit_transport_tcp.ring import LocalTransport, Ring
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tapekit_transport_tcp.tcp import TcpConnection
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-PATIENCE_S = 20
+PATIENCE_S = 60
 RESET = struct.pack("ii", 1, 0)
 UNREAD = 200_000
 

@@ -62,7 +62,7 @@ async def waiting(one: TlsDataTransport) -> AsyncIterator[Waiting]:
     """A listener that accepts one peer by the end of the block."""
     waits = Waiting(await one.listen(HOST))
     try:
-        with trio.fail_after(20):
+        with trio.fail_after(60):
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(waits.accept)
                 yield waits

@@ -64,7 +64,7 @@ def port(tmp_path: Path) -> Iterator[int]:
 @asynccontextmanager
 async def session(port: int) -> AsyncIterator[NdmpClient]:
     """A session, as soon as the server listens."""
-    with trio.fail_after(10):
+    with trio.fail_after(60):
         while True:
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", port)) == 0:
