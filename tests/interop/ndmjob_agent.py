@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from free_ports import free_port
+
 from interop_peers import program
-from running_stack import PATIENCE_S, free_port
+from running_stack import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,12 +7,13 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from free_ports import free_port
 
 from interop_peers import program
 
@@ -24,13 +25,6 @@ TAPEKIT = (sys.executable, "-m", "tapekit")
 RUNNING: list[Stack] = []
 """Those that a test has started and not ended yet."""
 PATIENCE_S = 240
-
-
-def free_port() -> int:
-    """A port of the loopback address that nobody uses now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from free_ports import free_port
 
 from iscsi_cable import cable
-from running_stack import free_port
 from tapekit.hookspecs.tape_driver import OpenMode, TapeError
 from tapekit_multipath.joiner import PathsOfDevices
 from tapekit_multipath.survey import survey

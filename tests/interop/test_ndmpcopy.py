@@ -9,8 +9,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from free_ports import free_port
 
-from running_stack import PATIENCE_S, TAPEKIT, free_port, make_stack, run_checked, served
+from running_stack import PATIENCE_S, TAPEKIT, make_stack, run_checked, served
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import make_tree
 

@@ -6,9 +6,10 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from free_ports import free_port
 
 from interop_peers import need, program
-from running_stack import PATIENCE_S, free_port, make_stack
+from running_stack import PATIENCE_S, make_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from free_ports import free_port
 
 from interop_peers import need, program
-from running_stack import free_port, make_stack, run_checked
+from running_stack import make_stack, run_checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

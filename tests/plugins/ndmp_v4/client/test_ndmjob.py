@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import trio
+from free_ports import free_port
 
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.client import NdmpClient, TapeAt, describe, tape
@@ -34,13 +35,6 @@ NDMJOB = Path("/usr/lib/amanda/ndmjob")
 USER, PASSWORD = "ndmp", b"ndmp"
 
 pytestmark = pytest.mark.skipif(not NDMJOB.exists(), reason=f"{NDMJOB} is not installed")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture
