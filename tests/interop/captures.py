@@ -51,12 +51,14 @@ def capturing(stack: Stack, file: Path, *, with_data: bool = False) -> Iterator[
         assert tshark.stdout is not None
         seen = threading.Thread(target=_until_seen, args=(tshark.stdout, first := set()))
         seen.start()
+        first_ports = set()
         while not first:
-            first_port = _knock(stack)
+            assert tshark.poll() is None, "tshark has ended"
+            first_ports.add(_knock(stack))
             seen.join(0.2)
         yield
-        last_port = _knock(stack)
-        assert first_port != last_port
+        while (last_port := _knock(stack)) in first_ports:
+            pass
         for line in tshark.stdout:
             if f" {last_port} " in line:
                 break

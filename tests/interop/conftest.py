@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,11 +33,15 @@ def interruptible_programs() -> None:
 
 @pytest.fixture(autouse=True)
 def nothing_left_running() -> Iterator[None]:
-    """A test that fails leaves no server of its own to the next ones."""
+    """A test that fails leaves no server of its own to the next ones, and tells
+    what that server has logged.
+    """
     before = len(running_stack.RUNNING)
     yield
     while len(running_stack.RUNNING) > before:
-        running_stack.RUNNING[-1].kill()
+        left = running_stack.RUNNING[-1]
+        left.kill()
+        sys.stdout.write(left.log.read_text())
 
 
 @pytest.fixture

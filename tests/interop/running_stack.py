@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import tomllib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -72,7 +73,11 @@ class Stack:
             )
         RUNNING.append(self)
         assert self.server.stdout is not None
+        # Ends the wait below, should the server neither listen nor end.
+        impatience = threading.Timer(PATIENCE_S, self.server.kill)
+        impatience.start()
         line = self.server.stdout.readline()
+        impatience.cancel()
         host = f"[{self.host}]" if ":" in self.host else self.host
         assert line == f"listening on {host}:{self.port}\n", line + self.log.read_text()
 
@@ -81,7 +86,12 @@ class Stack:
         assert self.server is not None
         with self.server:
             self.server.send_signal(signal.SIGTERM)
-            status = self.server.wait(timeout=PATIENCE_S)
+            try:
+                status = self.server.wait(timeout=PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                # Leaving the block would wait for it without a limit.
+                self.server.kill()
+                raise
         self._has_ended()
         return status
 

@@ -210,8 +210,9 @@ def test_a_full_destination_stops_the_source(tmp_path: Path) -> None:
 def cut_short(pair: Pair, cut: Callable[[subprocess.Popen[str]], object]) -> str:
     """Do something in the middle of a copy; gives what the command says."""
     source, target = pair
-    for number in range(12):
-        (source.volume / f"file{number}").write_bytes(os.urandom(16 << 20))
+    content = os.urandom(16 << 20)
+    for number in range(24):
+        (source.volume / f"file{number}").write_bytes(content)
     with subprocess.Popen(
         arguments(pair), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:

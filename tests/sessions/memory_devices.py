@@ -62,7 +62,7 @@ class MemoryDoor:
         self.asked.append(Asked(cdb, data_out, data_in, timeout_s))
         if self.holds is not None:
             self.holds[0].set()
-            assert self.holds[1].wait(10), "nobody lets the command end"
+            assert self.holds[1].wait(60), "nobody lets the command end"
         if cdb[0] in self.fails:
             raise no_answer(self.fails[cdb[0]])
         match cdb[0]:

@@ -308,7 +308,7 @@ class MemoryStack:
 
     def start(self) -> None:
         self._thread.start()
-        self._started.wait(30)
+        self._started.wait(60)
         if self._failure is not None:
             raise self._failure
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from session_stack import ServedStack
 
-LIMIT_S = 1.5
+LIMIT_S = 3.0
 
 
 def impatient(text: str) -> str:
@@ -28,13 +28,13 @@ def impatient(text: str) -> str:
 async def test_a_client_that_never_logs_in_is_closed_whatever_it_says(
     edited_stack: Callable[[Callable[[str], str]], AbstractAsyncContextManager[ServedStack]],
 ) -> None:
+    began = trio.current_time()
     async with (
         edited_stack(impatient) as stack,
         stack.stranger() as silent,
         stack.stranger() as talker,
     ):
         await talker.open()
-        began = trio.current_time()
         with trio.fail_after(60):
             for client, greetings in ((silent, 1), (talker, 0)):
                 for _ in range(greetings):
@@ -42,7 +42,7 @@ async def test_a_client_that_never_logs_in_is_closed_whatever_it_says(
                 farewell = await client.wait_for(m.NotifyConnectionStatusPost)
                 assert farewell.reason == ConnectionStatusReason.SHUTDOWN
                 assert "nobody logged in from 127.0.0.1" in farewell.text_reason
-        assert trio.current_time() - began >= LIMIT_S / 2
+        assert trio.current_time() - began >= LIMIT_S
 
 
 async def test_one_who_has_logged_in_may_be_silent(

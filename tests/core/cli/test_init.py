@@ -66,7 +66,7 @@ def test_a_command_that_fails_has_another_status_than_wrong_use(
 
 def test_the_module_is_the_command(start: Start) -> None:
     process = start("--version")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "")
     assert out.startswith("tapekit ")
 
@@ -74,7 +74,7 @@ def test_the_module_is_the_command(start: Start) -> None:
 def test_the_environment_names_the_stack(start: Start, tmp_path: Path) -> None:
     (tmp_path / "other.toml").write_text("plugins = []\n")
     process = start("check", TAPEKIT_STACK="other.toml")
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "ok\n")
 
 
@@ -85,5 +85,5 @@ def test_the_shell_can_complete_commands(start: Start) -> None:
         COMP_WORDS="tapekit pl",
         COMP_CWORD="1",
     )
-    out, _ = process.communicate(timeout=30)
+    out, _ = process.communicate(timeout=60)
     assert (process.returncode, out.split()) == (0, ["plugins"])

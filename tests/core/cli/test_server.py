@@ -90,7 +90,7 @@ def test_a_signal_drains_the_stack(number: signal.Signals, serve: Any) -> None:
     process = serve()
     assert listening(process) == LISTENING
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "")
     assert "INFO tapekit.kernel: draining" in err
     assert "Traceback" not in err
@@ -104,7 +104,7 @@ def test_jobs_that_do_not_end_are_cancelled_by_a_second_signal(serve: Any) -> No
         pass
     assert process.poll() is None
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert "jobs that still ran were cancelled" in err
 
@@ -113,20 +113,20 @@ def test_jobs_that_do_not_end_are_cancelled_after_the_time_limit(serve: Any) -> 
     process = serve("drain_timeout_s = 0.01\n[worker]\njobs = 1\n")
     listening(process)
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
     assert process.returncode == 0
 
 
 def test_errors_in_the_stack_file_are_told_before_anything_runs(serve: Any) -> None:
     process = serve("[worker]\njobs = true\n")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert "worker.jobs: true is not allowed here" in err
 
 
 def test_an_error_at_the_start_is_told_without_traceback(serve: Any) -> None:
     process = serve("[worker]\nrefuses = true\n")
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (2, "")
     assert "error: the saw is worn\n  Sharpen the saw.\n  (tapekit explain worker.worn)\n" in err
     assert "Traceback" not in err
@@ -134,7 +134,7 @@ def test_an_error_at_the_start_is_told_without_traceback(serve: Any) -> None:
 
 def test_an_error_that_ends_the_stack_later_has_another_status(serve: Any) -> None:
     process = serve("[worker]\nfails = true\n")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "error: the hammer is worn\n" in err
     assert "Traceback" not in err
@@ -142,7 +142,7 @@ def test_an_error_that_ends_the_stack_later_has_another_status(serve: Any) -> No
 
 def test_an_error_in_the_code_is_logged_with_its_traceback(serve: Any) -> None:
     process = serve("[worker]\ncrashes = true\n")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "CRITICAL tapekit.kernel: an error in the code ended the stack" in err
     assert "ZeroDivisionError: in the worker" in err
@@ -152,7 +152,7 @@ def test_the_log_may_be_json_lines(serve: Any) -> None:
     process = serve("", "--log-format", "json", "--log-level", "debug", "--trace", "hooks")
     listening(process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     lines = [json.loads(line) for line in err.splitlines()]
     messages = [line["message"] for line in lines]
     assert 'plugin "worker" is ready' in messages
@@ -164,12 +164,12 @@ def test_the_log_can_be_silenced(serve: Any) -> None:
     process = serve("", "--log-level", "error")
     listening(process)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert err == ""
 
 
 def test_an_unknown_trace_is_wrong_use(serve: Any) -> None:
     process = serve("", "--trace", "bytes")
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=60)
     assert process.returncode == 2
     assert "hooks" in err

@@ -100,7 +100,7 @@ def test_an_error_behind_records_that_were_taken_comes_with_the_next_call(
     unsure.raise_due(is_loss=True)
 
 
-@pytest.mark.parametrize("condition", [*END_WARNINGS, Condition.MEDIUM_ERROR])
+@pytest.mark.parametrize("condition", [*sorted(END_WARNINGS, key=str), Condition.MEDIUM_ERROR])
 def test_the_end_of_the_tape_is_for_the_next_write_alone(
     unsure: UnsureData, condition: Condition
 ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 import trio.testing
+from free_ports import free_port
 
 from tapekit.errors import CORE, TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
@@ -143,9 +144,7 @@ async def test_a_stack_serves_it_while_it_runs(
     assembled: Callable[..., StackKernel], plugin: Callable[..., Any], log: Path
 ) -> None:
     users = plugin("users", tapekit_provide_authenticator=lambda self: MemoryAuthenticator())
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     kernel = assembled(EventlogPlugin, users, tables=f"[eventlog]\nhttp_port = {port}\n")
     received = bytearray()
 

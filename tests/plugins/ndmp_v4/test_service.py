@@ -94,7 +94,7 @@ class HeldStateStore(MemoryStateStore):  # type: ignore[misc]  # final, and made
         super().change(namespace, values)
         self.changes += 1
         if self.changes == 1:
-            assert self.gate.wait(10)
+            assert self.gate.wait(60)
 
 
 async def test_what_is_true_is_what_was_remembered_last() -> None:

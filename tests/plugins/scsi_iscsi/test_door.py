@@ -93,7 +93,7 @@ def test_a_connection_without_commands_is_looked_after(connection: Any) -> None:
 
     connection.serve = notice
     door = door_of(connection, rest_s=0.001)
-    assert served.wait(10)
+    assert served.wait(60)
     door.close()
 
 
@@ -106,7 +106,7 @@ def test_the_end_of_a_connection_is_noticed_before_a_command(connection: Any) ->
 
     connection.serve = fail
     door = door_of(connection, rest_s=0.001)
-    assert lost.wait(10)
+    assert lost.wait(60)
     with pytest.raises(TapeError, match="lost: closed by the target"):
         door.execute(READY, timeout_s=1)
     assert connection.timeouts == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import socket
 import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 import trio.testing
+from free_ports import free_port
 
 from tapekit.errors import TapekitError
 from tapekit_transport_tls.control import TlsControlTransport
@@ -250,9 +250,7 @@ async def test_nobody_listens_without_a_certificate_or_on_a_port_in_use(
 
 
 async def test_switches_at_one_time_are_made_one_after_the_other(certificate: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     options = TransportTlsSettings(listen=(f"127.0.0.1:{port}",))
     service = SecureService(())
     transport = TlsControlTransport(options, lambda: server_context(certificate, None), service)

@@ -57,7 +57,7 @@ def test_a_backups_copy_has_the_smallest_number_that_is_free(site: Site, volume:
 
 @pytest.mark.requirement("R227")
 def test_backups_at_once_each_have_their_own_copy(site: Site, volume: Volume) -> None:
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
     site.method.during_create = together.wait
     with ThreadPoolExecutor(4) as pool:
         copies = list(pool.map(lambda number: made(site, volume, str(number)), range(4)))
