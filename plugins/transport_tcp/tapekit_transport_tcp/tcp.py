@@ -22,8 +22,9 @@ from tapekit_transport_tcp.errors import CATALOGUE
 from tapekit_transport_tcp.families import IPV4, Family
 from tapekit_transport_tcp.guarded_socket import GuardedSocket
 from tapekit_transport_tcp.interfaces import own_address
+from tapekit_transport_tcp.sending import TcpSink
 from tapekit_transport_tcp.socket_options import set_options
-from tapekit_transport_tcp.tcp_ends import TcpSink, TcpSource
+from tapekit_transport_tcp.tcp_ends import TcpSender, TcpSource
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,7 +61,10 @@ class TcpConnection:
         """The writing end."""
         if self._sink is None:
             by_sendfile = self._settings.send_extents == "sendfile"
-            self._sink = TcpSink(self._socket, self._settings.ring_buffers, by_sendfile=by_sendfile)
+            sender = TcpSender(self._socket, by_sendfile=by_sendfile)
+            self._sink = TcpSink(sender, self._settings.ring_buffers)
+            if self._socket.is_ended:
+                self._sink.abort()
         return self._sink
 
     def source(self) -> TcpSource:
@@ -75,7 +79,7 @@ class TcpConnection:
 
     def abort(self) -> None:
         """See :meth:`DataConnection.abort`; the other side sees a reset."""
-        self._socket.end(reset=True)
+        self._end(reset=True)
 
     def close(self) -> None:
         """See :meth:`DataConnection.close`.
@@ -83,7 +87,12 @@ class TcpConnection:
         A stream that was begun and not finished is reset, never ended. A
         reader may leave early: what it did not take resets the writer.
         """
-        self._socket.end(reset=self._sink is not None and not self._sink.is_finished)
+        self._end(reset=self._sink is not None and not self._sink.is_finished)
+
+    def _end(self, *, reset: bool) -> None:
+        self._socket.end(reset=reset)
+        if self._sink is not None:
+            self._sink.abort()
 
 
 @final

@@ -1,6 +1,6 @@
-"""The two blocking ends of a TCP data connection.
+"""What goes into the socket of a TCP data connection and comes out of it.
 
-The sink sends what is in memory from where it lies and reads extents into
+The sender sends what is in memory from where it lies and reads extents into
 one buffer of its own, so that a header and the file behind it leave in one
 call. The source receives into buffers of 1 MiB and cuts batches out of
 them, so that a reader that keeps many small batches keeps little memory.
@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.segments import BUFFER_BYTES, Batch, ConnectionBroken, Extent, pread_exactly
+from tapekit.segments import BUFFER_BYTES, Batch, Extent, pread_exactly
 from tapekit_transport_tcp.errors import CATALOGUE
 
 if TYPE_CHECKING:
     from tapekit_transport_tcp.guarded_socket import GuardedSocket
 
-__all__ = ["TcpSink", "TcpSource"]
+__all__ = ["TcpSender", "TcpSource"]
 
 _MOST_VIEWS: Final = 512
 """Views of one ``sendmsg``; Linux takes 1024 (IOV_MAX)."""
@@ -29,33 +29,20 @@ in crumbs."""
 
 
 @final
-class TcpSink:
-    """Sends a stream. ``buffers`` is how many free buffers it keeps."""
+class TcpSender:
+    """Sends batches, from one thread."""
 
-    def __init__(self, connected: GuardedSocket, buffers: int, *, by_sendfile: bool) -> None:
+    def __init__(self, connected: GuardedSocket, *, by_sendfile: bool) -> None:
         self._socket: Final = connected
         self._by_sendfile: Final = by_sendfile
-        self._keeps: Final = buffers
-        self._free: Final[list[memoryview]] = []
         self._views: Final[list[memoryview]] = []
         self._scratch: memoryview | None = None
         self._scratch_end = 0
-        self.is_finished = False
-        """Whether the whole stream has arrived at the other side."""
 
-    def acquire(self) -> memoryview:
-        """See :meth:`DataSink.acquire`; never waits, since :meth:`put` does."""
-        self.drain()
-        return self._free.pop() if self._free else memoryview(bytearray(BUFFER_BYTES))
+    def send(self, batch: Batch) -> None:
+        """Send a batch; returns when everything is with the kernel.
 
-    def recycle(self, buffer: memoryview) -> None:
-        """See :meth:`DataSink.recycle`."""
-        if len(self._free) < self._keeps:
-            self._free.append(buffer)
-
-    def put(self, batch: Batch) -> None:
-        """See :meth:`DataSink.put`; returns when everything is with the kernel.
-
+        :raises ConnectionBroken: the connection was aborted, or the other end broke off.
         :raises TapekitError: a file could not be read; the connection is
             then reset.
         """
@@ -69,22 +56,13 @@ class TcpSink:
         except BaseException:
             self._socket.end(reset=True)
             raise
-        finally:
-            batch.release()
-
-    def drain(self) -> None:
-        """See :meth:`DataSink.drain`: :meth:`put` has left nothing to wait for."""
-        if self._socket.is_ended:
-            raise ConnectionBroken
 
     def finish(self) -> None:
-        """See :meth:`DataSink.finish`; returns when everything has arrived.
+        """End the stream; returns when everything has arrived.
 
         :raises ConnectionBroken: the other end broke off before the end.
         """
-        if not self.is_finished:
-            self._socket.finish()
-            self.is_finished = True
+        self._socket.finish()
 
     def _add_view(self, view: memoryview) -> None:
         if not len(view):

@@ -199,21 +199,37 @@ def test_sink_sends_any_number_of_views(wire: Wire, threads: ThreadPoolExecutor)
     assert got.result(PATIENCE_S) == b"".join(views)
 
 
-def test_put_releases_the_batch_once_it_is_sent(wire: Wire) -> None:
+def test_a_batch_is_released_once_it_is_sent(wire: Wire) -> None:
     released: list[str] = []
-    wire.connection.sink().put(Batch.of([memoryview(b"x")], lambda: released.append("once")))
+    sink = wire.connection.sink()
+    sink.put(Batch.of([memoryview(b"x")], lambda: released.append("once")))
+    sink.drain()
     assert released == ["once"]
 
 
-def test_sink_reuses_a_buffer_and_never_waits_for_one(wire: Wire) -> None:
+def test_the_writer_fills_buffers_while_others_wait_for_a_slow_peer(
+    threads: ThreadPoolExecutor,
+) -> None:
+    wire = Wire(joined_with_small_window, ring_buffers=2)
     sink = wire.connection.sink()
-    buffers = [sink.acquire() for _ in range(20)]
-    assert {len(buffer) for buffer in buffers} == {BUFFER_BYTES}
-    for buffer in buffers:
-        sink.recycle(buffer)
-    again = sink.acquire()
-    assert any(again is buffer for buffer in buffers)
-    assert len(sink._free) == 7
+
+    def fill_one(byte: bytes) -> None:
+        buffer = sink.acquire()
+        buffer[:] = byte * BUFFER_BYTES
+        sink.put(Batch.of([buffer], lambda: sink.recycle(buffer)))
+
+    fill_one(b"1")
+    fill_one(b"2")
+    third = threads.submit(fill_one, b"3")
+    assert_blocked(third)
+    assert wire.peer.recv(1) == b"1"
+    got = threads.submit(wire.received)
+    third.result(PATIENCE_S)
+    sink.finish()
+    assert got.result(PATIENCE_S) == b"".join(
+        (b"1" * (BUFFER_BYTES - 1), b"2" * BUFFER_BYTES, b"3" * BUFFER_BYTES)
+    )
+    wire.close()
 
 
 def test_an_unreadable_file_is_told_and_the_stream_never_looks_whole(
@@ -222,15 +238,34 @@ def test_an_unreadable_file_is_told_and_the_stream_never_looks_whole(
     folder = os.open(tmp_path, os.O_RDONLY)
     released: list[str] = []
     sink = either_way.connection.sink()
-    with pytest.raises(TapekitError, match="Is a directory") as told:
-        sink.put(Batch.of([memoryview(b"x"), Extent(folder, 0, 9)], lambda: released.append("x")))
+    sink.put(Batch.of([memoryview(b"x"), Extent(folder, 0, 9)], lambda: released.append("x")))
+    for call in (sink.drain, sink.finish, lambda: sink.put(Batch.of([memoryview(b"y")]))):
+        with pytest.raises(TapekitError, match="Is a directory") as told:
+            call()
+        assert told.value.id == "transport_tcp.file-unreadable"
     os.close(folder)
-    assert told.value.id == "transport_tcp.file-unreadable"
     assert released == ["x"]
     with pytest.raises(ConnectionResetError):
         either_way.received()
-    with pytest.raises(ConnectionBroken):
-        sink.put(Batch.of([memoryview(b"y")]))
+
+
+def test_what_could_not_be_sent_is_released_when_its_error_is_known(
+    wire: Wire, tmp_path: Path
+) -> None:
+    folder = os.open(tmp_path, os.O_RDONLY)
+    sink = wire.connection.sink()
+    told: list[str] = []
+
+    def release() -> None:
+        with pytest.raises(TapekitError) as refused:
+            sink.acquire()
+        told.append(refused.value.id)
+
+    sink.put(Batch.of([Extent(folder, 0, 9)], release))
+    with pytest.raises(TapekitError):
+        sink.finish()
+    os.close(folder)
+    assert told == ["transport_tcp.file-unreadable"]
 
 
 def test_finish_ends_the_stream_once(wire: Wire, threads: ThreadPoolExecutor) -> None:
@@ -373,7 +408,9 @@ def test_abort_wakes_a_blocked_sendfile(threads: ThreadPoolExecutor, tmp_path: P
     wire = Wire(send_extents="sendfile")
     fd = file_of(tmp_path, bytes(8 * BUFFER_BYTES))
     extents = [Extent(fd, 0, 8 * BUFFER_BYTES)] * 20
-    writer = threads.submit(wire.connection.sink().put, Batch.of(extents))
+    sink = wire.connection.sink()
+    sink.put(Batch.of(extents))
+    writer = threads.submit(sink.drain)
     assert_blocked(writer)
     wire.connection.abort()
     with pytest.raises(ConnectionBroken):
