@@ -16,6 +16,7 @@ from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.malformed import Malformed
 from tapekit.scsi.sense import SenseKey
 from tapekit.scsi_devices.conditions import condition_of, sense_of
+from tapekit.scsi_devices.lost_answers import is_path_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,12 +69,29 @@ class Conversation:
         self._door: Final = door
         self._device: Final = device
         self._commands: Final = {command.name: command for command in commands.values()}
-        self.attentions = 0
-        """How many unit attentions have come, but for harmless ones."""
-        self.other_news = 0
-        """Those of them that tell of more than a reset or a lost connection."""
+        self._news: Final[list[Sense]] = []
         self.timeouts_s: Mapping[int, float] = {}
         """Time limits that replace those of callers, by operation code."""
+
+    @property
+    def attentions(self) -> int:
+        """How many unit attentions have come, but for harmless ones."""
+        return len(self._news)
+
+    @property
+    def other_news(self) -> int:
+        """Those of them that tell of more than a reset or a lost connection."""
+        return sum(sense.asc != _RESET for sense in self._news)
+
+    def has_lost_path_alone(self, since: int) -> bool:
+        """Whether all that has happened is that a way to the device was lost;
+        over the next one a device may tell of a reset besides (SPC).
+
+        :param since: the attentions that are not looked at.
+        """
+        news = self._news[since:]
+        is_lost = bool(news) and is_path_lost(news[0])
+        return is_lost and all(sense.asc == _RESET for sense in news)
 
     def send(
         self,
@@ -103,8 +121,7 @@ class Conversation:
             if sense is None or sense.key != SenseKey.UNIT_ATTENTION:
                 break
             if (sense.asc, sense.ascq) not in _HARMLESS:
-                self.attentions += 1
-                self.other_news += sense.asc != _RESET
+                self._news.append(sense)
                 break
         return reply.data, sense
 

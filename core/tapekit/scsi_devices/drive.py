@@ -14,7 +14,6 @@ import logging
 from itertools import repeat
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.errors import CORE
 from tapekit.hookspecs.tape_driver import (
     Condition,
     DriveStatus,
@@ -29,6 +28,7 @@ from tapekit.scsi_devices.capacity import capacity_of
 from tapekit.scsi_devices.conditions import condition_of
 from tapekit.scsi_devices.conversation import Conversation
 from tapekit.scsi_devices.durability import END_WARNINGS, UnsureData
+from tapekit.scsi_devices.footing import Footing
 from tapekit.scsi_devices.head import AskedHead, CountedHead
 from tapekit.scsi_devices.health import corrected_errors, tell_alerts
 from tapekit.scsi_devices.loading import finish_loading
@@ -78,9 +78,7 @@ class CdbDrive:
         self._device: Final = device
         self._let_go: Final = let_go
         self._setup: DriveSetup | None = None
-        self._attentions_heard = 0
-        self._attentions_placed = 0
-        """Those after which the place of the tape has been made sure of."""
+        self._footing: Final = Footing(self._talk, device)
         self._longest = 0
         """Bytes of the longest record that the drive takes; 0 until it is known."""
         self._head: Head = AskedHead(self._position)
@@ -92,8 +90,6 @@ class CdbDrive:
         self._unsure: Final = UnsureData(device, lambda: self._talk.attentions)
         self._soft_errors: int | None = 0
         """As the drive has last told; ``None`` if it does not count them."""
-        self._is_displaced = False
-        """Whether the tape may stand elsewhere than whoever uses it believes."""
         self.alerts: Mapping[int, str] = {}
         """See :attr:`AlertingDrive.alerts`."""
         self._is_ready()
@@ -135,8 +131,8 @@ class CdbDrive:
 
         :raises OSError: the file of an extent cannot be read.
         """
-        self._unsure.raise_due(is_loss=self._is_displaced)
-        self._begin_writing()
+        self._unsure.raise_due(is_loss=self._footing.is_displaced)
+        self._begin_writing("WRITE(6)")
         taken, mark = 0, self._unsure.mark()
         try:
             for record in records_of(pieces, record_size):
@@ -208,37 +204,51 @@ class CdbDrive:
         place = self._place_after_loss()
         is_done = self._written.is_carried_out(objects, place) if place is not None else None
         if is_done is not None:
-            self._trust_place()
+            self._footing.trust()
         return is_done
 
     def _place_after_loss(self) -> Position | None:
         """Where the head stands; ``None`` if there was other news. The drive
         is set up anew.
         """
-        other_news = self._talk.other_news
         self._set_up()
         # Last of all: whatever news there was, the answer is from after it.
         place = self._position()
-        return place if self._talk.other_news == other_news else None
+        return place if self._footing.has_lost_path_alone else None
 
-    def _trust_place(self) -> None:
-        self._is_displaced = False
-        self._attentions_heard = self._attentions_placed = self._talk.attentions
+    def _has_kept_place(self) -> bool:
+        """Whether a path was lost and nothing else has happened, as what moves no
+        tape has heard, and the head stands where it is counted.
+        """
+        before, mark = self._footing.placed, self._unsure.mark()
+        counted = self._motions.objects or self._written.objects
+        # The beginning of a tape proves nothing, since every tape has one.
+        if self._footing.is_displaced or not counted or not self._footing.has_lost_path_alone:
+            return False
+        place = self._place_after_loss()
+        if place is None or place.object_id != counted:
+            return False
+        self._unsure.excuse(mark, before)
+        self._footing.trust()
+        _LOG.warning("%s stands where it stood when a path was lost", self._device)
+        return True
 
-    def _begin_writing(self) -> None:
+    def _begin_writing(self, name: str) -> None:
         """What lies behind the head is lost, and so is what was known of it."""
         if not self._unsure.is_there:
             self._give_mark_back()
+            objects = self._head.begin_writing()
+            self._refuse_displaced(name)
             self._motions.lose()
-            self._written.begin(self._head.begin_writing())
+            self._written.begin(objects)
             self._unsure.begin()
 
     def write_filemarks(self, count: int) -> None:
         """See :meth:`TapeDrive.write_filemarks`; none at all makes durable."""
-        self._unsure.raise_due(is_loss=self._is_displaced, but=_KEPT_BY_MARKS)
+        self._unsure.raise_due(is_loss=self._footing.is_displaced, but=_KEPT_BY_MARKS)
         if count:
-            self._begin_writing()
             name = "WRITE FILEMARKS(6)"
+            self._begin_writing(name)
             sense, condition = self._send_writing(
                 name, objects=count, timeout_s=MOTION_S, count=count
             )
@@ -254,6 +264,8 @@ class CdbDrive:
         """Have the drive bring to the tape what it has taken."""
         name = "WRITE FILEMARKS(6)"
         _, sense = self._talk.send(name, timeout_s=MOTION_S, count=0)
+        if is_path_lost(sense) and self._has_kept_place():
+            _, sense = self._talk.send(name, timeout_s=MOTION_S, count=0)
         self._refuse_unmarked(name, sense, condition_of(sense) if sense else None)
 
     def _refuse_unmarked(self, name: str, sense: Sense | None, condition: Condition | None) -> None:
@@ -273,22 +285,25 @@ class CdbDrive:
             _LOG.warning("%s cannot tell what was written: %s", self._device, error)
             is_kept = False
         if not is_kept:
-            self._is_displaced = True
+            self._footing.displace()
             self._unsure.doubt()
 
     def _end_writing(self) -> None:
         """All that was written is on the tape before its user goes elsewhere on it."""
         if self._unsure.is_there and not self._unsure.is_told:
-            self._unsure.raise_due(is_loss=self._is_displaced, but=END_WARNINGS)
+            self._unsure.raise_due(is_loss=self._footing.is_displaced, but=END_WARNINGS)
             if not self._unsure.has_news:
                 self._synchronize()
             self._compare_count()
             self._unsure.settle()
+        self._written.lose()
         self._unsure.forget()
 
     def _leave(self) -> None:
         """The tape is about to go to its beginning, which makes all durable."""
         self._compare_count()
+        self._written.lose()
+        self._motions.lose()
         self._unsure.forget_warning()
 
     # Reading.
@@ -362,8 +377,7 @@ class CdbDrive:
 
     def _doubt_place(self, may_ask: bool) -> None:
         """A user's own command may have moved the tape; where to is the user's affair."""
-        self._is_displaced = False
-        self._attentions_placed = self._talk.attentions
+        self._footing.leave()
         self._written.begin(None)
         self._motions.lose()
         self._head.moved_unseen(may_ask)
@@ -373,9 +387,9 @@ class CdbDrive:
     def _steering(self) -> Steering:
         return Steering(
             send=self._send,
-            known_place=lambda: self._position() if self._head.is_known else None,
+            known_place=self._known_place,
             found_place=self._place_after_loss,
-            trust_place=self._trust_place,
+            trust_place=self._footing.trust,
             strayed=self._strayed,
             error=self._talk.error,
         )
@@ -384,17 +398,8 @@ class CdbDrive:
         self, name: str, data: bytes = b"", *, room: int = 0, timeout_s: float, **values: int
     ) -> tuple[bytes, Sense | None]:
         """Send a command that means something else at another place."""
+        self._refuse_displaced(name)
         before = self._talk.attentions
-        if self._is_displaced or before != self._attentions_placed:
-            # Also if a question has heard the news, whose answer was all that counted.
-            self._unsure.tell()
-            raise CORE.raised_as(
-                TapeError,
-                "tape-displaced",
-                condition=Condition.HARDWARE_ERROR,
-                device=self._device,
-                command=name,
-            )
         try:
             data, sense = self._talk.send(name, data, room=room, timeout_s=timeout_s, **values)
         except TapeError as error:
@@ -408,20 +413,25 @@ class CdbDrive:
             self._doubt_count()
         return data, sense
 
+    def _refuse_displaced(self, name: str) -> None:
+        is_sure = not self._footing.has_news or self._has_kept_place()
+        if self._footing.is_displaced or not is_sure:
+            # Also if a question has heard the news, whose answer was all that counted.
+            self._unsure.tell()
+            raise self._footing.refusal(name)
+
+    def _known_place(self) -> Position | None:
+        place = self._position() if self._head.is_known else None
+        return None if self._footing.has_news else place
+
     def _strayed(self, name: str) -> TapeError:
         """The error of a command after which the tape stands elsewhere."""
         self._displace()
-        return CORE.raised_as(
-            TapeError,
-            "tape-strayed",
-            condition=Condition.HARDWARE_ERROR,
-            device=self._device,
-            command=name,
-        )
+        return self._footing.strayed(name)
 
     def _displace(self) -> None:
         """The tape may be anywhere, as its user is told at once."""
-        self._is_displaced = True
+        self._footing.displace()
         self._unsure.tell()
 
     def _doubt_count(self) -> None:
@@ -483,10 +493,9 @@ class CdbDrive:
         """See :meth:`TapeDrive.rewind`."""
         self._leave()
         self._mark = None
-        self._motions.lose()
         self._talk.run("REWIND", timeout_s=MOTION_S)
-        self._is_displaced = False
-        if self._talk.attentions != self._attentions_heard:
+        self._footing.is_displaced = False
+        if not self._footing.is_prepared:
             # News from before the tape came here says nothing of its place.
             self._prepare()
         self._head.at_beginning()
@@ -498,8 +507,7 @@ class CdbDrive:
         self._leave()
         self._mark = None
         self._talk.run("LOAD UNLOAD", timeout_s=MOTION_S)
-        self._is_displaced = False
-        self._attentions_placed = self._talk.attentions
+        self._footing.leave()
         # The next tape is another one.
         self._longest = 0
         self._unsure.settle()
@@ -508,7 +516,7 @@ class CdbDrive:
         """See :meth:`TapeDrive.load`."""
         self._leave()
         self._talk.run("LOAD UNLOAD", timeout_s=MOTION_S, load=1)
-        self._is_displaced = False
+        self._footing.is_displaced = False
         self._talk.run("TEST UNIT READY")
         self._prepare()
         self._head.at_beginning()
@@ -525,7 +533,7 @@ class CdbDrive:
             self._let_go()
 
     def _tell_alerts(self) -> None:
-        if self._is_displaced or not self._longest:
+        if self._footing.is_displaced or not self._longest:
             return
         try:
             self.alerts = tell_alerts(self._talk, self._device)
@@ -545,17 +553,19 @@ class CdbDrive:
             if error.condition not in _NO_TAPE:
                 raise
             # News from before says nothing of a tape that is still to come.
-            self._attentions_placed = self._talk.attentions
+            self._footing.placed = self._talk.attentions
             return False
-        if self._talk.attentions != self._attentions_heard or not self._longest:
+        if self._longest and self._has_kept_place():
+            return True
+        if not self._footing.is_prepared or not self._longest:
             # Who has used this tape before does not know where it is now.
-            self._is_displaced = self._is_displaced or bool(self._longest)
+            self._footing.is_displaced = self._footing.is_displaced or bool(self._longest)
             self._prepare()
         return True
 
     def _prepare(self) -> None:
         """Records of any length, from a tape of which nothing is known."""
-        self._attentions_heard = self._attentions_placed = self._talk.attentions
+        self._footing.prepare()
         self._mark = None
         self._motions.begin()
         self._unsure.forget_warning()

@@ -48,6 +48,11 @@ class ObjectCount:
         """Nobody knows any more how many there are."""
         self._before = None
 
+    @property
+    def objects(self) -> int | None:
+        """How many there are; ``None`` if nobody knows."""
+        return self._before
+
     def passed(self, objects: int) -> None:
         """So many more were written."""
         if self._before is not None:

@@ -70,7 +70,8 @@ class Steering(NamedTuple):
     """Sends a command that means something else at another place; raises
     :class:`TapeError` if it is not sent, or not answered."""
     known_place: Callable[[], Position | None]
-    """Where the head stands; ``None`` where the drive does not know."""
+    """Where the head stands; ``None`` where the drive does not know, or has
+    news after which the tape may stand elsewhere than before."""
     found_place: Callable[[], Position | None]
     """The same after a way was lost, with the drive set up anew; ``None`` if
     more has happened than that."""
@@ -103,6 +104,11 @@ class Motions:
     def lose(self) -> None:
         """The tape is brought elsewhere by another command."""
         self._place = None
+
+    @property
+    def objects(self) -> int | None:
+        """Objects before the head, counted along; ``None`` if nobody knows."""
+        return None if self._place is None else self._place.object_id
 
     def read(self, count: int) -> tuple[bytes, Sense | None]:
         """READ of a record of at most so many bytes.
