@@ -29,6 +29,8 @@ class Drive:
         self.watch = DriveWatch(lambda: 0.0)
         self.door: Any = TracedDoor(self, self.watch)
         self.is_open = False
+        self.written: list[int] = []
+        self.erased = False
 
     def opened(self) -> Any:
         """As drivers open one: they hear what the drive has to tell."""
@@ -48,11 +50,24 @@ class Drive:
             remaining_bytes=None,
         )
 
+    def write_records(self, pieces: Any, _record_size: int) -> int:
+        self.written.append(len(pieces))
+        return len(pieces)
+
+    def write_filemarks(self, count: int) -> None:
+        self.written.append(count)
+
+    def rewind(self) -> None:
+        self.door.execute(bytes((1, 0, 0, 0, 0, 0)), timeout_s=1)
+
+    unload = load = rewind
+
     def close(self) -> None:
         self.is_open = False
 
     def execute(self, cdb: bytes, **_: Any) -> CdbReply:
         answer: bytes | Sense = b""
+        self.erased = self.erased or cdb[0] == 0x19
         if cdb[0] == 0x8C:
             answer = self.memory
         elif self.next:
@@ -126,3 +141,39 @@ def test_sense_data_that_nobody_can_read_is_no_news() -> None:
     watch.heard(CdbReply(Status.CHECK_CONDITION, sense=b"\x70"))
     watch.heard(CdbReply(Status.CHECK_CONDITION))
     assert watch.cartridge_changes == 0
+
+
+CHANGES = {
+    "write_records": lambda drive: drive.write_records([memoryview(b"x")], 1),
+    "write_filemarks": lambda drive: drive.write_filemarks(1),
+    "a command": lambda drive: drive.door.execute(bytes((0x19, 0, 0, 0, 0, 0)), timeout_s=1),
+}
+
+
+@pytest.mark.parametrize("work", sorted(CHANGES))
+def test_a_cartridge_that_is_changed_while_the_drive_is_open_is_left_alone(work: str) -> None:
+    drive = Drive(UNKNOWN)
+    opened = guarded(drive).opened()
+    drive.next = [CHANGED]
+    opened.rewind()
+    drive.erased = False
+    with pytest.raises(TapeError, match="the drive has told so"):
+        CHANGES[work](opened)
+    assert (drive.written, drive.erased) == ([], False)
+
+
+@pytest.mark.parametrize(
+    ("then", "is_left_alone"), [(memory("A00001"), False), (memory("A00002"), True)]
+)
+def test_what_was_loaded_is_looked_at(then: bytes, is_left_alone: bool) -> None:
+    drive = Drive(memory("A00001"))
+    opened = guarded(drive).opened()
+    opened.unload()
+    drive.memory, drive.next = then, [CHANGED]
+    if is_left_alone:
+        with pytest.raises(TapeError, match="it is A00002 S1 and was A00001 S1"):
+            opened.load()
+        return
+    opened.load()
+    opened.write_filemarks(1)
+    assert drive.written == [1]
