@@ -46,6 +46,18 @@ _UNSUPPORTED_FORMAT, _READ_ONLY_FORMAT, _CLEAN_NOW = 12, 17, 20
 """Flags of TapeAlert (SSC)."""
 
 
+_EMPTY: Final = DriveStatus(
+    has_tape=False,
+    write_protected=False,
+    position=TapePosition(0, 0),
+    block_size=0,
+    soft_errors=0,
+    total_bytes=None,
+    remaining_bytes=None,
+)
+"""The state of a drive without a tape."""
+
+
 class Bay(Protocol):
     """Where a drive gets its cartridge from, and what outlasts the drive."""
 
@@ -109,15 +121,7 @@ class VtapeDrive:
         """
         cartridge = self._present()
         if cartridge is None:
-            return DriveStatus(
-                has_tape=False,
-                write_protected=False,
-                position=TapePosition(0, 0),
-                block_size=0,
-                soft_errors=0,
-                total_bytes=None,
-                remaining_bytes=None,
-            )
+            return _EMPTY
         self._mount.require_readable(cartridge)
         capacity = cartridge.header.capacity
         return DriveStatus(
@@ -129,6 +133,14 @@ class VtapeDrive:
             total_bytes=capacity,
             remaining_bytes=max(0, self._limits(cartridge)[1] - cartridge.used(self._position)),
         )
+
+    def logged_status(self) -> DriveStatus:
+        """The same for log pages, which can be read whatever tape there is: a
+        drive that does not read it tells nothing of it.
+        """
+        medium = self.medium()
+        is_foreign = medium is not None and not self.model.can_read(medium.density)
+        return _EMPTY if is_foreign else self.status()
 
     # Writing.
 

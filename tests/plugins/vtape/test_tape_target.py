@@ -423,3 +423,19 @@ def test_modes_are_told_with_a_tape_that_the_drive_does_not_read(
     told = tape.good("MODE SENSE(6)", allocation=12).data
     assert told[2] & 0x80, "protected: it cannot be written here"
     assert told[4] == 0x58, "the density of its own generation"
+
+
+def test_logs_are_told_with_a_tape_that_the_drive_does_not_read(
+    tmp_path: Path, robot_in: Any
+) -> None:
+    robot = robot_in(tmp_path, model="lto8")
+    robot.library.create_cartridge("T00001L5")
+    robot.empty()
+    robot.library.load(0, "T00001L5")
+    tape = Initiator(robot.open())
+    pages = tape.good("LOG SENSE", control=1, page=0, allocation=256).data[4:]
+    for page in pages:
+        answer = tape.good("LOG SENSE", control=1, page=page, allocation=512).data
+        assert answer[0] & 0x3F == page
+    sizes = tape.good("LOG SENSE", control=1, page=0x31, allocation=512).data
+    assert not any(sizes[8:12]), "of a tape that it cannot read the drive knows no size"
