@@ -12,7 +12,16 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Generic,
+    Protocol,
+    TypeAlias,
+    TypeVar,
+    runtime_checkable,
+)
 
 import msgspec
 
@@ -20,11 +29,12 @@ from tapekit.errors import Fault, TapekitError
 from tapekit.hookspecs._markers import hookspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 __all__ = [
     "Feed",
     "Management",
+    "ManyNodes",
     "NoReply",
     "NoRequest",
     "OPTIONS",
@@ -38,6 +48,7 @@ __all__ = [
     "option",
     "tapekit_provide_management",
     "tapekit_register_operations",
+    "ways_to",
 ]
 
 Q = TypeVar("Q", bound=msgspec.Struct)
@@ -184,6 +195,28 @@ class Management(Protocol):
         :raises TapekitError: as :meth:`call`, or the stack stopped.
         """
         ...
+
+
+@runtime_checkable
+class ManyNodes(Protocol):
+    """A :class:`Management` that also leads to the stacks of other nodes."""
+
+    @property
+    def nodes(self) -> Mapping[str, Management]:
+        """The ways to them, by the names of the nodes."""
+        ...
+
+
+def ways_to(management: Management, node: str | None) -> Sequence[Management]:
+    """The ways to the stacks of which a command speaks.
+
+    :param node: the name of a node, or ``local``; without one all nodes are
+        meant. A name that nobody knows is this node's to refuse.
+    """
+    others = management.nodes if isinstance(management, ManyNodes) else {}
+    if node is None:
+        return (management, *others.values())
+    return (others.get(node, management),)
 
 
 @hookspec

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, final
 import msgspec
 
 from tapekit.hookspecs.operations import Feed, Operation, OperationRefused, Privilege
-from tapekit_admin.errors import CATALOGUE
+from tapekit_admin.errors import CATALOGUE, NotRunning
 from tapekit_admin.protocol import (
     ANSWER_BYTES,
     PROTOCOL_VERSION,
@@ -27,7 +27,8 @@ from tapekit_admin.protocol import (
 from tapekit_admin.socket_place import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
+    from socket import socket
 
 __all__ = ["SocketManagement"]
 
@@ -37,15 +38,29 @@ R = TypeVar("R", bound=msgspec.Struct)
 
 @final
 class SocketManagement:
-    """A :class:`tapekit.hookspecs.operations.Management` over the socket."""
+    """A :class:`tapekit.hookspecs.operations.Management` over the socket, and
+    :class:`tapekit.hookspecs.operations.ManyNodes`.
+    """
 
-    def __init__(self, socket: str) -> None:
+    def __init__(
+        self, socket: str, nodes: Mapping[str, str] | None = None, node: str | None = None
+    ) -> None:
+        """:param nodes: the sockets of other nodes, by their names.
+        :param node: the name of the node that answers, if it is another one.
+        """
         self._socket: Final = socket
+        self._node: Final = node
         self._directory = Path()
+        self.nodes: Final[Mapping[str, SocketManagement]] = {
+            name: SocketManagement(path, node=name) for name, path in (nodes or {}).items()
+        }
+        """See :attr:`ManyNodes.nodes`."""
 
     def settle(self, directory: Path) -> None:
         """Learn the stack's folder; called once, before all else."""
         self._directory = directory
+        for way in self.nodes.values():
+            way.settle(directory)
 
     @property
     def path(self) -> Path:
@@ -88,7 +103,7 @@ class SocketManagement:
             privilege=privilege.value,
             request=msgspec.Raw(msgspec.json.encode(request)),
         )
-        with connect(self.path, self._directory) as connection, connection.makefile("rb") as lines:
+        with self._connected() as connection, connection.makefile("rb") as lines:
             try:
                 connection.sendall(line(call))
                 while received := lines.readline(ANSWER_BYTES):
@@ -100,6 +115,16 @@ class SocketManagement:
                     yield answer
             except OSError as error:
                 raise CATALOGUE.error("server-went-away", operation=operation.name) from error
+
+    def _connected(self) -> socket:
+        try:
+            return connect(self.path, self._directory)
+        except NotRunning as error:
+            if self._node is None:
+                raise
+            raise CATALOGUE.raised_as(
+                NotRunning, "node-not-running", node=self._node, socket=self.path
+            ) from error
 
 
 def _answer(operation: str, received: bytes) -> Answer:

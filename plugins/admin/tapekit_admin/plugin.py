@@ -47,7 +47,7 @@ class AdminPlugin:
 
     def __init__(self, settings: AdminSettings) -> None:
         self._settings: Final = settings
-        self._management: Final = SocketManagement(settings.socket)
+        self._management: Final = SocketManagement(settings.socket, settings.nodes)
         self._kernel: Kernel | None = None
         self._started_s = 0.0
 

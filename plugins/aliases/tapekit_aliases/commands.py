@@ -6,29 +6,31 @@ rule: the running server alone changes aliases, so that it goes by them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar, final
 
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest
+from tapekit.errors import TapekitError
+from tapekit.hookspecs.operations import NoRequest, ways_to
 from tapekit_aliases.errors import CATALOGUE
 from tapekit_aliases.operations import CLEAR, SET, SHOW, ClearRequest, Scope, SetRequest
 from tapekit_tape_devices.printing import columns, say_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.operations import Management
+    from tapekit.hookspecs.operations import Management, Operation
     from tapekit_aliases.operations import AliasChange, Aliases
 
 __all__ = ["alias_listing", "command_app"]
 
+Q = TypeVar("Q", SetRequest, ClearRequest)
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Node: TypeAlias = Annotated[
-    str | None, typer.Option("--node", "-node", help="This node, or local.")
+    str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
 ]
 
 
@@ -49,9 +51,13 @@ class _Commands:
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel: Final = kernel
 
-    @property
-    def _management(self) -> Management:
-        return self._kernel().management
+    def _ways(self, node: str | None) -> Sequence[Management]:
+        return ways_to(self._kernel().management, node)
+
+    def _change(
+        self, operation: Operation[Q, AliasChange], request: Q, node: str | None
+    ) -> AliasChange:
+        return self._ways(node or "local")[0].call(operation, request)
 
     def set(
         self,
@@ -69,7 +75,7 @@ class _Commands:
     ) -> None:
         """Bind an alias to a tape drive or a media changer."""
         request = SetRequest(alias=name, mapping=mapping, node=node)
-        change = self._management.call(SET, request)
+        change = self._change(SET, request, node)
         if as_json:
             say_json(change)
         else:
@@ -88,30 +94,46 @@ class _Commands:
         as_json: _Json = False,
     ) -> None:
         """Remove aliases; their devices cannot be opened until they get new ones."""
-        change = self._management.call(
-            CLEAR, ClearRequest(alias=name, scope=clear_scope, node=node)
-        )
+        request = ClearRequest(alias=name, scope=clear_scope, node=node)
+        change = self._change(CLEAR, request, node)
         if as_json:
             say_json(change)
         else:
             say_lines([f"Cleared: {', '.join(change.cleared) or 'none'}."])
 
     def show(self, node: _Node = None, as_json: _Json = False) -> None:
-        """Show aliases and what they are bound to."""
-        aliases = self._management.call(SHOW, NoRequest())
-        if node not in {None, "local", aliases.node}:
-            raise CATALOGUE.error("other-node", node=node, present=aliases.node)
-        if as_json:
-            say_json(aliases)
-        else:
-            say_lines(alias_listing(aliases))
+        """Show aliases and what they are bound to, of all nodes that are known."""
+        nodes, failures = _told(self._ways(node))
+        for one in nodes:
+            if node not in {None, "local", one.node}:
+                raise CATALOGUE.error("other-node", node=node, present=one.node)
+        if nodes and as_json:
+            say_json(nodes)
+        elif nodes:
+            say_lines(alias_listing(nodes))
+        if failures:
+            raise failures[0]
 
 
-def alias_listing(aliases: Aliases) -> Iterator[str]:
+def _told(ways: Iterable[Management]) -> tuple[list[Aliases], list[TapekitError]]:
+    """What nodes answer, and why others do not."""
+    nodes: list[Aliases] = []
+    failures: list[TapekitError] = []
+    for way in ways:
+        try:
+            nodes.append(way.call(SHOW, NoRequest()))
+        except TapekitError as error:
+            failures.append(error)
+    return nodes, failures
+
+
+def alias_listing(nodes: Iterable[Aliases]) -> Iterator[str]:
     """The lines of a listing: node, alias, what it is bound to, and where that is."""
     titles = ("Node", "Alias", "Mapping", "Attached At")
     rows = [
-        (aliases.node, one.alias, one.mapping, one.physical_path or "-") for one in aliases.aliases
+        (node.node, one.alias, one.mapping, one.physical_path or "-")
+        for node in nodes
+        for one in node.aliases
     ]
     yield from columns(titles, rows)
 

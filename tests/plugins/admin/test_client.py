@@ -15,11 +15,13 @@ import trio
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.operations import (
     Feed,
+    ManyNodes,
     NoReply,
     NoRequest,
     Operation,
     OperationRefused,
     Privilege,
+    ways_to,
 )
 from tapekit_admin.client import SocketManagement
 from tapekit_admin.errors import NotRunning
@@ -191,3 +193,45 @@ def test_answers_that_make_no_sense_are_told(
         list(ask(wanted, NoRequest()))
     assert told.value.id == error
     join()
+
+
+NODES = """
+[admin]
+socket = "run/a.sock"
+
+[admin.nodes]
+second = "run/a.sock"
+silent = "run/b.sock"
+"""
+
+
+@pytest.mark.requirement("R014")
+async def test_other_nodes_are_asked_over_their_sockets(managed: Any, serving: Any) -> None:
+    kernel = managed(NODES)
+    management = kernel.management
+    assert isinstance(management, ManyNodes)
+    async with serving(kernel):
+        with trio.fail_after(60):
+            second = management.nodes["second"]
+            ask = functools.partial(second.call, DOUBLE, Count(21))
+            assert await trio.to_thread.run_sync(ask) == Number(42)
+    with pytest.raises(NotRunning, match="no server of node silent runs: nobody listens at"):
+        management.nodes["silent"].call(DOUBLE, Count(1))
+
+
+@pytest.mark.parametrize(
+    ("node", "ways"),
+    [(None, ["", "second", "silent"]), ("local", [""]), ("second", ["second"]), ("third", [""])],
+)
+def test_a_command_finds_the_nodes_of_which_it_speaks(
+    managed: Any, node: str | None, ways: list[str]
+) -> None:
+    management = managed(NODES).management
+    by_name = {"": management, **management.nodes}
+    assert list(ways_to(management, node)) == [by_name[name] for name in ways]
+
+
+@pytest.mark.parametrize("node", [None, "local", "second"])
+def test_a_way_to_one_node_leads_to_no_other(node: str | None) -> None:
+    alone: Any = object()
+    assert list(ways_to(alone, node)) == [alone]

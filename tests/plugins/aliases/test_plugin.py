@@ -84,7 +84,7 @@ def path_behind(kernel: StackKernel, device: str) -> str:
 async def test_new_devices_have_aliases_by_their_serial_numbers(started: Any) -> None:
     async with started() as kernel:
         first, second = serials_of(kernel)
-        rows = json.loads(await typed(kernel, "storage tape alias show --json"))["aliases"]
+        rows = json.loads(await typed(kernel, "storage tape alias show --json"))[0]["aliases"]
         assert [(row["alias"], row["mapping"], row["physical_path"]) for row in rows[1:]] == [
             ("st0", f"SN[{first}]", "v.0"),
             ("st1", f"SN[{second}]", "v.1"),
