@@ -391,9 +391,8 @@ class VtapeDrive:
 
     @property
     def alerts(self) -> frozenset[int]:
-        """The flags of TapeAlert that are raised."""
-        medium = self.medium()
-        density = medium.density if medium else 0
+        """The flags of TapeAlert that are raised; looks for no tape."""
+        density = self._cartridge.header.density if self._cartridge else 0
         raised = {
             _UNSUPPORTED_FORMAT: not self.model.can_read(density),
             _READ_ONLY_FORMAT: self.model.can_read(density) and not self.model.can_write(density),

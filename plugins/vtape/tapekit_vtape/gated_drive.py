@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 import msgspec
 
 from tapekit.hookspecs.tape_driver import Condition, TapeError, TapePosition
+from tapekit.scsi.log import TAPE_ALERTS
 from tapekit_vtape.errors import CATALOGUE
 from tapekit_vtape.fault_board import Touch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tapekit.hookspecs.tape_driver import DriveSetup, DriveStatus, ReadRun
     from tapekit.scsi.door import CdbDoor
@@ -52,6 +53,8 @@ class GatedDrive:
         self._faults: Final = faults
         self._name: Final = name
         self._is_lost = False
+        self.alerts: Mapping[int, str] = {}
+        """See :attr:`AlertingDrive.alerts`."""
 
     def _refuse(self, touch: Touch, command: str) -> None:
         """Fail a call as a command of SCSI that does the same would."""
@@ -135,4 +138,6 @@ class GatedDrive:
 
     def close(self) -> None:
         """See :meth:`TapeDrive.close`; later calls do nothing."""
+        raised = {flag: TAPE_ALERTS[flag] for flag in sorted(self._drive.alerts)}
+        self.alerts = {**self.alerts, **raised}
         self._drive.close()

@@ -315,7 +315,9 @@ def alert_page(alerts: frozenset[int]) -> bytes:
     return encode_alerts(alerts)
 
 
-def log_page(page: int, status: DriveStatus, traffic: Traffic) -> bytes | None:
+def log_page(
+    page: int, status: DriveStatus, traffic: Traffic, *, wants_cleaning: bool = False
+) -> bytes | None:
     """A log page of counters (SSC), or ``None`` if the drive has no such page."""
     total, remaining = status.total_bytes, status.remaining_bytes
     if page == CAPACITY_PAGE:
@@ -332,9 +334,10 @@ def log_page(page: int, status: DriveStatus, traffic: Traffic) -> bytes | None:
         bytes_so_far = [
             LogParameter(code, size.to_bytes(8, "big")) for code, size in enumerate(traffic)
         ]
+        cleaning = wants_cleaning.to_bytes(8, "big")
         sizes_now = ((4, total), (5, total), (7, used))
         counters = [LogParameter(code, _megabytes(size)) for code, size in sizes_now]
-        return encode_log(page, (*bytes_so_far, *counters, LogParameter(0x0100, bytes(8))))
+        return encode_log(page, (*bytes_so_far, *counters, LogParameter(0x0100, cleaning)))
     if page == COMPRESSION_LOG_PAGE:
         return encode_log(page, _compression(traffic))
     if page == VOLUME_PAGE:

@@ -363,7 +363,13 @@ class _TapeTarget:
             return Answer(page_list())
         if values["page"] == TAPE_ALERT_PAGE:
             return Answer(alert_page(self._drive.alerts))
-        page = log_page(values["page"], self._drive.logged_status(), self._drive.traffic)
+        drive = self._drive
+        page = log_page(
+            values["page"],
+            drive.logged_status(),
+            drive.traffic,
+            wants_cleaning=drive.wants_cleaning,
+        )
         if page is None:
             raise Refusal(BAD_FIELD._replace(field=2))
         return Answer(page)

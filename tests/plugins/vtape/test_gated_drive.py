@@ -9,7 +9,7 @@ import pytest
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.cdb import changer_command, tape_command
 from tapekit.scsi.door import CdbReply, Status
-from tapekit.scsi.log import decode_alerts
+from tapekit.scsi.log import SEQUENTIAL_PAGE, decode_alerts, decode_log
 from tapekit.scsi.sense import decode_sense
 from tapekit.testing import bytes_of
 from tapekit_vtape.faults import DeviceFault, FaultKind
@@ -290,3 +290,15 @@ def test_a_changer_that_is_busy_says_so(robot: Any, condition_of: Callable[..., 
     assert condition_of(changer.elements) is Condition.NOT_READY
     assert said(changer.door.execute(changer_command("TEST UNIT READY").build())) == "2/04/01"
     assert len(changer.elements()) > 500
+
+
+def test_what_the_drive_wants_is_known_when_it_is_closed(robot: Any) -> None:
+    drive = robot.open()
+    arm(robot, FaultKind.CLEANING, drive=0)
+    page = send(drive, "LOG SENSE", control=1, page=SEQUENTIAL_PAGE, allocation=512).data
+    wanted = dict(decode_log(page, SEQUENTIAL_PAGE))[0x100]
+    assert int.from_bytes(wanted, "big") == 1
+    drive.close()
+    robot.driver.faults.clear()
+    drive.close()
+    assert drive.alerts == {20: "clean now"}
