@@ -63,7 +63,12 @@ class _Commands:
 
     def check(
         self,
-        device: Annotated[str, typer.Argument(help="A device with a scratch cartridge in it.")],
+        device: Annotated[
+            str,
+            typer.Argument(
+                help="A drive with a scratch cartridge, such as nrst0a, st0 or its serial number."
+            ),
+        ],
         overwrite: Annotated[
             bool, typer.Option("--overwrite", help="Lose what is on the cartridge.")
         ] = False,

@@ -18,6 +18,7 @@ from tapekit.scsi_devices.conversation import Conversation
 from tapekit.testing import tape_trials
 from tapekit_tape_devices.cartridge_guard import CartridgeGuard
 from tapekit_tape_devices.errors import CATALOGUE
+from tapekit_tape_devices.names import DeviceName, parse_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,11 +53,14 @@ def drive_trials(inventory: Inventory, device: str, *, overwrite: bool) -> Itera
     """Check the drive of a device with the cartridge that is in it; the tape
     is empty and rewound at the end.
 
+    :param device: a device of the drive, or the drive by any name that
+        administrators have for it.
     :param overwrite: whether what is on the tape may be lost.
     :raises TapeError: the drive cannot be opened, its tape not be written or
         erased, or there is something on it; or it is another tape than before.
     :raises TapekitError: a driver cannot look.
     """
+    device = _device_of(inventory, device)
     with inventory.held(device, _HOLDER) as open_drive:
         watch = inventory.watch(inventory.called(device))
         guard = CartridgeGuard(open_drive, watch, device)
@@ -69,6 +73,13 @@ def drive_trials(inventory: Inventory, device: str, *, overwrite: bool) -> Itera
             else:
                 yield TrialRow(name=trial.name, is_passed=True)
         _emptied(guard.opened(), device).close()
+
+
+def _device_of(inventory: Inventory, words: str) -> str:
+    if parse_name(words) is not None:
+        return words
+    names = inventory.names(inventory.called(words))
+    return str(DeviceName("nr", names[0], "a")) if names else words
 
 
 def _check_scratch(open_drive: Callable[[], TapeDrive], device: str, *, overwrite: bool) -> None:

@@ -146,3 +146,18 @@ def test_rows_before_an_error_that_ends_the_check_are_told(
     assert isinstance(result.exception, TapeError)
     rows = json.loads(result.output)
     assert [row["is_passed"] for row in rows].count(True) > 1
+
+
+@pytest.mark.parametrize("words", ["st0", "v.0", "the serial number"])
+def test_a_drive_is_checked_by_any_of_its_names(inventory: Inventory, words: str) -> None:
+    with_a_record(inventory)
+    serial = inventory.drives()[0].description.serial
+    result = typed(inventory, serial if "serial" in words else words)
+    assert isinstance(result.exception, TapeError)
+    assert str(result.exception).startswith("the tape in the drive of nrst0a is not empty")
+
+
+def test_a_drive_that_is_not_there_is_told(inventory: Inventory) -> None:
+    result = typed(inventory, "st9")
+    assert isinstance(result.exception, TapeError)
+    assert result.exception.id == "tape_devices.no-such-drive"
