@@ -69,7 +69,7 @@ def _texts(folder: Traversable, mistakes: list[TapekitError]) -> Iterator[tuple[
         except OSError as error:
             mistakes.append(CATALOGUE.error("unreadable", file=file, reason=error.strerror))
         except UnicodeDecodeError as error:
-            mistakes.append(CATALOGUE.error("not-text", file=file, offset=error.start))
+            mistakes.append(_not_text(file, error))
 
 
 def _files(folder: Traversable) -> list[Traversable]:
@@ -97,3 +97,13 @@ def _repetitions(entries: Iterable[TableEntry]) -> Iterator[TapekitError]:
                 vendor=vendor,
                 product=product.rstrip(),
             )
+
+
+def _not_text(file: Traversable, error: UnicodeDecodeError) -> TapekitError:
+    return CATALOGUE.error(
+        "not-text",
+        file=file,
+        line=error.object.count(b"\n", 0, error.start) + 1,
+        column=error.start - error.object.rfind(b"\n", 0, error.start),
+        value=error.object[error.start],
+    )

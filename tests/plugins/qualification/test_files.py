@@ -60,7 +60,7 @@ def test_a_folder_that_is_missing_qualifies_nothing(tmp_path: Path) -> None:
 def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, guide_file: str) -> None:
     (tmp_path / "a.tcf").write_text(guide_file.replace("size=9", "size=0"))
     (tmp_path / "b.tcf").write_text(guide_file.replace("0x58", "58"))
-    (tmp_path / "c.tcf").write_bytes(b"vendor_id=\xff")
+    (tmp_path / "c.tcf").write_bytes(b'vendor_id="X"\r\nproduct_id=\xff')
     (tmp_path / "d.tcf").mkdir()
     mistakes = refusals(tmp_path)
     starts = ["a.tcf:5:15: id_match_size", "b.tcf:25:11: h_density", "b.tcf:31:11: a_density"]
@@ -68,7 +68,7 @@ def test_the_mistakes_of_all_files_are_told_at_once(tmp_path: Path, guide_file: 
         assert str(mistake).startswith(f"{tmp_path}/{start}")
         assert mistake.id.startswith("qualification.bad-")
     assert [str(mistake) for mistake in mistakes[3:]] == [
-        f"{tmp_path}/c.tcf: byte 10 is not ASCII",
+        f"{tmp_path}/c.tcf:2:12: byte ff is not ASCII",
         f"the tape configuration file {tmp_path}/d.tcf cannot be read: Is a directory",
     ]
 
