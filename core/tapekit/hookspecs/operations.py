@@ -48,6 +48,7 @@ __all__ = [
     "option",
     "tapekit_provide_management",
     "tapekit_register_operations",
+    "way_to",
     "ways_to",
 ]
 
@@ -208,15 +209,23 @@ class ManyNodes(Protocol):
 
 
 def ways_to(management: Management, node: str | None) -> Sequence[Management]:
-    """The ways to the stacks of which a command speaks.
+    """The ways to the stacks of which a command for all nodes speaks.
 
-    :param node: the name of a node, or ``local``; without one all nodes are
-        meant. A name that nobody knows is this node's to refuse.
+    :param node: the name of a node, or ``local``; without one all are meant.
+        A name that nobody knows is this node's to refuse.
     """
     others = management.nodes if isinstance(management, ManyNodes) else {}
     if node is None:
         return (management, *others.values())
     return (others.get(node, management),)
+
+
+def way_to(management: Management, node: str | None) -> Management:
+    """The way to the stack of one node; without a name to that of this one.
+
+    :param node: see :func:`ways_to`.
+    """
+    return ways_to(management, node or "local")[0]
 
 
 @hookspec

@@ -6,27 +6,26 @@ rule: the running server alone changes aliases, so that it goes by them.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, TypeVar, final
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 
 import typer
 
 from tapekit.console import say_json
 from tapekit.errors import TapekitError
-from tapekit.hookspecs.operations import NoRequest, ways_to
+from tapekit.hookspecs.operations import NoRequest, way_to, ways_to
 from tapekit_aliases.errors import CATALOGUE
 from tapekit_aliases.operations import CLEAR, SET, SHOW, ClearRequest, Scope, SetRequest
 from tapekit_tape_devices.printing import columns, say_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from tapekit.hookspecs.lifecycle import Kernel
-    from tapekit.hookspecs.operations import Management, Operation
+    from tapekit.hookspecs.operations import Management
     from tapekit_aliases.operations import AliasChange, Aliases
 
 __all__ = ["alias_listing", "command_app"]
 
-Q = TypeVar("Q", SetRequest, ClearRequest)
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Node: TypeAlias = Annotated[
@@ -51,13 +50,9 @@ class _Commands:
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel: Final = kernel
 
-    def _ways(self, node: str | None) -> Sequence[Management]:
-        return ways_to(self._kernel().management, node)
-
-    def _change(
-        self, operation: Operation[Q, AliasChange], request: Q, node: str | None
-    ) -> AliasChange:
-        return self._ways(node or "local")[0].call(operation, request)
+    @property
+    def _management(self) -> Management:
+        return self._kernel().management
 
     def set(
         self,
@@ -75,7 +70,7 @@ class _Commands:
     ) -> None:
         """Bind an alias to a tape drive or a media changer."""
         request = SetRequest(alias=name, mapping=mapping, node=node)
-        change = self._change(SET, request, node)
+        change = way_to(self._management, node).call(SET, request)
         if as_json:
             say_json(change)
         else:
@@ -95,7 +90,7 @@ class _Commands:
     ) -> None:
         """Remove aliases; their devices cannot be opened until they get new ones."""
         request = ClearRequest(alias=name, scope=clear_scope, node=node)
-        change = self._change(CLEAR, request, node)
+        change = way_to(self._management, node).call(CLEAR, request)
         if as_json:
             say_json(change)
         else:
@@ -103,7 +98,7 @@ class _Commands:
 
     def show(self, node: _Node = None, as_json: _Json = False) -> None:
         """Show aliases and what they are bound to, of all nodes that are known."""
-        nodes, failures = _told(self._ways(node))
+        nodes, failures = _told(ways_to(self._management, node))
         for one in nodes:
             if node not in {None, "local", one.node}:
                 raise CATALOGUE.error("other-node", node=node, present=one.node)

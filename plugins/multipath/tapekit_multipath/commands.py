@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest
+from tapekit.hookspecs.operations import NoRequest, way_to
 from tapekit_multipath.errors import CATALOGUE
 from tapekit_multipath.operations import SHOW
 from tapekit_tape_devices.printing import columns, lone_command, say_lines
@@ -26,7 +26,7 @@ __all__ = ["command_groups", "config_listing", "initiator_listing", "path_listin
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Node: TypeAlias = Annotated[
-    str | None, typer.Option("--node", "-node", help="This node, or local.")
+    str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
 ]
 
 
@@ -66,7 +66,7 @@ class _Commands:
     def _show(
         self, node: str | None, listing: Callable[[Paths], Iterator[str]], *, as_json: bool
     ) -> None:
-        paths = self._kernel().management.call(SHOW, NoRequest())
+        paths = way_to(self._kernel().management, node).call(SHOW, NoRequest())
         if node not in {None, "local", paths.node}:
             raise CATALOGUE.error("other-node", node=node, present=paths.node)
         if as_json:

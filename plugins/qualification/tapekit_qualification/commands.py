@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest
+from tapekit.hookspecs.operations import NoRequest, way_to
 from tapekit_qualification.errors import CATALOGUE
 from tapekit_qualification.operations import DRIVES
 from tapekit_tape_devices.printing import columns, lone_command, say_lines
@@ -60,13 +60,13 @@ class _Commands:
     def show_supported_status(
         self,
         node: Annotated[
-            str | None, typer.Option("--node", "-node", help="This node, or local.")
+            str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
         ] = None,
         verbose: Annotated[bool, typer.Option("-v", help="Show each drive by itself.")] = False,
         as_json: _Json = False,
     ) -> None:
         """Show which attached tape drives are qualified."""
-        statuses = self._kernel().management.call(DRIVES, NoRequest())
+        statuses = way_to(self._kernel().management, node).call(DRIVES, NoRequest())
         if node not in {None, "local", statuses.node}:
             raise CATALOGUE.error("other-node", node=node, present=statuses.node)
         if as_json:

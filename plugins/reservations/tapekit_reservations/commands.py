@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest, Privilege
+from tapekit.hookspecs.operations import NoRequest, Privilege, way_to
+from tapekit_reservations.errors import CATALOGUE
 from tapekit_reservations.operations import CLEAR, SHOW, ClearRequest
 from tapekit_tape_devices.printing import columns, say_lines
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["command_app", "reservation_listing"]
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
+_Node: TypeAlias = Annotated[
+    str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
+]
 
 
 def command_app(kernel: Callable[[], Kernel]) -> typer.Typer:
@@ -42,9 +46,11 @@ class _Commands:
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel: Final = kernel
 
-    def show(self, as_json: _Json = False) -> None:
+    def show(self, node: _Node = None, as_json: _Json = False) -> None:
         """Show who has reserved which drive or changer."""
-        reply = self._kernel().management.call(SHOW, NoRequest())
+        reply = way_to(self._kernel().management, node).call(SHOW, NoRequest())
+        if node not in {None, "local", reply.node}:
+            raise CATALOGUE.error("other-node", node=node, present=reply.node)
         if as_json:
             say_json(reply)
         else:
@@ -55,9 +61,7 @@ class _Commands:
         name: Annotated[
             str, typer.Option("--name", "-name", help="A name or the device ID of the device.")
         ],
-        node: Annotated[
-            str | None, typer.Option("--node", "-node", help="This node, or local.")
-        ] = None,
+        node: _Node = None,
         advanced: Annotated[
             bool, typer.Option("--advanced", help="Ask for the advanced privilege level.")
         ] = False,
@@ -66,7 +70,7 @@ class _Commands:
         """End the reservation of another system, which must not use the device any more."""
         privilege = Privilege.ADVANCED if advanced else Privilege.ADMIN
         request = ClearRequest(device=name, node=node)
-        row = self._kernel().management.call(CLEAR, request, privilege)
+        row = way_to(self._kernel().management, node).call(CLEAR, request, privilege)
         if as_json:
             say_json(row)
         else:

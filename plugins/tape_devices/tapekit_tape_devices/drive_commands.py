@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest, Privilege
+from tapekit.hookspecs.operations import NoRequest, Privilege, way_to
 from tapekit_tape_devices.drive_operations import (
     COUNTERS,
     ERASE,
@@ -62,7 +62,7 @@ class _Switch(enum.StrEnum):
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Node: TypeAlias = Annotated[
-    str | None, typer.Option("--node", "-node", help="This node, or local.")
+    str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
 ]
 _Drive: TypeAlias = Annotated[
     str,
@@ -98,9 +98,8 @@ class _Commands:
     def __init__(self, kernel: Callable[[], Kernel]) -> None:
         self._kernel: Final = kernel
 
-    @property
-    def _management(self) -> Management:
-        return self._kernel().management
+    def _way(self, node: str | None = None) -> Management:
+        return way_to(self._kernel().management, node)
 
     def online(self, name: _Drive, node: _Node = None, as_json: _Json = False) -> None:
         """Bring a tape drive online, so that it can be opened."""
@@ -112,7 +111,7 @@ class _Commands:
 
     def _switch(self, name: str, node: str | None, *, is_online: bool, as_json: bool) -> None:
         request = OnlineRequest(drive=name, is_online=is_online, node=node)
-        reply = self._management.call(ONLINE, request)
+        reply = self._way(node).call(ONLINE, request)
         if as_json:
             say_json(reply)
         else:
@@ -134,7 +133,7 @@ class _Commands:
     ) -> None:
         """Write what a tape drive is asked and answers into a file, or stop that."""
         is_on = is_trace_enabled is _Switch.TRUE
-        reply = self._management.call(TRACE, TraceRequest(is_on=is_on, drive=name, node=node))
+        reply = self._way(node).call(TRACE, TraceRequest(is_on=is_on, drive=name, node=node))
         if as_json:
             say_json(reply)
         else:
@@ -162,10 +161,10 @@ class _Commands:
         """
         if operation is Movement.ERASE and advanced:
             erasing = DriveRequest(drive=name, node=node)
-            reply = self._management.call(ERASE, erasing, Privilege.ADVANCED)
+            reply = self._way(node).call(ERASE, erasing, Privilege.ADVANCED)
         else:
             request = PositionRequest(drive=name, movement=operation, count=count, node=node)
-            reply = self._management.call(POSITION, request)
+            reply = self._way(node).call(POSITION, request)
         if as_json:
             say_json(reply)
         else:
@@ -180,7 +179,7 @@ class _Commands:
     ) -> None:
         """Reset a tape drive; this needs the advanced privilege level."""
         privilege = Privilege.ADVANCED if advanced else Privilege.ADMIN
-        reply = self._management.call(RESET, DriveRequest(drive=name, node=node), privilege)
+        reply = self._way(node).call(RESET, DriveRequest(drive=name, node=node), privilege)
         if as_json:
             say_json(reply)
         else:
@@ -206,13 +205,13 @@ class _Commands:
         With -counters, what drives that nobody uses, and the tapes in them, have counted.
         """
         if counters:
-            counted = self._management.call(COUNTERS, CountersRequest(drive=name, node=node))
+            counted = self._way(node).call(COUNTERS, CountersRequest(drive=name, node=node))
             if as_json:
                 say_json(counted.drives)
             else:
                 say_lines(counter_listing(counted))
             return
-        reply = self._management.call(ERRORS, NoRequest())
+        reply = self._way(node).call(ERRORS, NoRequest())
         if node not in {None, "local", reply.node}:
             raise CATALOGUE.error("other-node", node=node, present=reply.node)
         drives = tuple(one for one in reply.drives if name is None or _has_name(one, name))
@@ -242,11 +241,11 @@ class _Commands:
         if verb == "zero":
             if not given:
                 raise typer.BadParameter("zero needs the name of a tape drive")
-            zeroed = self._management.call(ZERO_STATISTICS, DriveRequest(drive=given[0]))
+            zeroed = self._way().call(ZERO_STATISTICS, DriveRequest(drive=given[0]))
             if as_json:
                 say_json(zeroed)
             return
-        reply = self._management.call(STATISTICS, NoRequest())
+        reply = self._way().call(STATISTICS, NoRequest())
         drives = [one for one in reply.drives if not given or _is_called(one, given[0])]
         if given and not drives:
             raise _no_such_drive(given[0], [name for one in reply.drives for name in one.aliases])

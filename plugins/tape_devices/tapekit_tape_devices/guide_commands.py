@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final, TypeAlias, final
 import typer
 
 from tapekit.console import say_json
-from tapekit.hookspecs.operations import NoRequest
+from tapekit.hookspecs.operations import NoRequest, way_to
 from tapekit_tape_devices.errors import CATALOGUE
 from tapekit_tape_devices.operations import BRIDGES, DEVICES
 from tapekit_tape_devices.printing import columns, lone_command, say_lines
@@ -29,7 +29,7 @@ _CHANGER: Final = "media changer"
 
 _Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer with JSON.")]
 _Node: TypeAlias = Annotated[
-    str | None, typer.Option("--node", "-node", help="This node, or local.")
+    str | None, typer.Option("--node", "-node", help="The name of a node, or local.")
 ]
 
 
@@ -54,7 +54,7 @@ class _Commands:
         self._kernel: Final = kernel
 
     def _devices(self, node: str | None) -> Devices:
-        devices = self._kernel().management.call(DEVICES, NoRequest())
+        devices = way_to(self._kernel().management, node).call(DEVICES, NoRequest())
         if node not in {None, "local", devices.node}:
             raise CATALOGUE.error("other-node", node=node, present=devices.node)
         return devices
@@ -86,7 +86,7 @@ class _Commands:
 
     def bridges(self, node: _Node = None, as_json: _Json = False) -> None:
         """List bridges and routers before tape drives and media changers."""
-        found = self._kernel().management.call(BRIDGES, NoRequest())
+        found = way_to(self._kernel().management, node).call(BRIDGES, NoRequest())
         if node not in {None, "local", found.node}:
             raise CATALOGUE.error("other-node", node=node, present=found.node)
         if as_json:

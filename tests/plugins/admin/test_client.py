@@ -21,6 +21,7 @@ from tapekit.hookspecs.operations import (
     Operation,
     OperationRefused,
     Privilege,
+    way_to,
     ways_to,
 )
 from tapekit_admin.client import SocketManagement
@@ -229,6 +230,7 @@ def test_a_command_finds_the_nodes_of_which_it_speaks(
     management = managed(NODES).management
     by_name = {"": management, **management.nodes}
     assert list(ways_to(management, node)) == [by_name[name] for name in ways]
+    assert way_to(management, node) is by_name[ways[0]]
 
 
 @pytest.mark.parametrize("node", [None, "local", "second"])
