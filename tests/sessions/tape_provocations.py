@@ -423,6 +423,11 @@ async def _(stack: ServedStack) -> list[Told]:
     return await typed(stack, "library load VT0001 1")
 
 
+@provokes("tape_devices.place-empty", place="slot 0", changer="mc0")
+async def _(stack: ServedStack) -> list[Told]:
+    return await typed(stack, "library export slot:0")
+
+
 @provokes("tape_devices.no-such-place", words="nowhere", changer="mc0")
 async def _(stack: ServedStack) -> list[Told]:
     return await typed(stack, "library move VT0001 nowhere")

@@ -33,6 +33,7 @@ from tapekit_tape_devices.library_places import (
     found,
     names_of,
     refuse_full,
+    source_of,
 )
 from tapekit_tape_devices.library_sequence import home_of
 
@@ -111,7 +112,7 @@ class LibraryAdministration:
         opened = self._inventory.open_changer(request.changer, _HOLDER)
         try:
             elements = opened.changer.elements()
-            source = found(elements, request.source, opened.name)
+            source = source_of(elements, request.source, opened.name)
             destination = destination_of(elements, request.destination, opened.name)
             return MovesReply(moves=(self._carried(opened, elements, source, destination),))
         finally:
@@ -126,7 +127,7 @@ class LibraryAdministration:
         opened = self._inventory.open_changer(request.changer, _HOLDER)
         try:
             elements = opened.changer.elements()
-            drive = found(elements, f"drive {request.drive}", opened.name)
+            drive = source_of(elements, f"drive {request.drive}", opened.name)
             home = home_of(elements, drive)
             if home is None:
                 home = empty_place(elements, ElementType.STORAGE, opened.name).address
@@ -172,7 +173,7 @@ class LibraryAdministration:
         opened = self._inventory.open_changer(request.changer, _HOLDER)
         try:
             elements = opened.changer.elements()
-            source = found(elements, request.cartridge or "", opened.name)
+            source = source_of(elements, request.cartridge or "", opened.name)
             mail = empty_place(elements, ElementType.IMPORT_EXPORT, opened.name)
             return MovesReply(moves=(self._carried(opened, elements, source, mail),))
         finally:
@@ -190,8 +191,7 @@ class LibraryAdministration:
 
         :raises TapekitError: somebody uses the drive, or what the robot refuses.
         """
-        if source.is_full:
-            refuse_full(elements, to, opened.name)
+        refuse_full(elements, to, opened.name)
         device = self._given_up(source)
         try:
             return _moved(opened, elements, source, to)
@@ -206,7 +206,7 @@ class LibraryAdministration:
 
         :raises TapekitError: somebody uses the drive, or it does not answer.
         """
-        if source.type is not ElementType.DRIVE or not source.is_full:
+        if source.type is not ElementType.DRIVE:
             return None
         row = self._drives().get(source.drive_serial or "")
         if row is None:

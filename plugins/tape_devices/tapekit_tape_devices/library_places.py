@@ -17,7 +17,7 @@ from tapekit_tape_devices.errors import CATALOGUE
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["destination_of", "empty_place", "found", "names_of", "refuse_full"]
+__all__ = ["destination_of", "empty_place", "found", "names_of", "refuse_full", "source_of"]
 
 _WORDS: Final = {
     ElementType.TRANSPORT: "arm",
@@ -92,6 +92,23 @@ def destination_of(elements: Sequence[Element], words: str, changer: str) -> Ele
             "no-destination",
             condition=Condition.BAD_REQUEST,
             words=words,
+            changer=changer,
+        )
+    return place
+
+
+def source_of(elements: Sequence[Element], words: str, changer: str) -> Element:
+    """The element from which a cartridge is to go.
+
+    :raises TapeError: as :func:`found`; ``SOURCE_EMPTY``: there is nothing in it.
+    """
+    place = found(elements, words, changer)
+    if not place.is_full:
+        raise CATALOGUE.raised_as(
+            TapeError,
+            "place-empty",
+            condition=Condition.SOURCE_EMPTY,
+            place=names_of(elements)[place.address],
             changer=changer,
         )
     return place

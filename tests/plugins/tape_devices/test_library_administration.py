@@ -99,6 +99,16 @@ async def test_what_cannot_be_is_refused(
         assert await places(typed, kernel) == before
 
 
+async def test_an_empty_drive_is_told_where_no_slot_is_empty_either(
+    tape_stack: Any, typed: Any
+) -> None:
+    async with tape_stack(tables=MAIL) as kernel:
+        await typed(kernel, "library export VT0002")
+        kernel.tape_drivers["vtape"].library.create_cartridge("VT0099")
+        with pytest.raises(TapeError, match="drive 1 in the library of mc0 is empty"):
+            await typed(kernel, "library unload 1")
+
+
 async def test_a_tape_that_cannot_go_stays_loaded(tape_stack: Any, typed: Any) -> None:
     async with tape_stack() as kernel:
         drivers = kernel.tape_drivers["vtape"]
