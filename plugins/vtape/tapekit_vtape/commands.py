@@ -58,12 +58,12 @@ def new_serial() -> str:
 
 
 def command_app(
-    devices: Callable[[str | None], LibraryDevices],
+    devices: Callable[[str | None, str | None], LibraryDevices],
     management: Callable[[], Management],
 ) -> typer.Typer:
     """The commands; what they work on is asked for when one of them runs.
 
-    :param devices: gives a library by its name, or the only one.
+    :param devices: gives a library by its name, the only one, or that of a cartridge.
     """
     app = typer.Typer(no_args_is_help=True, help="Virtual drives, slots and cartridges.")
     commands = _Commands(devices)
@@ -93,11 +93,11 @@ def command_app(
 class _Commands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, devices: Callable[[str | None], LibraryDevices]) -> None:
+    def __init__(self, devices: Callable[[str | None, str | None], LibraryDevices]) -> None:
         self._devices: Final = devices
 
-    def _library(self, name: str | None) -> Library:
-        return self._devices(name).library
+    def _library(self, name: str | None, barcode: str | None = None) -> Library:
+        return self._devices(name, barcode).library
 
     def init(
         self,
@@ -138,7 +138,7 @@ class _Commands:
         of: LibraryName = None,
     ) -> None:
         """Show the library as its changer tells it: every element and what is in it."""
-        elements = self._devices(of).changer().elements()
+        elements = self._devices(of, None).changer().elements()
         if json:
             say_json(elements)
         else:
@@ -181,7 +181,7 @@ class _Commands:
 
     def load(self, drive: _Drive, barcode: _Barcode, of: LibraryName = None) -> None:
         """Put a cartridge into a drive."""
-        self._library(of).load(drive, barcode)
+        self._library(of, barcode).load(drive, barcode)
         say(f"{barcode} is in drive {drive}")
 
     def unload(self, drive: _Drive, of: LibraryName = None) -> None:
@@ -201,17 +201,17 @@ class _Commands:
         """Move a cartridge to another slot, or out of the library."""
         if place != "shelf" and not (place.isascii() and place.isdigit()):
             raise CATALOGUE.error("bad-place", place=place)
-        self._library(of).move(barcode, None if place == "shelf" else int(place))
+        self._library(of, barcode).move(barcode, None if place == "shelf" else int(place))
         say(f"{barcode} is " + ("on the shelf" if place == "shelf" else f"in slot {place}"))
 
     def protect(self, barcode: _Barcode, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection on."""
-        self._set_protected(self._library(of), barcode, is_protected=True)
+        self._set_protected(self._library(of, barcode), barcode, is_protected=True)
         say(f"{barcode} is write protected")
 
     def unprotect(self, barcode: _Barcode, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection off."""
-        self._set_protected(self._library(of), barcode, is_protected=False)
+        self._set_protected(self._library(of, barcode), barcode, is_protected=False)
         say(f"{barcode} can be written")
 
     def _set_protected(self, library: Library, barcode: str, *, is_protected: bool) -> None:
@@ -229,7 +229,7 @@ class _Commands:
         """Turn the drives and the changer off and on: who had reserved them has
         not any more, unless a reservation outlives a loss of power (APTPL).
         """
-        self._devices(of).cut_power()
+        self._devices(of, None).cut_power()
         say("the devices have been turned off and on")
 
     def verify(
@@ -243,7 +243,7 @@ class _Commands:
         of: LibraryName = None,
     ) -> None:
         """Read a cartridge from beginning to end and tell what is on it."""
-        cartridge = self._library(of).open_cartridge(barcode, shared=not repair)
+        cartridge = self._library(of, barcode).open_cartridge(barcode, shared=not repair)
         try:
             if repair:
                 cartridge.accept_damage()
@@ -283,7 +283,7 @@ class _Commands:
         """Make a new index for a cartridge whose own is lost or damaged. The
         cartridge is write protected then, and the old index is kept.
         """
-        library = self._library(of)
+        library = self._library(of, barcode)
         rebuilt = library.rebuild(barcode, record_size, takes_rest=whole_payload)
         tape, entries, lost, gaps, _ = rebuilt.salvaged
         counts = tape_counts(barcode, tape)

@@ -81,15 +81,20 @@ class VtapeDriver:
 
     # For an operator.
 
-    def of(self, name: str | None = None) -> LibraryDevices:
-        """The devices of a library by its name; of the only one without.
+    def of(self, name: str | None = None, barcode: str | None = None) -> LibraryDevices:
+        """The devices of a library by its name; without one those of the only
+        library, or of the only one that has a cartridge.
 
+        :param barcode: of the cartridge.
         :raises TapekitError: there is none of this name; no name, and there are several.
         """
         if name is None and len(self._libraries) == 1:
             return self._libraries[0]
         known = ", ".join(one.site.name for one in self._libraries if one.site.name)
         if name is None:
+            having = [one for one in self._libraries if barcode and one.library.has(barcode)]
+            if len(having) == 1:
+                return having[0]
             raise CATALOGUE.error("which-library", known=known)
         for one in self._libraries:
             if name == one.site.name != "":

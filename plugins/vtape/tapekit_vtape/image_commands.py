@@ -30,7 +30,7 @@ _Barcode = Annotated[str, typer.Argument(metavar="CARTRIDGE", help="Barcode of t
 class ImageCommands:
     """One method a command; the docstring is its help."""
 
-    def __init__(self, devices: Callable[[str | None], LibraryDevices]) -> None:
+    def __init__(self, devices: Callable[[str | None, str | None], LibraryDevices]) -> None:
         """:param devices: gives a library by its name, or the only one."""
         self._devices: Final = devices
 
@@ -50,7 +50,7 @@ class ImageCommands:
         of: LibraryName = None,
     ) -> None:
         """Write a tape file, or a whole tape, to a file."""
-        cartridge = self._devices(of).library.open_cartridge(barcode, shared=True)
+        cartridge = self._devices(of, barcode).library.open_cartridge(barcode, shared=True)
         try:
             first, stop = _range(cartridge, barcode, file, format)
             with _output(output) as target:
@@ -80,7 +80,7 @@ class ImageCommands:
         of: LibraryName = None,
     ) -> None:
         """Write what is in a file onto a cartridge."""
-        cartridge = self._devices(of).library.open_cartridge(barcode, shared=False)
+        cartridge = self._devices(of, barcode).library.open_cartridge(barcode, shared=False)
         try:
             if cartridge.tape.objects and not append:
                 raise CATALOGUE.error("import-not-empty", barcode=barcode)

@@ -204,6 +204,10 @@ class Library:
         """The folder of a cartridge."""
         return self.directory / "cartridges" / barcode
 
+    def has(self, barcode: str) -> bool:
+        """Whether there is a cartridge of a barcode, wherever it is."""
+        return _BARCODE.fullmatch(barcode) is not None and self.folder(barcode).is_dir()
+
     def open_cartridge(self, barcode: str, *, shared: bool) -> Cartridge:
         """Open a cartridge wherever it is.
 
@@ -372,7 +376,7 @@ class Library:
             raise CATALOGUE.error("bad-barcode", barcode=barcode, most=LABEL_BYTES)
 
     def _check_cartridge(self, barcode: str) -> None:
-        if not (_BARCODE.fullmatch(barcode) and self.folder(barcode).is_dir()):
+        if not self.has(barcode):
             raise CATALOGUE.error("no-cartridge", barcode=barcode, directory=str(self.directory))
 
     def _check_drive(self, drive: int) -> None:

@@ -1,7 +1,8 @@
 """The option by which commands are told which library is meant.
 
 A module of its own, since typer looks the type up where the command is. The
-one rule: without the option a command works on the only library, or on none.
+one rule: without the option a command works on the only library, on the only one
+that has the cartridge that it names, or on none.
 """
 
 from __future__ import annotations
@@ -14,5 +15,5 @@ __all__ = ["LibraryName"]
 
 LibraryName: TypeAlias = Annotated[
     str | None,
-    typer.Option("--library", metavar="NAME", help="Which library, where there are several."),
+    typer.Option("--library", metavar="NAME", help="Which library, where several could be meant."),
 ]

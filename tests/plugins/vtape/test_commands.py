@@ -174,7 +174,7 @@ def test_a_damaged_cartridge_is_told_and_repaired(robot: Any, run: Callable[...,
 
 
 def test_no_arguments_show_the_help(run: Callable[..., str]) -> None:
-    app = command_app(lambda _: None, nobody)  # type: ignore[arg-type, return-value] # never asked
+    app = command_app(lambda *_: None, nobody)  # type: ignore[arg-type, return-value] # never asked
     result = CliRunner().invoke(app, [])
     for command in (
         "init",

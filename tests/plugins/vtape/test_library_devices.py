@@ -127,6 +127,23 @@ def test_commands_work_on_the_library_that_is_named(driver: VtapeDriver) -> None
         invoked(driver, "list", "--library", "")
 
 
+def test_a_cartridge_tells_its_library(driver: VtapeDriver, tmp_path: Path) -> None:
+    assert "can be read" in invoked(driver, "verify", "W1")
+    assert "write protected" in invoked(driver, "protect", "E1")
+    assert invoked(driver, "unprotect", "E1") == "E1 can be written\n"
+    assert invoked(driver, "move", "E2", "shelf") == "E2 is on the shelf\n"
+    assert invoked(driver, "move", "E2", "2") == "E2 is in slot 2\n"
+    target = tmp_path / "e1.simh"
+    invoked(driver, "export", "E1", "--format", "simh", "-o", str(target))
+    assert "0 more records" in invoked(driver, "import", "W1", str(target), "--format", "simh")
+    invoked(driver, "create", "W1", "--library", "east")
+    for barcode in ("W1", "N1", "../W2"):
+        with pytest.raises(TapekitError, match="there are several libraries: east, west"):
+            invoked(driver, "verify", barcode)
+    with pytest.raises(TapekitError, match="W1 already"):
+        invoked(driver, "create", "W1", "--library", "east")
+
+
 def test_the_only_library_needs_no_name(tmp_path: Path) -> None:
     one = VtapeDriver(settings(WEST))
     one.settle(tmp_path)
