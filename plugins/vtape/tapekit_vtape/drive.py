@@ -27,7 +27,7 @@ from tapekit_vtape.index_format import LONGEST_PACKED_RECORD
 from tapekit_vtape.models import VIRTUAL
 from tapekit_vtape.record_pieces import first_bytes, with_shorter
 from tapekit_vtape.tape_map import FILEMARK
-from tapekit_vtape.tape_pages import Traffic
+from tapekit_vtape.tape_pages import Extents, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,6 +141,14 @@ class VtapeDrive:
         medium = self.medium()
         is_foreign = medium is not None and not self.model.can_read(medium.density)
         return _EMPTY if is_foreign else self.status()
+
+    def extents(self) -> Extents | None:
+        """How far things are on the tape; ``None`` without one that the drive reads."""
+        cartridge = self._present()
+        if cartridge is None or not self.model.can_read(cartridge.header.density):
+            return None
+        data, head = (cartridge.used(one) for one in (cartridge.tape.objects, self._position))
+        return Extents(data, *self._limits(cartridge), head)
 
     # Writing.
 

@@ -49,6 +49,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPRESSION_LOG_PAGE",
+    "Extents",
     "ModalDrive",
     "TapeModes",
     "Traffic",
@@ -103,6 +104,19 @@ class Traffic(NamedTuple):
         whole = run.length * run.objects
         stored = length * run.packed // whole if run.packed else length
         return self._replace(to_host=self.to_host + length, from_medium=self.from_medium + stored)
+
+
+class Extents(NamedTuple):
+    """How many bytes lie between the beginning of a tape and ..."""
+
+    data: int
+    """the end of the data,"""
+    warning: int
+    """the early warning,"""
+    end: int
+    """the end of the tape,"""
+    head: int
+    """the place of the head."""
 
 
 class ModalDrive(Protocol):
@@ -316,7 +330,12 @@ def alert_page(alerts: frozenset[int]) -> bytes:
 
 
 def log_page(
-    page: int, status: DriveStatus, traffic: Traffic, *, wants_cleaning: bool = False
+    page: int,
+    status: DriveStatus,
+    traffic: Traffic,
+    extents: Extents | None,
+    *,
+    wants_cleaning: bool = False,
 ) -> bytes | None:
     """A log page of counters (SSC), or ``None`` if the drive has no such page."""
     total, remaining = status.total_bytes, status.remaining_bytes
@@ -330,18 +349,16 @@ def log_page(
             ),
         )
     if page == SEQUENTIAL_PAGE:
-        used = None if total is None or remaining is None else total - remaining
         bytes_so_far = [
             LogParameter(code, size.to_bytes(8, "big")) for code, size in enumerate(traffic)
         ]
         cleaning = wants_cleaning.to_bytes(8, "big")
-        sizes_now = ((4, total), (5, total), (7, used))
-        counters = [LogParameter(code, _megabytes(size)) for code, size in sizes_now]
+        counters = [LogParameter(code, size) for code, size in enumerate(_extents(extents), 4)]
         return encode_log(page, (*bytes_so_far, *counters, LogParameter(0x0100, cleaning)))
     if page == COMPRESSION_LOG_PAGE:
         return encode_log(page, _compression(traffic))
     if page == VOLUME_PAGE:
-        return encode_log(page, _volume(status))
+        return encode_log(page, _volume(status, extents))
     if page in (WRITE_ERRORS_PAGE, READ_ERRORS_PAGE):
         moved = traffic.to_medium if page == WRITE_ERRORS_PAGE else traffic.from_medium
         return encode_log(page, (_NOTHING_CORRECTED, LogParameter(5, moved.to_bytes(8, "big"))))
@@ -352,14 +369,21 @@ _NOTHING_CORRECTED: Final = LogParameter(3, bytes(4))
 """What is read from a file is right, or cannot be read."""
 
 
-def _volume(status: DriveStatus) -> list[LogParameter]:
+def _extents(extents: Extents | None) -> list[bytes]:
+    """End of data, early warning, what is behind that, place of the head."""
+    if extents is None:
+        return [_megabytes(None)] * 4
+    data, warning, end, head = extents
+    return [_megabytes(size) for size in (data, warning, end - warning, head)]
+
+
+def _volume(status: DriveStatus, extents: Extents | None) -> list[LogParameter]:
     """Of the tape alone: its sizes, and whether it can be written."""
-    total, remaining = status.total_bytes, status.remaining_bytes
-    if not status.has_tape or total is None or remaining is None:
+    if extents is None:
         return []
     return [
-        LogParameter(0x16, _megabytes(total)),
-        LogParameter(0x17, _megabytes(total - remaining)),
+        LogParameter(0x16, _megabytes(extents.end)),
+        LogParameter(0x17, _megabytes(extents.data)),
         LogParameter(0x80, bytes((status.write_protected,))),
     ]
 
@@ -385,7 +409,8 @@ def _hundredths(records: int, medium: int) -> int:
 
 
 def _megabytes(size: int | None) -> bytes:
-    return (_UNKNOWN if size is None else min(size // _MEGABYTE, _UNKNOWN - 1)).to_bytes(4, "big")
+    """Decimal megabytes, as these pages count (SSC)."""
+    return (_UNKNOWN if size is None else min(size // 10**6, _UNKNOWN - 1)).to_bytes(4, "big")
 
 
 def densities(drive: ModalDrive, *, of_medium: bool) -> bytes:

@@ -368,6 +368,7 @@ class _TapeTarget:
             values["page"],
             drive.logged_status(),
             drive.traffic,
+            drive.extents(),
             wants_cleaning=drive.wants_cleaning,
         )
         if page is None:

@@ -360,7 +360,7 @@ async def test_what_drives_and_tapes_count_is_shown(tape_stack: Any, typed: Any)
         first, second = json.loads(await typed(kernel, f"{line} --json"))
         assert first["physical_path"] == "v.0"
         assert first["pages"]["write errors"]["total corrected"] == 0
-        assert first["pages"]["data moved"]["MB the tape holds"] > 0
+        assert first["pages"]["data moved"]["MB up to the early warning"] > 0
         assert first["pages"]["volume statistics"]["write protected"] == 0
         assert second["physical_path"] == "v.1"
         shown = (await typed(kernel, f"{line} -name nrst0a")).splitlines()

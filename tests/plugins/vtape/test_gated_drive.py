@@ -9,7 +9,7 @@ import pytest
 from tapekit.hookspecs.tape_driver import Condition, TapeError
 from tapekit.scsi.cdb import changer_command, tape_command
 from tapekit.scsi.door import CdbReply, Status
-from tapekit.scsi.log import SEQUENTIAL_PAGE, decode_alerts, decode_log
+from tapekit.scsi.log import SEQUENTIAL_PAGE, VOLUME_PAGE, decode_alerts, decode_log
 from tapekit.scsi.sense import decode_sense
 from tapekit.testing import bytes_of
 from tapekit_vtape.faults import DeviceFault, FaultKind
@@ -302,3 +302,16 @@ def test_what_the_drive_wants_is_known_when_it_is_closed(robot: Any) -> None:
     robot.driver.faults.clear()
     drive.close()
     assert drive.alerts == {20: "clean now"}
+
+
+def test_what_is_on_the_tape_is_counted_wherever_the_head_is(robot: Any) -> None:
+    drive = robot.fresh()
+    drive.write_records([memoryview(bytes(3_000_000))], 1_000_000)
+    drive.space_records(-1)
+    page = send(drive, "LOG SENSE", control=1, page=SEQUENTIAL_PAGE, allocation=512).data
+    told = {code: int.from_bytes(value, "big") for code, value in decode_log(page, SEQUENTIAL_PAGE)}
+    assert (told[4], told[7]) == (3, 2)
+    drive.rewind()
+    page = send(drive, "LOG SENSE", control=1, page=VOLUME_PAGE, allocation=512).data
+    used = dict(decode_log(page, VOLUME_PAGE))[0x17]
+    assert int.from_bytes(used, "big") == 3

@@ -10,6 +10,7 @@ from tapekit.scsi.cdb import tape_command
 from tapekit.scsi.log import (
     CAPACITY_PAGE,
     SEQUENTIAL_PAGE,
+    VOLUME_PAGE,
     decode_alerts,
     decode_log,
 )
@@ -18,6 +19,7 @@ from tapekit_vtape.index_format import Header
 from tapekit_vtape.models import MODELS, VIRTUAL, DriveModel
 from tapekit_vtape.tape_pages import (
     COMPRESSION_LOG_PAGE,
+    Extents,
     TapeModes,
     Traffic,
     alert_page,
@@ -228,8 +230,13 @@ def test_the_tape_tells_its_generation() -> None:
     assert (empty.medium_type, empty.descriptor) == (0, BlockDescriptor(0x5E, 0))
 
 
-def values_of(page: int, status: DriveStatus, traffic: Traffic = IDLE) -> dict[int, int]:
-    data = log_page(page, status, traffic)
+def values_of(
+    page: int,
+    status: DriveStatus,
+    traffic: Traffic = IDLE,
+    extents: Extents | None = None,
+) -> dict[int, int]:
+    data = log_page(page, status, traffic, extents)
     assert data is not None
     return {code: int.from_bytes(value, "big") for code, value in decode_log(data, page)}
 
@@ -241,9 +248,13 @@ def test_capacity_is_told_in_megabytes() -> None:
 
 def test_what_is_used_is_told_in_megabytes() -> None:
     traffic = Traffic(1000, 500, 20, 80)
-    told = {0: 1000, 1: 500, 2: 20, 3: 80, 4: 100, 5: 100, 7: 60, 0x100: 0}
-    assert values_of(SEQUENTIAL_PAGE, STATUS, traffic) == told
+    told = {0: 1000, 1: 500, 2: 20, 3: 80, 4: 60, 5: 90, 6: 10, 7: 25, 0x100: 0}
+    extents = Extents(data=60_000_001, warning=90_000_000, end=100_000_000, head=25_999_999)
+    assert values_of(SEQUENTIAL_PAGE, STATUS, traffic, extents) == told
     assert values_of(SEQUENTIAL_PAGE, EMPTY)[7] == 0xFFFF_FFFF
+    told = {0x16: 100, 0x17: 60, 0x80: STATUS.write_protected}
+    assert values_of(VOLUME_PAGE, STATUS, extents=extents) == told
+    assert values_of(VOLUME_PAGE, EMPTY) == {}
 
 
 def test_compression_is_told_in_hundredths_and_megabytes() -> None:
@@ -270,7 +281,7 @@ def test_alerts_are_told(alerts: frozenset[int]) -> None:
 
 def test_pages_are_listed_and_others_are_none() -> None:
     assert page_list() == bytes.fromhex("00 00 0008 00 02 03 0c 17 1b 2e 31")
-    assert log_page(0x18, STATUS, Traffic()) is None
+    assert log_page(0x18, STATUS, Traffic(), None) is None
 
 
 def rows_of(data: bytes) -> list[bytes]:
