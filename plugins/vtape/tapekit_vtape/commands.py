@@ -42,6 +42,9 @@ _DEFAULT_CARTRIDGES: Final = 8
 
 _Barcode = Annotated[str, typer.Argument(metavar="CARTRIDGE", help="Barcode of the cartridge.")]
 _Drive = Annotated[int, typer.Argument(metavar="DRIVE", help="Number of the drive, from 0.")]
+_Moved = Annotated[
+    bool, typer.Option("--json", help="Answer with JSON: the cartridge, as list shows it.")
+]
 
 
 def barcodes(count: int, suffix: str = "") -> list[str]:
@@ -164,6 +167,7 @@ class _Commands:
         early_warning_bytes: Annotated[
             int | None, typer.Option(help="Distance of the early warning from the end.")
         ] = None,
+        json: _Moved = False,
         of: LibraryName = None,
     ) -> None:
         """Make an empty cartridge. A barcode of six characters and L5 to L9, or LV
@@ -174,21 +178,26 @@ class _Commands:
             if generation is None or capacity_bytes is not None:
                 raise CATALOGUE.error("no-native-capacity", barcode=barcode)
             capacity_bytes = generation.native_bytes
-        place = self._library(of).create_cartridge(
+        library = self._library(of)
+        place = library.create_cartridge(
             barcode, slot=slot, capacity=capacity_bytes, early_warning=early_warning_bytes
         )
-        say(f"made {barcode} in slot {place.slot}")
+        _tell(library, barcode, f"made {barcode} in slot {place.slot}", json=json)
 
-    def load(self, drive: _Drive, barcode: _Barcode, of: LibraryName = None) -> None:
+    def load(
+        self, drive: _Drive, barcode: _Barcode, json: _Moved = False, of: LibraryName = None
+    ) -> None:
         """Put a cartridge into a drive."""
-        self._library(of, barcode).load(drive, barcode)
-        say(f"{barcode} is in drive {drive}")
+        library = self._library(of, barcode)
+        library.load(drive, barcode)
+        _tell(library, barcode, f"{barcode} is in drive {drive}", json=json)
 
-    def unload(self, drive: _Drive, of: LibraryName = None) -> None:
+    def unload(self, drive: _Drive, json: _Moved = False, of: LibraryName = None) -> None:
         """Take the cartridge out of a drive, back to its slot."""
         library = self._library(of)
         barcode = library.unload(drive)
-        say(f"{barcode} is in slot {library.state().cartridges[barcode].slot}")
+        slot = library.state().cartridges[barcode].slot
+        _tell(library, barcode, f"{barcode} is in slot {slot}", json=json)
 
     def move(
         self,
@@ -196,23 +205,28 @@ class _Commands:
         place: Annotated[
             str, typer.Argument(metavar="SLOT|shelf", help="A slot's number, or: shelf.")
         ],
+        json: _Moved = False,
         of: LibraryName = None,
     ) -> None:
         """Move a cartridge to another slot, or out of the library."""
         if place != "shelf" and not (place.isascii() and place.isdigit()):
             raise CATALOGUE.error("bad-place", place=place)
-        self._library(of, barcode).move(barcode, None if place == "shelf" else int(place))
-        say(f"{barcode} is " + ("on the shelf" if place == "shelf" else f"in slot {place}"))
+        library = self._library(of, barcode)
+        library.move(barcode, None if place == "shelf" else int(place))
+        words = "on the shelf" if place == "shelf" else f"in slot {place}"
+        _tell(library, barcode, f"{barcode} is {words}", json=json)
 
-    def protect(self, barcode: _Barcode, of: LibraryName = None) -> None:
+    def protect(self, barcode: _Barcode, json: _Moved = False, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection on."""
-        self._set_protected(self._library(of, barcode), barcode, is_protected=True)
-        say(f"{barcode} is write protected")
+        library = self._library(of, barcode)
+        self._set_protected(library, barcode, is_protected=True)
+        _tell(library, barcode, f"{barcode} is write protected", json=json)
 
-    def unprotect(self, barcode: _Barcode, of: LibraryName = None) -> None:
+    def unprotect(self, barcode: _Barcode, json: _Moved = False, of: LibraryName = None) -> None:
         """Turn a cartridge's write protection off."""
-        self._set_protected(self._library(of, barcode), barcode, is_protected=False)
-        say(f"{barcode} can be written")
+        library = self._library(of, barcode)
+        self._set_protected(library, barcode, is_protected=False)
+        _tell(library, barcode, f"{barcode} can be written", json=json)
 
     def _set_protected(self, library: Library, barcode: str, *, is_protected: bool) -> None:
         cartridge = library.open_cartridge(barcode, shared=False)
@@ -302,6 +316,14 @@ class _Commands:
         if rebuilt.kept is not None:
             say(f"what was left of the old index is {rebuilt.kept}")
         say(f"{barcode} is write protected; look at it, then: tapekit vtape unprotect {barcode}")
+
+
+def _tell(library: Library, barcode: str, words: str, *, json: bool) -> None:
+    """Say what has become of a cartridge."""
+    if json:
+        say_json(listings(one for one in library.rows() if one.barcode == barcode)[0])
+    else:
+        say(words)
 
 
 def _words(counts: TapeCounts) -> str:

@@ -219,3 +219,20 @@ def test_devices_are_turned_off_and_on(robot: Any, run: Callable[..., str]) -> N
     assert run("power-cycle") == "the devices have been turned off and on\n"
     book = robot.driver.of().library.reservations
     assert [book.state(device).resets for device in ("changer", "drive-0")] == [1, 1]
+
+
+def test_changes_answer_in_json_with_the_cartridge_as_it_is_listed(
+    run: Callable[..., str], robot: Any
+) -> None:
+    def told(*words: str) -> tuple[object, ...]:
+        row = json.loads(run(*words, "--json"))
+        assert row in json.loads(run("list", "--json"))
+        return tuple(row[key] for key in ("barcode", "slot", "drive", "is_write_protected"))
+
+    robot.empty()
+    assert told("create", "NEW001", "--slot", "6") == ("NEW001", 6, None, False)
+    assert told("protect", "NEW001") == ("NEW001", 6, None, True)
+    assert told("unprotect", "NEW001") == ("NEW001", 6, None, False)
+    assert told("load", "0", "NEW001") == ("NEW001", 6, 0, False)
+    assert told("unload", "0") == ("NEW001", 6, None, False)
+    assert told("move", "NEW001", "shelf") == ("NEW001", None, None, False)
