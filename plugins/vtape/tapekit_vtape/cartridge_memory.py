@@ -32,16 +32,17 @@ _DATA, _WRITTEN_ONCE = 0x00, 0x80
 
 
 def cartridge_attributes(drive: VtapeDrive) -> Sequence[Attribute]:
-    """What the cartridge in a drive tells; nothing without one.
+    """What the cartridge in a drive tells; nothing without one that the drive
+    reads. What remains is behind the end of the data, wherever the head is.
 
-    :raises TapeError: as :meth:`VtapeDrive.status`.
+    :raises TapeError: the cartridge is in use or cannot be read.
     """
-    status, medium = drive.status(), drive.medium()
-    if medium is None or status.total_bytes is None or status.remaining_bytes is None:
+    extents, medium = drive.extents(), drive.medium()
+    if medium is None or extents is None:
         return ()
     return (
-        binary(REMAINING_CAPACITY, status.remaining_bytes >> 20, 8),
-        binary(MAXIMUM_CAPACITY, status.total_bytes >> 20, 8),
+        binary(REMAINING_CAPACITY, max(0, extents.end - extents.data) >> 20, 8),
+        binary(MAXIMUM_CAPACITY, medium.capacity >> 20, 8),
         text(MEDIUM_MANUFACTURER, _MANUFACTURER),
         text(MEDIUM_SERIAL, medium.barcode),
         binary(MEDIUM_TYPE, _WRITTEN_ONCE if medium.is_worm else _DATA, 1),

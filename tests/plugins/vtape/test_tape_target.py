@@ -404,6 +404,19 @@ def test_a_cartridge_tells_its_barcode_and_capacity(tape: Initiator) -> None:
     ).to_bytes(4, "big")
 
 
+def test_a_cartridge_remembers_what_is_written_wherever_the_head_is(tape: Initiator) -> None:
+    def remaining() -> int:
+        found = decode_attributes(tape.good("READ ATTRIBUTE", allocation=4096).data)
+        return int.from_bytes(found[REMAINING_CAPACITY], "big")
+
+    empty = remaining()
+    tape.good("WRITE(6)", data=bytes(4 << 20), count=4 << 20)
+    written = remaining()
+    assert written <= empty - 4
+    tape.good("REWIND")
+    assert remaining() == written
+
+
 def test_a_memory_that_is_not_there_is_refused(tape: Initiator) -> None:
     for values in ({"service_action": 2}, {"volume": 1}, {"partition": 1}):
         assert tape.code("READ ATTRIBUTE", allocation=4096, **values) == "5/24/00"
