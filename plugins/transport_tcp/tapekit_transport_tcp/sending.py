@@ -77,14 +77,18 @@ class TcpSink:
             return
         with self._telling():
             self._ring.finish()
-            if self._thread is not None:
-                self._thread.join()
+            self._join()
             self._sender.finish()
         self.is_finished = True
 
     def abort(self) -> None:
-        """Wake the writer and the thread, which end with the connection."""
+        """Wake the writer and the thread, whose socket has been ended."""
         self._ring.abort()
+
+    def close(self) -> None:
+        """As :meth:`abort`; all batches are released when it returns."""
+        self._ring.abort()
+        self._join()
 
     def _send(self) -> None:
         # The writer hears of both at its next call.
@@ -106,10 +110,16 @@ class TcpSink:
 
     @contextlib.contextmanager
     def _telling(self) -> Iterator[None]:
-        """Let the writer hear what has stopped the thread."""
+        """Let the writer hear what has stopped the thread, and hold nothing by then."""
         try:
             yield
         except ConnectionBroken:
-            if self._error is not None:
-                raise self._error from None
-            raise
+            self._join()
+            error = self._error
+            if error is None:
+                raise
+            raise error from error.__cause__
+
+    def _join(self) -> None:
+        if self._thread is not None:
+            self._thread.join()

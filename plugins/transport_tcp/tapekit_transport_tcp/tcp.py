@@ -79,7 +79,9 @@ class TcpConnection:
 
     def abort(self) -> None:
         """See :meth:`DataConnection.abort`; the other side sees a reset."""
-        self._end(reset=True)
+        self._socket.end(reset=True)
+        if self._sink is not None:
+            self._sink.abort()
 
     def close(self) -> None:
         """See :meth:`DataConnection.close`.
@@ -87,12 +89,9 @@ class TcpConnection:
         A stream that was begun and not finished is reset, never ended. A
         reader may leave early: what it did not take resets the writer.
         """
-        self._end(reset=self._sink is not None and not self._sink.is_finished)
-
-    def _end(self, *, reset: bool) -> None:
-        self._socket.end(reset=reset)
+        self._socket.end(reset=self._sink is not None and not self._sink.is_finished)
         if self._sink is not None:
-            self._sink.abort()
+            self._sink.close()
 
 
 @final
