@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 from contextlib import aclosing, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 import trio
@@ -217,16 +217,16 @@ class HangingNode:
 
 @asynccontextmanager
 async def behind_hanging_node(
-    tmp_path: Path, turned_away: int | None = None
+    tmp_path: Path, turned_away: int | None = None, word: bytes = b"nrst0a"
 ) -> AsyncIterator[NdmpClient]:
     two, one = tmp_path / "node2", tmp_path / "node1"
     async with serving(two, second_node(two)) as second, trio.open_nursery() as nursery:
-        hanging = HangingNode(second.port, b"nrst0a", turned_away)
+        hanging = HangingNode(second.port, word, turned_away)
         port = await nursery.start(hanging.serve)
 
         def edit(text: str) -> str:
             text = text.replace(f'"{THERE}:{second.port}"', f'"{THERE}:{port}"')
-            return text.replace("[[cab.node]]", "[cab]\nanswer_timeout_s = 0.1\n[[cab.node]]")
+            return text.replace("[[cab.node]]", "[cab]\nanswer_timeout_s = 0.5\n[[cab.node]]")
 
         async with (
             serving(one, first_node(one, second, edit)) as first,
@@ -243,8 +243,30 @@ async def test_a_node_that_hangs_counts_as_lost(tmp_path: Path) -> None:
         open_there = m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ)
         with trio.fail_after(60):
             assert await error_of(client, open_there) == NdmpError.ILLEGAL_STATE_ERR
-        assert "it hangs: no answer within 0.1 s" in told[-1]
+        assert "it hangs: no answer within 0.5 s" in told[-1]
         await client.call(m.TapeOpenRequest(device="nrst0a", mode=TapeOpenMode.READ))
+
+
+LISTING: Final = bytes([0, 0, 0, 0, 0, 0, 1, 5])
+"""A request, and its code: CONFIG_GET_FS_INFO."""
+
+
+async def test_a_node_that_lists_its_volumes_slowly_is_not_lost(tmp_path: Path) -> None:
+    async with behind_hanging_node(tmp_path, turned_away=2, word=LISTING) as client:
+        with trio.fail_after(60):
+            await client.call(m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ))
+
+
+async def test_a_node_that_hangs_while_it_is_asked_for_volumes_is_found_out(
+    tmp_path: Path,
+) -> None:
+    async with behind_hanging_node(tmp_path, word=LISTING) as client:
+        told: list[str] = []
+        client.on_post(m.LogMessagePost, lambda post: told.append(post.entry))
+        open_there = m.TapeOpenRequest(device=OTHER_DRIVE, mode=TapeOpenMode.READ)
+        with trio.fail_after(60):
+            assert await error_of(client, open_there) == NdmpError.UNDEFINED_ERR
+        assert "it hangs: no answer within 0.5 s" in told[-1]
 
 
 async def test_a_node_that_takes_its_time_and_turns_others_away_is_not_lost(

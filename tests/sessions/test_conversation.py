@@ -199,6 +199,22 @@ async def test_an_idle_session_refuses(stack: ServedStack, request_: Any, error:
         assert (await client.call(m.MoverGetStateRequest())).state == MoverState.IDLE
 
 
+async def test_a_reply_that_no_message_holds_ends_one_request_and_not_the_session(
+    stack: ServedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def too_many(*_: object) -> m.ConfigGetExtListReply:
+        some = m.ClassVersions(ext_class_id=1, ext_version=(1,))
+        return m.ConfigGetExtListReply(error=NdmpError.NO_ERR, class_list=(some,) * 257)
+
+    monkeypatch.setitem(cast("Any", HANDLERS), m.ConfigGetExtListRequest, too_many)
+    async with stack.client() as client:
+        told: list[m.LogMessagePost] = []
+        client.on_post(m.LogMessagePost, told.append)
+        assert await refused(client.call(m.ConfigGetExtListRequest())) == NdmpError.UNDEFINED_ERR
+        assert (await client.call(m.DataGetStateRequest())).state == DataState.IDLE
+    assert "257 entries, at most 256 are allowed" in told[0].entry
+
+
 async def test_a_defect_ends_one_request_and_not_the_session(
     stack: ServedStack, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -161,6 +161,56 @@ def test_a_full_window_pauses_with_eow_and_filemarks_may_be_written(stack: Memor
     assert b"".join(record for file in tape.files() for record in file) == image(5 * RECORD)
 
 
+def test_a_paused_transfer_keeps_its_record_size(stack: MemoryStack) -> None:
+    """Else a state would be told that is none, and windows cut where no record ends."""
+    with stack.client() as client:
+        open_tape(client)
+        set_window(client, 0, RECORD)
+        join_locally(client)
+        start(client, 3 * RECORD)
+        paused(client, MoverPauseReason.EOW, RECORD)
+        other = m.MoverSetRecordSizeRequest(len=RECORD // 2)
+        assert client.errors(other) == (0, NdmpError.ILLEGAL_STATE_ERR)
+        client.do(m.MoverSetRecordSizeRequest(len=RECORD))
+        assert client.do(m.MoverGetStateRequest()).record_size == RECORD
+        set_window(client, RECORD)
+        client.do(m.MoverContinueRequest())
+        halted(client, MoverHaltReason.CONNECT_CLOSED, DataHaltReason.SUCCESSFUL)
+    assert written(stack.tapes.inserted[0]) == image(3 * RECORD)
+
+
+def test_a_backup_has_no_more_variables_than_can_be_told_at_its_end(stack: MemoryStack) -> None:
+    environment = (Pair("BYTES", "0"), *(Pair(f"X{number}", "") for number in range(4000)))
+    with stack.client() as client:
+        open_tape(client)
+        join_locally(client)
+        too_many = m.DataStartBackupRequest(butype_name="memory", env=environment)
+        assert client.errors(too_many) == (0, NdmpError.ILLEGAL_ARGS_ERR)
+        client.do(m.DataStartBackupRequest(butype_name="memory", env=environment[:4000]))
+        assert client.post(m.NotifyDataHaltedPost).reason == DataHaltReason.SUCCESSFUL
+        assert len(client.do(m.DataGetEnvRequest()).env) > 4000
+
+
+def test_an_aborted_stream_leaves_the_pause_to_the_client(stack: MemoryStack) -> None:
+    """What was aborted cannot go on, but only the client ends a pause."""
+    with stack.client() as client, stack.closed_gates():
+        stack.tapes.gate.set()
+        open_tape(client)
+        set_window(client, 0, RECORD)
+        join_locally(client)
+        start(client, 3 * RECORD)
+        paused(client, MoverPauseReason.EOW, RECORD)
+        client.do(m.DataAbortRequest())
+        assert client.states() == (DataState.HALTED, MoverState.PAUSED)
+        stack.open_gates()
+        client.do(m.MoverContinueRequest())
+        client.until(DataState.HALTED, MoverState.HALTED)
+        state = client.do(m.MoverGetStateRequest())
+        assert (state.halt_reason, state.bytes_moved) == (MoverHaltReason.CONNECT_ERROR, RECORD)
+        client.do(m.DataStopRequest())
+        client.do(m.MoverStopRequest())
+
+
 def test_an_empty_window_pauses_before_anything_is_written(stack: MemoryStack) -> None:
     with stack.client() as client:
         open_tape(client)

@@ -146,6 +146,13 @@ class Mover(Protocol):
         """Stop: halts ``ABORTED`` (NDMP v4, MOVER_ABORT)."""
         ...
 
+    def let_go(self) -> None:
+        """The connection inside the process is broken: a mover that writes to
+        tape keeps nothing of its stream while it is paused, and so no file
+        open. It stays paused, and halts ``CONNECT_ERROR`` once it goes on.
+        """
+        ...
+
 
 class MoverFactory(Protocol):
     """Makes movers."""

@@ -187,6 +187,8 @@ class Relay:
         self._asked_s: float | None = None
         """Since when a request waits for its reply."""
         self._connection: Final = trio.CancelScope()
+        self._opened: Final = trio.Event()
+        """The session there can be used, or cannot be had."""
 
     @property
     def is_lost(self) -> bool:
@@ -203,13 +205,12 @@ class Relay:
 
         :raises TapekitError: it cannot be reached, or does not take the work.
         """
-        opened = trio.Event()
-        self._session.link.start(lambda: self._hold(opened), f"relay to {self.node.name}")
-        await opened.wait()
+        self._session.link.start(self._hold, f"relay to {self.node.name}")
+        await self._opened.wait()
         if self._failure is not None:
             raise self._failure
 
-    async def _hold(self, opened: trio.Event) -> None:
+    async def _hold(self) -> None:
         """Log in and take in what comes, until the session here or there ends."""
         try:
             with trio.fail_after(_OPEN_S):
@@ -218,7 +219,7 @@ class Relay:
                 for option in _KEEPALIVE:
                     stream.setsockopt(*option)
                 with self._connection:
-                    await self._converse(stream, opened)
+                    await self._converse(stream)
                 # Before whoever waits for an answer meets a closed connection.
                 self._ended(f"it hangs: no answer within {self._patience_s:g} s, and no greeting")
         except trio.TooSlowError:
@@ -227,9 +228,9 @@ class Relay:
             self._ended(str(error))
         finally:
             self._client = None
-            opened.set()
+            self._opened.set()
 
-    async def _converse(self, stream: trio.SocketStream, opened: trio.Event) -> None:
+    async def _converse(self, stream: trio.SocketStream) -> None:
         """Log in, and take in what comes until the connection is lost.
 
         :raises TapekitError: always.
@@ -241,12 +242,13 @@ class Relay:
             watch=self._watch,
         )
         with trio.fail_after(_OPEN_S):
-            await self._log_in(client)
-        for kind in _POSTS:
-            client.on_post(kind, self._posted)
+            can_limit = await self._log_in(client)
         self._client = client
         self._session.link.start(self._look_after, f"watch over {self.node.name}")
-        opened.set()
+        await self._limit_there(client, can_limit=can_limit)
+        for kind in _POSTS:
+            client.on_post(kind, self._posted)
+        self._opened.set()
         await client.wait_for(_Never)
 
     async def _look_after(self) -> None:
@@ -277,7 +279,12 @@ class Relay:
             return False
         return False
 
-    async def _log_in(self, client: NdmpClient) -> None:
+    async def _log_in(self, client: NdmpClient) -> bool:
+        """Open a session there, and choose what the client has chosen here.
+
+        :returns: whether the session there can be limited.
+        :raises TapekitError: it is refused, or the node is another one.
+        """
         session, node = self._session, self.node
         password = await session.link.in_thread(
             lambda: password_of(node, session.kernel.base_directory)
@@ -297,11 +304,21 @@ class Relay:
             raise CATALOGUE.error(
                 "node-is-another", address=node.address, found=found, node=node.name
             )
+        return limiting.LIMITING_CLASS in chosen
+
+    async def _limit_there(self, client: NdmpClient, *, can_limit: bool) -> None:
+        """Close there what is closed here. For that the node may have to look
+        at all its volumes, which may take as long as any other answer.
+
+        :raises TapekitError: it cannot limit a session.
+        """
+        self._asked_s = trio.current_time()
         limit = await self._limit(client)
         if limit is not None:
-            if limiting.LIMITING_CLASS not in chosen:
-                raise CATALOGUE.error("node-cannot-limit", node=node.name)
+            if not can_limit:
+                raise CATALOGUE.error("node-cannot-limit", node=self.node.name)
             await client.call(limiting.NodeLimitRequest(svms=tuple(sorted(limit))))
+        self._asked_s = None
 
     async def _limit(self, client: NdmpClient) -> frozenset[str] | None:
         """The storage virtual machines that the session may use there: what
@@ -321,7 +338,7 @@ class Relay:
         if self._is_over:
             return
         self._is_over = True
-        if self._client is None:
+        if not self._opened.is_set():
             self._failure = CATALOGUE.error(
                 "node-unreachable", node=node.name, address=node.address, reason=reason
             )

@@ -76,6 +76,7 @@ class TapeMover:
         self._count = TapeCount(Window(), record_size)
         self._stop: MoverHalt | None = None
         self._is_paused = False
+        self._is_cut_off = False
         self._is_new_tape = False
         self._wanted = 0
         self._left = 0
@@ -122,6 +123,12 @@ class TapeMover:
     def abort(self) -> None:
         """See :meth:`Mover.abort`."""
         self._ask_to_stop(MoverHalt.ABORTED)
+
+    def let_go(self) -> None:
+        """See :meth:`Mover.let_go`."""
+        with self._changed:
+            self._is_cut_off = True
+            self._changed.notify_all()
 
     def _ask_to_stop(self, reason: MoverHalt) -> None:
         with self._changed:
@@ -280,8 +287,19 @@ class TapeMover:
             self._seek_position = position
         self._observer.paused(reason, position)
         with self._changed:
-            self._changed.wait_for(lambda: not self._is_paused or self._stop is not None)
+            self._changed.wait_for(lambda: self._has_ended_pause or self._is_cut_off)
         self._refuse_stopped()
+        if self._is_cut_off:
+            raise ConnectionBroken
+
+    @property
+    def _has_ended_pause(self) -> bool:
+        return not self._is_paused or self._stop is not None
+
+    def _await_end_of_pause(self) -> None:
+        """Nothing is left of the stream, but only its client ends a pause."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._has_ended_pause)
 
     def _refuse_stopped(self) -> None:
         if self._stop is not None:
@@ -317,6 +335,7 @@ class TapeMover:
         except _Stopped as stopped:
             return stopped.reason, None
         except ConnectionBroken:
+            self._await_end_of_pause()
             if self._stop is not None:
                 return self._stop, None
             told = broken is MoverHalt.CONNECT_ERROR

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from tapekit.segments import DataSource
     from tapekit_ndmp_v4.link import SessionLink
     from tapekit_ndmp_v4.messages import Addr
+    from tapekit_ndmp_v4.mover_server import MoverServer
 
 __all__ = ["DataServer"]
 
@@ -71,8 +72,6 @@ class DataServer:
         self._settled = trio.Event()
         self._settled.set()
         self._listening: trio.CancelScope | None = None
-        self._mover_read: Callable[[int, int], None] | None = None
-        self._record_bytes = 1
         self.at_work: str | None = None
         """The butype of the job in progress, from its first check until its
         thread has ended."""
@@ -87,6 +86,8 @@ class DataServer:
         self.butype = ""
         self.path = ""
         """What the operation reads or writes, as the client named it."""
+        self._mover: MoverServer | None = None
+        """What has the other end of a local connection."""
         self._connection: DataConnection | None = None
         self._has_accepted = False
         self._met_end = False
@@ -154,16 +155,13 @@ class DataServer:
         """Join the session's own mover, which listens."""
         self.machine.fire(DataEvent.CONNECT)
 
-    def join(
-        self, connection: DataConnection, read: Callable[[int, int], None], record_bytes: int
-    ) -> None:
+    def join(self, connection: DataConnection, mover: MoverServer) -> None:
         """Take one end of the local connection.
 
-        :param read: asks the mover for a range, since no DMA will.
-        :param record_bytes: the mover's record size.
+        :param mover: has the other one; it is asked for ranges, since no DMA will.
         """
         self.awaits_local = False
-        self._mover_read, self._record_bytes = read, record_bytes
+        self._mover = mover
         self._connected(connection)
 
     def mover_has_halted(self) -> None:
@@ -313,8 +311,8 @@ class DataServer:
         assert self._connection is not None
         source = self._connection.source()
         if self.is_local:
-            assert self._mover_read is not None
-            return AskedRanges(source, self._mover_read, self._record_bytes)
+            assert self._mover is not None
+            return AskedRanges(source, self._mover.read, self._mover.record_size)
         return AskedRanges(source, self._post_read, self._link.range_multiple)
 
     def _post_read(self, offset: int, length: int) -> None:
@@ -342,6 +340,12 @@ class DataServer:
     def _break_off(self) -> None:
         if self._connection is not None:
             self._connection.abort()
+        self._free_mover()
+
+    def _free_mover(self) -> None:
+        """Have a mover that is paused keep no file of ours open."""
+        if self._mover is not None and self.is_local:
+            self._mover.let_go()
 
     async def stop(self) -> None:
         """Back to the beginning."""
@@ -372,6 +376,8 @@ class DataServer:
             self._link.log_error(error)
         if self._connection is not None:
             self._connection.close()
+        if reason is not DataHaltReason.SUCCESSFUL:
+            self._free_mover()
         self._halt(reason)
 
     def _halt(self, reason: DataHaltReason) -> None:

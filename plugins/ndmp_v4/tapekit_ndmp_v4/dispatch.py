@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from tapekit.errors import TapekitError
 from tapekit_ndmp_v4 import messages as m
 from tapekit_ndmp_v4.connection import BadRequest, Ignored, Request
-from tapekit_ndmp_v4.errors import CATALOGUE
+from tapekit_ndmp_v4.errors import CATALOGUE, LocalProtocolError
 from tapekit_ndmp_v4.exchanges import refusal
 from tapekit_ndmp_v4.handlers import config, connect, data, mover, scsi, tape
 from tapekit_ndmp_v4.numbers import MoverState, NdmpError
@@ -117,8 +117,18 @@ async def _answer_request(
             )
             session.link.log_error(refusal_.error)
         reply = refusal(request.exchange, refusal_.code)
-    outbox.put(wire.send_reply(request, reply))
+    outbox.put(_encoded(session, wire, request, reply))
     session.reply_is_queued()
+
+
+def _encoded(session: Session, wire: NdmpConnection, request: Request, reply: Message) -> bytes:
+    """A reply as bytes; one that no message can hold ends one request, not the session."""
+    try:
+        return wire.send_reply(request, reply)
+    except LocalProtocolError as error:
+        _LOG.error("%s: %s", session.link.name, error)
+        session.link.log_error(error)
+        return wire.send_reply(request, refusal(request.exchange, NdmpError.UNDEFINED_ERR))
 
 
 def _header_error(session: Session, exchange: Exchange) -> NdmpError | None:

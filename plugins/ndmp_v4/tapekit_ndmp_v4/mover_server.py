@@ -230,6 +230,12 @@ class MoverServer:
         assert self._mover is not None
         self._mover.read(offset, length)
 
+    def let_go(self) -> None:
+        """Keep nothing of a stream that has broken off; callable from any thread."""
+        assert self._mover is not None
+        if self.mode is MoverMode.READ:
+            self._mover.let_go()
+
     def set_window(self, window: Window) -> None:
         """Set the window at the tape's present position."""
         self.window = window

@@ -418,7 +418,7 @@ class Session:
         assert self.mover is not None
         self._settle()
         data_end, mover_end = self.kernel.data_transports[AddrType.LOCAL.name].pair()
-        self.data.join(data_end, self.mover.read, self.mover.record_size)
+        self.data.join(data_end, self.mover)
         self.mover.begin(mover_end)
 
     def _settle(self) -> None:

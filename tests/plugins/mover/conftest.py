@@ -43,12 +43,19 @@ class QueueSource:
     def __init__(self) -> None:
         self._items: queue.Queue[Batch | type[ConnectionBroken] | None] = queue.Queue()
         self.released = 0
+        self._releases: queue.Queue[int] = queue.Queue()
 
     def give(self, data: bytes) -> None:
         self._items.put(Batch.of([memoryview(data)], self._count))
 
     def _count(self) -> None:
         self.released += 1
+        self._releases.put(self.released)
+
+    def until_released(self, batches: int) -> None:
+        """Wait until the mover has let go of so many."""
+        while self._releases.get(timeout=PATIENCE_S) < batches:
+            pass
 
     def end(self) -> None:
         self._items.put(None)
@@ -100,6 +107,11 @@ class Rig:
     def halted(self, reason: MoverHalt, explanation: str | None) -> None:
         self.advice = explanation
         self._told.put((reason, explanation and explanation.partition(" [")[0]))
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether everything that the mover told has been heard."""
+        return self._told.empty()
 
     def hears(self) -> tuple[object, ...]:
         """The next thing that the mover tells."""

@@ -90,6 +90,39 @@ def test_a_full_window_pauses_when_data_remains(rig: Any, source: Any) -> None:
     assert rig.mover.progress.record_number == 5
 
 
+def test_a_paused_mover_whose_stream_broke_off_keeps_nothing_of_it(rig: Any, source: Any) -> None:
+    """Batches may hold files of a volume open, and a pause lasts as long as its client likes."""
+    rig.mover.set_window(Window(0, RECORD))
+    rig.start(lambda: rig.mover.run_to_tape(source))
+    source.give(pattern(3 * RECORD))
+    assert rig.hears() == (MoverPause.EOW, RECORD)
+    assert source.released == 0
+    rig.mover.let_go()
+    source.until_released(1)
+    assert rig.is_silent
+    rig.mover.set_window(Window(RECORD, UNLIMITED))
+    rig.resume(MemoryTapeDrive(rig.tape))
+    text = "the data connection broke before the stream had ended"
+    assert rig.ends() == (MoverHalt.CONNECT_ERROR, text)
+    assert rig.tape.items == [pattern(RECORD)]
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"), [("close", MoverHalt.CONNECT_CLOSED), ("abort", MoverHalt.ABORTED)]
+)
+def test_a_paused_mover_that_has_let_go_ends_as_it_is_told(
+    rig: Any, source: Any, end: str, reason: MoverHalt
+) -> None:
+    rig.mover.set_window(Window(0, 0))
+    rig.start(lambda: rig.mover.run_to_tape(source))
+    source.give(pattern(RECORD))
+    assert rig.hears() == (MoverPause.EOW, 0)
+    rig.mover.let_go()
+    source.until_released(1)
+    getattr(rig.mover, end)()
+    assert rig.ends() == (reason, None)
+
+
 def test_a_window_that_is_just_filled_does_not_pause(rig: Any, source: Any) -> None:
     rig.mover.set_window(Window(0, 3 * RECORD))
     rig.start(lambda: rig.mover.run_to_tape(source))

@@ -62,6 +62,9 @@ __all__ = [
 ]
 
 
+_MOST_VARIABLES: Final = 4000
+"""Variables of a backup, which DATA_GET_ENV gives back with what an engine
+adds to them: 4096 together, as a message holds no more."""
 _BLOCKED: Final = frozenset({"dump", "smtape"})
 """Butypes whose blocking factors are bounded."""
 _STEPS: Final = {"smtape": 4096}
@@ -144,6 +147,7 @@ async def start_backup(session: Session, request: DataStartBackupRequest) -> Dat
     engine = _engine(session, request.butype_name)
     _need_mover_mode(session, MoverMode.READ)
     _need_record_size(session, engine)
+    _need_room_for_variables(request.env)
     session.need_room(engine.name)
     session.extensions.permit_variables(pair.name for pair in request.env)
     session.permit_paths(request.env)
@@ -228,6 +232,13 @@ def _engine(session: Session, butype: str) -> DataEngine:
 def _need_idle_mover(session: Session) -> None:
     if session.mover is not None and session.mover.state is not MoverState.IDLE:
         raise Refused(NdmpError.ILLEGAL_STATE_ERR)
+
+
+def _need_room_for_variables(pairs: tuple[Pair, ...]) -> None:
+    """Refuse a backup whose variables could not be told at its end."""
+    if len(pairs) > _MOST_VARIABLES:
+        error = CATALOGUE.error("too-many-variables", count=len(pairs), limit=_MOST_VARIABLES)
+        raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
 
 
 def _need_record_size(session: Session, engine: DataEngine) -> None:

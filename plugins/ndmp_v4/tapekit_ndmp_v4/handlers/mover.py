@@ -145,11 +145,14 @@ async def connect(session: Session, request: MoverConnectRequest) -> MoverConnec
 async def set_record_size(
     session: Session, request: MoverSetRecordSizeRequest
 ) -> MoverSetRecordSizeReply:
-    """MOVER_SET_RECORD_SIZE: bytes of a tape record."""
+    """MOVER_SET_RECORD_SIZE: bytes of a tape record; a transfer keeps its own."""
     mover = _mover(session)
     if not 1 <= request.len <= mover.largest_record_size:
         error = CATALOGUE.error("record-size-out-of-range")
         raise Refused(NdmpError.ILLEGAL_ARGS_ERR, error)
+    if mover.state is MoverState.PAUSED and request.len != mover.record_size:
+        fixed = CATALOGUE.error("record-size-of-transfer", size=mover.record_size)
+        raise Refused(NdmpError.ILLEGAL_STATE_ERR, fixed)
     mover.record_size = request.len
     return MoverSetRecordSizeReply(error=NdmpError.NO_ERR)
 
