@@ -1,3 +1,3 @@
-"""The stranger's own tests run where its package is installed, not here."""
+"""The strangers' own tests run where their packages are installed, not here."""
 
-collect_ignore = ["tapekit-ramtape"]
+collect_ignore = ["tapekit-ramtape", "tapekit-flatfiles"]

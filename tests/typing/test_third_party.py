@@ -1,4 +1,4 @@
-"""A stranger's plugin: built, installed, found, checked and typed like ours."""
+"""Strangers' plugins: built, installed, found, checked and typed like ours."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-SOURCE = Path(__file__).parent / "tapekit-ramtape"
+SOURCES = Path(__file__).parent
+RAMTAPE = SOURCES / "tapekit-ramtape"
+FLATFILES = SOURCES / "tapekit-flatfiles"
 
 
 def run(
@@ -35,12 +37,14 @@ def run(
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the stranger's distribution is installed, built offline."""
-    source = tmp_path_factory.mktemp("source") / SOURCE.name
+    """A folder in which the strangers' distributions are installed, built offline."""
+    sources = tmp_path_factory.mktemp("sources")
     target = tmp_path_factory.mktemp("installed")
-    shutil.copytree(SOURCE, source, ignore=shutil.ignore_patterns("__pycache__"))
+    copies = [sources / source.name for source in (RAMTAPE, FLATFILES)]
+    for copy in copies:
+        shutil.copytree(SOURCES / copy.name, copy, ignore=shutil.ignore_patterns("__pycache__"))
     offline = ("--no-deps", "--no-index", "--no-build-isolation", "--disable-pip-version-check")
-    run(sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", target, source)
+    run(sys.executable, "-m", "pip", "install", "--quiet", *offline, "--target", target, *copies)
     return target
 
 
@@ -51,6 +55,8 @@ def test_a_strangers_plugin_is_listed_with_its_origin(installed: Path) -> None:
     assert row["summary"] == "Tapes in memory"
     assert row["hooks"] == ["tapekit_register_tape_drivers"]
     assert row["problem"] is None
+    (row,) = (row for row in json.loads(shown.stdout) if row["name"] == "flatfiles")
+    assert row["origin"] == "tapekit-flatfiles 1.0.0"
 
 
 def test_a_strangers_errors_and_settings_are_explained(installed: Path) -> None:
@@ -66,12 +72,15 @@ def test_a_strangers_stack_is_judged(installed: Path, tmp_path: Path) -> None:
     run(sys.executable, "-m", "tapekit", "check", stack, path=installed)
 
 
-def test_a_strangers_tests_pass(installed: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("source", "told"), [(RAMTAPE, "3 passed"), (FLATFILES, "6 passed")], ids=["drive", "engine"]
+)
+def test_a_strangers_tests_pass(source: Path, told: str, installed: Path, tmp_path: Path) -> None:
     config = tmp_path / "pytest.ini"
     config.write_text("[pytest]\n")
     pytest_alone = (sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", config)
-    result = run(*pytest_alone, SOURCE / "tests", path=installed, cwd=tmp_path)
-    assert "3 passed" in result.stdout
+    result = run(*pytest_alone, source / "tests", path=installed, cwd=tmp_path)
+    assert told in result.stdout
 
 
 def test_a_strangers_plugin_is_typed(installed: Path, tmp_path: Path) -> None:
@@ -81,7 +90,7 @@ def test_a_strangers_plugin_is_typed(installed: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     run(
         *(sys.executable, "-m", "mypy", "--config-file", config, "--cache-dir", cache),
-        *("-p", "tapekit_ramtape"),
+        *("-p", "tapekit_ramtape", "-p", "tapekit_flatfiles"),
         path=installed,
         cwd=tmp_path,
     )
@@ -111,5 +120,5 @@ def test_a_driver_that_breaks_the_contract_is_no_driver_to_the_type_checker(
 
 
 def test_the_plugin_module_is_short() -> None:
-    module = SOURCE / "tapekit_ramtape" / "plugin.py"
+    module = RAMTAPE / "tapekit_ramtape" / "plugin.py"
     assert len(module.read_text().splitlines()) <= 60

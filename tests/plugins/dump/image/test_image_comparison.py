@@ -118,7 +118,7 @@ def test_each_difference_is_told_by_name(
     assert outcome.status == 1
     (first, *_) = outcome.lines
     assert first.startswith(told)
-    assert "differs from the image in 1 respects" in outcome.err
+    assert "differs from the image; differences: 1" in outcome.err
 
 
 def test_a_time_is_compared_as_far_as_the_image_tells_it(

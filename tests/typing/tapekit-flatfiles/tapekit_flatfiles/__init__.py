@@ -1,0 +1,1 @@
+"""A data engine by somebody else: the regular files of one directory."""
