@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Final, TypeVar, final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["CORE", "Catalogue", "Fault", "TapekitError"]
+__all__ = ["CORE", "Catalogue", "Fault", "StartErrors", "TapekitError"]
 
 
 class Fault(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,6 +90,18 @@ class _Row(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     message: str
     cause: str
     action: str
+
+
+@final
+class StartErrors(Exception):
+    """A stack was refused; ``errors`` tells every reason, all of them at once."""
+
+    def __init__(self, errors: Iterable[TapekitError]) -> None:
+        self.errors: Final = tuple(errors)
+        super().__init__(*self.errors)
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self.errors))
 
 
 @final

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from tapekit.errors import CORE, Catalogue, Fault, TapekitError
+from tapekit.errors import CORE, Catalogue, Fault, StartErrors, TapekitError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -120,3 +120,12 @@ def test_templates_of_core_are_plain_format_strings(fault: Fault) -> None:
     for text in (fault.message, fault.cause, fault.action):
         fields = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
         assert all(field.isidentifier() for field in fields)
+
+
+def test_every_reason_is_kept_and_told() -> None:
+    errors = [CORE.error("site-exists", file=name) for name in ("a", "b")]
+    refused = StartErrors(iter(errors))
+    assert refused.errors == tuple(errors)
+    assert str(refused) == (
+        "a exists and will not be overwritten\nb exists and will not be overwritten"
+    )

@@ -85,7 +85,7 @@ class TypedStack(Stack):
     def tapekit(self, *arguments: str) -> str:
         said = io.StringIO()
         with contextlib.redirect_stdout(said):
-            assert execute(arguments, Shell(installed(), {}, time.time)) == 0
+            assert execute(arguments, Shell(installed, {}, time.time)) == 0
         return said.getvalue()
 
 

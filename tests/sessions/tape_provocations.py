@@ -100,7 +100,7 @@ async def ran(stack: ServedStack, line: str) -> tuple[int, str, str]:
 
     def run() -> int:
         with redirect_stdout(out), redirect_stderr(err):
-            return execute(line.split(), Shell(installed(), {"TAPEKIT_STACK": file}, clock))
+            return execute(line.split(), Shell(installed, {"TAPEKIT_STACK": file}, clock))
 
     with trio.fail_after(PATIENCE_S):
         status = await trio.to_thread.run_sync(run)

@@ -113,7 +113,7 @@ class Application:
         file = str(self.directory / "tapekit.toml")
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            status = execute((*words, "--stack", file), Shell(installed(), {}, time.time))
+            status = execute((*words, "--stack", file), Shell(installed, {}, time.time))
         return status, out.getvalue(), err.getvalue()
 
     def told(self, *words: str) -> Any:

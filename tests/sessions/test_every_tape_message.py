@@ -123,7 +123,7 @@ async def test_the_operator_reads_what_happened_and_what_to_do(
     assert len(found) == 1, told
     ((text, action),) = found
     capsys.readouterr()
-    assert execute(["explain", row, "--json"], Shell(installed(), {}, clock)) == 0
+    assert execute(["explain", row, "--json"], Shell(installed, {}, clock)) == 0
     explained = json.loads(capsys.readouterr().out)
     assert re.fullmatch(pattern(explained["message"], facts), text)
     assert re.fullmatch(pattern(explained["action"], facts), action)

@@ -118,7 +118,7 @@ OTHERS: Final = {
 
 @pytest.mark.parametrize(("text", "row"), [*EXPLAINED.items(), *OTHERS.items()])
 def test_each_text_is_explained(text: str, row: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert execute(["explain", row, "--json"], Shell(installed(), {}, clock)) == 0
+    assert execute(["explain", row, "--json"], Shell(installed, {}, clock)) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["id"], found["message"]) == (row, text)
     assert found["cause"]

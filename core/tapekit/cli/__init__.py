@@ -2,7 +2,9 @@
 
 Errors that an operator can read about are printed with what to do, never as
 a traceback. Exit status: 0 done, 1 failed, 2 the command line or the stack
-file is wrong and nothing was begun.
+file is wrong and nothing was begun. The one rule: what a command needs is
+imported when it runs, so that the version, the help and the completion of a
+shell cost neither the kernel nor a plugin.
 """
 
 from __future__ import annotations
@@ -14,15 +16,15 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 import typer
 
-from tapekit.cli.clients import find_client
 from tapekit.cli.commands import app
-from tapekit.cli.groups import find_groups, group_command, split_line
+from tapekit.cli.line import split_line
 from tapekit.cli.shell import Shell, WrongUse
-from tapekit.errors import TapekitError
-from tapekit.kernel import StartErrors, installed
+from tapekit.errors import StartErrors, TapekitError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from tapekit.kernel import Available
 
 __all__ = ["execute", "main"]
 
@@ -36,7 +38,13 @@ def main() -> None:
     clock = time.time  # noqa: TID251 - enters here, and is an argument from here on
     if _COMPLETION_VARIABLE in environment:
         typer.main.get_command(app).main(prog_name=_PROGRAM)
-    sys.exit(execute(sys.argv[1:], Shell(installed(), environment, clock)))
+    sys.exit(execute(sys.argv[1:], Shell(_installed, environment, clock)))
+
+
+def _installed() -> Sequence[Available]:
+    from tapekit.kernel import installed
+
+    return installed()
 
 
 def execute(arguments: Sequence[str], shell: Shell) -> int:
@@ -59,6 +67,9 @@ def _dispatch(arguments: Sequence[str], shell: Shell) -> int:
     line = split_line(arguments)
     if line.word is None or line.word in own:
         return _run(app, arguments, shell)
+    from tapekit.cli.clients import find_client
+    from tapekit.cli.groups import find_groups, group_command
+
     # Before the stack file is looked for: a client's arguments may end in .toml.
     client = find_client(shell, arguments[0], arguments[1:])
     if client is not None:

@@ -2,28 +2,24 @@
 
 Typer reads the annotations when the commands are made, so this module does
 not postpone them. A command finds, prints, and leaves errors to the caller.
+The one rule: what it finds with is imported when it runs, so that the help of
+all of them costs none.
 """
 
-import enum
 import sys
-from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tapekit.cli.logs import LogFormat, LogLevel, start_logging
-from tapekit.cli.rows import HookRow, PluginRow, catalogues, hook_rows, load_all, plugin_rows
-from tapekit.cli.server import serve as serve_stack
+from tapekit.cli.choices import LogFormat, LogLevel, Trace
 from tapekit.cli.shell import Shell, WrongUse, shell_of
-from tapekit.cli.site import set_up_site
-from tapekit.errors import CORE, Fault, TapekitError
-from tapekit.kernel import StartErrors, assemble, installed
-from tapekit.kernel.setting_rows import setting_rows
-from tapekit.kernel.spelling import similar
-from tapekit.kernel.stack_file import read_stack_file
+from tapekit.errors import CORE, Fault, StartErrors, TapekitError
 
-__all__ = ["Trace", "app"]
+if TYPE_CHECKING:
+    from tapekit.cli.rows import HookRow, PluginRow
+
+__all__ = ["app"]
 
 app = typer.Typer(
     name="tapekit",
@@ -37,23 +33,24 @@ app = typer.Typer(
 )
 
 
-class Trace(enum.StrEnum):
-    """What can be logged in detail."""
-
-    HOOKS = "hooks"
-
-
 def _plugin_names() -> list[str]:
+    from tapekit.kernel import installed
+
     return [plugin.name for plugin in installed()]
 
 
 def _fault_ids() -> list[str]:
+    from tapekit.cli.rows import catalogues
+    from tapekit.kernel import installed
+
     found, _ = catalogues(installed())
     return [fault.id for catalogue in found.values() for fault in catalogue]
 
 
 def _print_version(wanted: bool) -> None:
     if wanted:
+        from importlib.metadata import version
+
         typer.echo(f"tapekit {version('tapekit')}")
         raise typer.Exit
 
@@ -83,6 +80,9 @@ def tapekit(
 @app.command()
 def plugins(context: typer.Context, stack: _StackOption = None, json: _Json = False) -> None:
     """List the installed plugins."""
+    from tapekit.cli.rows import plugin_rows
+    from tapekit.kernel.stack_file import read_stack_file
+
     shell = shell_of(context)
     file = shell.stack(stack)
     enabled = None
@@ -100,7 +100,7 @@ def plugins(context: typer.Context, stack: _StackOption = None, json: _Json = Fa
         raise StartErrors(errors)
 
 
-def _plugin_cells(row: PluginRow) -> tuple[str, ...]:
+def _plugin_cells(row: "PluginRow") -> tuple[str, ...]:
     enabled = "-" if row.enabled is None else "yes" if row.enabled else "no"
     hooks = f"cannot be used: {row.problem}" if row.problem else ", ".join(row.hooks)
     return row.name, enabled, ", ".join(row.requires) or "-", hooks or "-", row.origin
@@ -113,6 +113,9 @@ def settings(
     json: _Json = False,
 ) -> None:
     """Show what the table of a plugin may say."""
+    from tapekit.kernel.setting_rows import setting_rows
+    from tapekit.kernel.spelling import similar
+
     shell = shell_of(context)
     found = next((one for one in shell.available if one.name == plugin), None)
     if found is None:
@@ -146,6 +149,9 @@ def explain(
     json: _Json = False,
 ) -> None:
     """Tell the cause of an error and what to do about it."""
+    from tapekit.cli.rows import catalogues
+    from tapekit.kernel.spelling import similar
+
     shell = shell_of(context)
     found, errors = catalogues(shell.available)
     shell.complain(errors.values())
@@ -174,6 +180,8 @@ def _say_explanation(shell: Shell, fault: Fault) -> None:
 @app.command()
 def hooks(context: typer.Context, json: _Json = False) -> None:
     """List the hooks that plugins may implement."""
+    from tapekit.cli.rows import hook_rows, load_all
+
     shell = shell_of(context)
     loaded, errors = load_all(shell.available)
     shell.complain(errors.values())
@@ -186,13 +194,15 @@ def hooks(context: typer.Context, json: _Json = False) -> None:
         )
 
 
-def _hook_cells(row: HookRow) -> tuple[str, ...]:
+def _hook_cells(row: "HookRow") -> tuple[str, ...]:
     return row.name, row.subject, ", ".join(row.implemented_by) or "-", row.summary
 
 
 @app.command()
 def check(context: typer.Context, stack: _StackArgument = None) -> None:
     """Tell everything that is wrong with a stack file."""
+    from tapekit.kernel import assemble
+
     shell = shell_of(context)
     assemble(shell.stack(stack), shell.available, clock=shell.clock)
     shell.say("ok")
@@ -215,6 +225,10 @@ def serve(
     Prints a line "listening on HOST:PORT" for each control listener once
     all are ready. A second signal cancels the jobs that still run.
     """
+    from tapekit.cli.logs import start_logging
+    from tapekit.cli.server import serve as serve_stack
+    from tapekit.kernel import assemble
+
     shell = shell_of(context)
     start_logging(log_format, log_level, sys.stderr)
     kernel = assemble(
@@ -233,6 +247,9 @@ def init(
     host: Annotated[str, typer.Option(help="Address of the control connections.")] = "127.0.0.1",
 ) -> None:
     """Set up a new site: a stack file and all that it names."""
+    from tapekit.cli.rows import load_all
+    from tapekit.cli.site import set_up_site
+
     shell = shell_of(context)
     loaded, errors = load_all(shell.available)
     shell.complain(errors.values())

@@ -2,14 +2,13 @@
 
 The word that is none of the shell's own is looked up among the command
 groups of an assembled kernel that does not run; groups whose names begin
-with the same word make one tree. The stack file may stand anywhere on the
-line; what remains belongs to the group.
+with the same word make one tree. The one rule: groups come from a whole
+stack, so that a command sees what the server would.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import typer
 
@@ -20,53 +19,12 @@ from tapekit.kernel.spelling import similar
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from pathlib import Path
 
     from tapekit.cli.shell import Shell
     from tapekit.hookspecs.commands import CommandGroup
 
-__all__ = ["GroupLine", "find_groups", "group_command", "split_line"]
-
-
-class GroupLine(NamedTuple):
-    """A command line, taken apart."""
-
-    stack: Path | None
-    """The stack file, if the line names one."""
-    word: str | None
-    """The first word that is neither an option nor the stack file."""
-    rest: Sequence[str]
-    """Everything else; options from before the word come last."""
-
-
-def split_line(arguments: Sequence[str]) -> GroupLine:
-    """Find the stack file and the group.
-
-    The stack file is what ``--stack`` says, else the first argument that
-    ends in ``.toml``.
-    """
-    stack, remaining = _take_option(list(arguments))
-    if stack is None:
-        stack = next((one for one in remaining if _is_stack_file(one)), None)
-        if stack is not None:
-            remaining.remove(stack)
-    before = []
-    while remaining and remaining[0].startswith("-"):
-        before.append(remaining.pop(0))
-    word = remaining.pop(0) if remaining else None
-    return GroupLine(Path(stack) if stack is not None else None, word, remaining + before)
-
-
-def _take_option(arguments: list[str]) -> tuple[str | None, list[str]]:
-    for index, argument in enumerate(arguments):
-        if argument == "--stack" and index + 1 < len(arguments):
-            return arguments[index + 1], arguments[:index] + arguments[index + 2 :]
-        if argument.startswith("--stack="):
-            return argument.partition("=")[2], arguments[:index] + arguments[index + 1 :]
-    return None, arguments
-
-
-def _is_stack_file(argument: str) -> bool:
-    return argument.endswith(".toml") and not argument.startswith("-")
+__all__ = ["find_groups", "group_command"]
 
 
 def find_groups(

@@ -9,33 +9,19 @@ of a client looks like a record.
 from __future__ import annotations
 
 import datetime as dt
-import enum
 import logging
 from typing import TYPE_CHECKING, Any, final
 
+from tapekit.cli.choices import LogFormat
 from tapekit.console import json_text, printable
 from tapekit.errors import TapekitError
 
 if TYPE_CHECKING:
     from typing import TextIO
 
-__all__ = ["LogFormat", "LogLevel", "start_logging"]
+    from tapekit.cli.choices import LogLevel
 
-
-class LogFormat(enum.StrEnum):
-    """How a log line looks."""
-
-    TEXT = "text"
-    JSON = "json"
-
-
-class LogLevel(enum.StrEnum):
-    """The least important messages that are logged."""
-
-    DEBUG = "debug"
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
+__all__ = ["start_logging"]
 
 
 def start_logging(style: LogFormat, level: LogLevel, stream: TextIO) -> None:

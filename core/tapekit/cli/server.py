@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from tapekit.errors import TapekitError
-from tapekit.kernel import StartErrors, run
+from tapekit.errors import StartErrors, TapekitError
+from tapekit.kernel import run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,23 +1,25 @@
 """What the commands share: the plugins there are, the stack file, the output.
 
-The one rule: whatever is printed goes through a
-:class:`tapekit.console.Printer`.
+Both are imported when a command first needs them. The one rule: whatever is
+printed goes through a :class:`tapekit.console.Printer`.
 """
 
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, final
 
-from tapekit.console import Printer
 from tapekit.errors import TapekitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TextIO
 
     import typer
 
+    from tapekit.console import Printer
     from tapekit.kernel import Available
 
 __all__ = ["Shell", "WrongUse", "shell_of"]
@@ -36,16 +38,29 @@ class Shell:
 
     def __init__(
         self,
-        available: Sequence[Available],
+        find: Callable[[], Sequence[Available]],
         environment: Mapping[str, str],
         clock: Callable[[], float],
     ) -> None:
-        self.available: Final = available
+        self._find: Final = find
         self.clock: Final = clock
         """Tells the time in seconds since 1970."""
         self._environment: Final = environment
-        self.out: Final = Printer(sys.stdout)
-        self.err: Final = Printer(sys.stderr)
+
+    @cached_property
+    def available(self) -> Sequence[Available]:
+        """The installed plugins, looked for when first asked for."""
+        return self._find()
+
+    @cached_property
+    def out(self) -> Printer:
+        """Prints to standard output."""
+        return _printer(sys.stdout)
+
+    @cached_property
+    def err(self) -> Printer:
+        """Prints to standard error."""
+        return _printer(sys.stderr)
 
     @property
     def plugin_names(self) -> Sequence[str]:
@@ -81,6 +96,12 @@ class Shell:
             self.err.say(f"error: {error}")
             self.err.say(f"  {error.action}")
             self.err.say(f"  (tapekit explain {error.id})")
+
+
+def _printer(file: TextIO) -> Printer:
+    from tapekit.console import Printer
+
+    return Printer(file)
 
 
 def shell_of(context: typer.Context) -> Shell:

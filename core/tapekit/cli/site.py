@@ -11,12 +11,11 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
-from tapekit.errors import CORE, TapekitError
+from tapekit.errors import CORE, StartErrors, TapekitError
 from tapekit.hookspecs.lifecycle import InitPart, InitSite
 from tapekit.kernel.assemble import plan
 from tapekit.kernel.hooks import explained
 from tapekit.kernel.load_order import sorted_by_requirement
-from tapekit.kernel.start_errors import StartErrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

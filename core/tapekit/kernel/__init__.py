@@ -6,11 +6,11 @@ get a kernel object whose interface is in ``tapekit.hookspecs.lifecycle``.
 
 from __future__ import annotations
 
+from tapekit.errors import StartErrors as StartErrors
 from tapekit.kernel.assemble import assemble as assemble
 from tapekit.kernel.discovery import Available as Available
 from tapekit.kernel.discovery import installed as installed
 from tapekit.kernel.run import run as run
 from tapekit.kernel.stack_kernel import StackKernel as StackKernel
-from tapekit.kernel.start_errors import StartErrors as StartErrors
 
 __all__ = ["Available", "StackKernel", "StartErrors", "assemble", "installed", "run"]

@@ -12,14 +12,13 @@ import logging
 import platform
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from tapekit.errors import CORE, TapekitError
+from tapekit.errors import CORE, StartErrors, TapekitError
 from tapekit.kernel.hooks import Hooks, explained
 from tapekit.kernel.load_order import load_order
 from tapekit.kernel.offers import collect
 from tapekit.kernel.settings import decode_settings
 from tapekit.kernel.stack_file import read_stack_file
 from tapekit.kernel.stack_kernel import StackKernel
-from tapekit.kernel.start_errors import StartErrors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

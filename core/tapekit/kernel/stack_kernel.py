@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, final
 
 import trio
 
+from tapekit.errors import StartErrors
 from tapekit.kernel.memory_state import MemoryStateStore
 from tapekit.kernel.no_management import NoManagement
 from tapekit.kernel.offers import collect_command_groups
-from tapekit.kernel.start_errors import StartErrors
 from tapekit.kernel.volume_jobs import JobRegistry
 
 if TYPE_CHECKING:

@@ -41,7 +41,7 @@ def tapekit(
         *arguments: str, plugins: tuple[Any, ...] = (), environment: dict[str, str] | None = None
     ) -> Outcome:
         found = [available(plugin) if hasattr(plugin, "manifest") else plugin for plugin in plugins]
-        status = execute(arguments, Shell(found, environment or {}, lambda: 0.0))
+        status = execute(arguments, Shell(lambda: found, environment or {}, lambda: 0.0))
         return Outcome(status, *capsys.readouterr())
 
     return command

@@ -1,46 +1,20 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 import typer
 
-from tapekit.cli.groups import GroupLine, split_line
 from tapekit.errors import CORE
 from tapekit.hookspecs.commands import CommandGroup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Tapekit = Callable[..., Any]
     MakePlugin = Callable[..., Any]
     WriteStack = Callable[[str], Path]
-
-
-@pytest.mark.parametrize(
-    ("line", "stack", "word", "rest"),
-    [
-        ("vtape list", None, "vtape", "list"),
-        ("vtape list --json s.toml", "s.toml", "vtape", "list --json"),
-        ("s.toml vtape list", "s.toml", "vtape", "list"),
-        ("vtape s.toml list a.toml", "s.toml", "vtape", "list a.toml"),
-        ("vtape import a.toml --stack s", "s", "vtape", "import a.toml"),
-        ("--stack=s vtape import a.toml", "s", "vtape", "import a.toml"),
-        ("--stack s vtape", "s", "vtape", ""),
-        ("--json vtape list", None, "vtape", "list --json"),
-        ("--version", None, None, "--version"),
-        ("s.toml", "s.toml", None, ""),
-        ("", None, None, ""),
-        ("vtape --out=a.toml", None, "vtape", "--out=a.toml"),
-        ("vtape --stack", None, "vtape", "--stack"),
-    ],
-)
-def test_the_stack_file_may_stand_anywhere(
-    line: str, stack: str | None, word: str | None, rest: str
-) -> None:
-    expected = GroupLine(Path(stack) if stack else None, word, rest.split())
-    assert split_line(line.split()) == expected
 
 
 def tapes(**options: Any) -> Any:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tapekit.cli.logs import LogFormat, LogLevel, start_logging
+from tapekit.cli.choices import LogFormat, LogLevel
+from tapekit.cli.logs import start_logging
 from tapekit.errors import CORE
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def shell(**environment: str) -> Shell:
-    return Shell([], environment, lambda: 0.0)
+    return Shell(list, environment, lambda: 0.0)
 
 
 def test_the_stack_given_comes_before_the_environments_and_that_of_the_folder() -> None:

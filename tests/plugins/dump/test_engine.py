@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tapekit.errors import TapekitError
+from tapekit.errors import StartErrors, TapekitError
 from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.environment import BadEnvironment
-from tapekit.kernel.start_errors import StartErrors
 from tapekit.testing import MemoryServices, MemorySink
 from tapekit_dump.plugin import DumpPlugin
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tapekit.errors import StartErrors
 from tapekit.hookspecs.lifecycle import InitSite
-from tapekit.kernel.start_errors import StartErrors
 from tapekit_dump.plugin import DumpPlugin
 from tapekit_dump.settings import DumpSettings
 from tapekit_dump.variables import VARIABLES

@@ -9,9 +9,9 @@ import pytest
 import trio
 from typer.testing import CliRunner
 
+from tapekit.errors import StartErrors
 from tapekit.hookspecs.operations import NoReply
 from tapekit.kernel import run
-from tapekit.kernel.start_errors import StartErrors
 from tapekit_eventlog.operations import SWITCH, SwitchRequest
 from tapekit_eventlog.plugin import EventlogPlugin
 

@@ -11,10 +11,9 @@ import trio
 import trio.testing
 from free_ports import free_port
 
-from tapekit.errors import CORE, TapekitError
+from tapekit.errors import CORE, StartErrors, TapekitError
 from tapekit.hookspecs.authentication import AuthMethod, LoginRefused, Principal
 from tapekit.kernel import run
-from tapekit.kernel.start_errors import StartErrors
 from tapekit_eventlog.plugin import EventlogPlugin
 from tapekit_eventlog.web_view import WebView, open_listeners
 

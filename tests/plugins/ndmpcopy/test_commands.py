@@ -38,7 +38,7 @@ def ndmpcopy(
     plugin = Available("ndmpcopy", "tests", "tapekit_ndmpcopy", lambda: NdmpcopyPlugin)
 
     def run(*arguments: str) -> Outcome:
-        status = execute(("ndmpcopy", *arguments), Shell([plugin], {}, lambda: 0.0))
+        status = execute(("ndmpcopy", *arguments), Shell(lambda: [plugin], {}, lambda: 0.0))
         return Outcome(status, *capsys.readouterr())
 
     return run

@@ -22,7 +22,7 @@ def site(tmp_path: Path) -> Iterator[BackupSite]:
 
 
 def run(*words: str) -> int:
-    return execute(list(words), Shell(installed(), {}, lambda: 0.0))
+    return execute(list(words), Shell(installed, {}, lambda: 0.0))
 
 
 @pytest.mark.requirement("R368")

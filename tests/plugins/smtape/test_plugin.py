@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.plugins.smtape.backup_site import BackupSite
 
-from tapekit.errors import TapekitError
+from tapekit.errors import StartErrors, TapekitError
 from tapekit.hookspecs.data_engine import Ability
 from tapekit.hookspecs.volume_images import VolumeState
 from tapekit.kernel import assemble, installed
-from tapekit.kernel.start_errors import StartErrors
 from tapekit.testing import EngineTrial, check_data_engine
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.making import random_tree

@@ -100,7 +100,7 @@ def tapekit_dump(
     monkeypatch.chdir(tmp_path)
 
     def command(*arguments: str, piped: bytes | None = None) -> Outcome:
-        shell = Shell([available(DumpPlugin)], {}, lambda: 0.0)
+        shell = Shell(lambda: [available(DumpPlugin)], {}, lambda: 0.0)
         if piped is None:
             status = execute(("dump", *arguments), shell)
         else:
