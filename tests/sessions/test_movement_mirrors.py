@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from mirror_stack import COPY, SOURCE, Gate, mirror, mirror_stack, relationship, storage_of
+from mirror_stack import (
+    COPY,
+    SOURCE,
+    Gate,
+    initialized,
+    mirror,
+    mirror_stack,
+    relationship,
+    storage_of,
+)
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.movements import Abort, JobKind, VolumeJob
 from tapekit_cluster.errors import CATALOGUE
@@ -44,3 +53,26 @@ async def test_a_transfer_is_jobs_and_is_aborted_like_them(tmp_path: Path) -> No
             await mirror(stack, "wait", COPY)
         assert (await relationship(stack)).state is MirrorState.UNINITIALIZED
         await mirror(stack, "initialize", COPY, "--wait")
+
+
+@pytest.mark.parametrize(
+    ("word", "volume"), [("break", COPY), ("delete", COPY), ("delete", SOURCE)]
+)
+async def test_a_relationship_does_not_change_while_its_storage_moves(
+    tmp_path: Path, word: str, volume: str
+) -> None:
+    async with mirror_stack(tmp_path / "site") as stack:
+        (stack.volume / "file").write_bytes(b"first")
+        await initialized(stack)
+        before = await relationship(stack)
+
+        def refuse(job: VolumeJob) -> TapekitError | None:
+            return CATALOGUE.error("aggregate-under-migration") if volume in job.volumes else None
+
+        door = stack.kernel.volume_jobs.shut(refuse)
+        with pytest.raises(TapekitError, match="aggregate"):
+            await mirror(stack, word, COPY)
+        assert await relationship(stack) == before
+        door.open()
+        await mirror(stack, word, COPY)
+        assert stack.kernel.volume_jobs.running() == []

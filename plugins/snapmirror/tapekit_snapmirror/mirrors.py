@@ -11,7 +11,7 @@ import functools
 import logging
 import uuid
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, nullcontext
-from typing import TYPE_CHECKING, Final, final
+from typing import TYPE_CHECKING, Final, TypeVar, final
 
 import trio
 
@@ -28,7 +28,7 @@ from tapekit_snapmirror.relationships import Relationship, Relationships, Step
 from tapekit_snapmirror.transfer import ENGINE, prepare_transfer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.movements import Stay
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["Mirrors"]
 
 _LOG: Final = logging.getLogger("tapekit.snapmirror")
+
+_T = TypeVar("_T")
 
 
 @final
@@ -113,13 +115,32 @@ class Mirrors:
         return await self._wait(request)
 
     async def _break(self, request: ops.DestinationRequest) -> Relationship:
-        async with self._alone(request.destination):
-            return await trio.to_thread.run_sync(self._course().break_off, request.destination)
+        return await self._changed(request.destination, self._course().break_off, _destination)
 
     async def _delete(self, request: ops.DestinationRequest) -> NoReply:
-        async with self._alone(request.destination):
-            await trio.to_thread.run_sync(self._course().delete, request.destination)
+        await self._changed(request.destination, self._course().delete, _both_volumes)
         return NoReply()
+
+    async def _changed(
+        self,
+        destination: str,
+        change: Callable[[str], _T],
+        volumes: Callable[[Relationship], Sequence[str]],
+    ) -> _T:
+        """Change a relationship as a job of volumes that a movement waits for:
+        it is too short to be aborted.
+
+        :raises TapekitError: there is none, the storage of one of the volumes
+            moves, or the change fails.
+        """
+        async with self._alone(destination):
+            relationship = await trio.to_thread.run_sync(self._relationships().get, destination)
+            stay = self._entered(relationship, volumes(relationship))
+            try:
+                stay.completes()
+                return await trio.to_thread.run_sync(change, destination)
+            finally:
+                stay.leave()
 
     # Transfers.
 
@@ -187,7 +208,7 @@ class Mirrors:
         self._announce("transfer-failed", plan, reason=reason, bytes=sent.bytes)
 
     async def _send(self, course: Course, plan: Plan, sent: _Sent) -> None:
-        stay = self._entered(plan.relationship)
+        stay = self._entered(plan.relationship, _both_volumes(plan.relationship))
         sent.stays.callback(stay.leave)
         await trio.to_thread.run_sync(course.begin, plan)
         transfer = await trio.to_thread.run_sync(prepare_transfer, self._met(), plan.wish)
@@ -200,14 +221,15 @@ class Mirrors:
         stay.completes()
         await trio.to_thread.run_sync(course.finish, plan, sent.bytes)
 
-    def _entered(self, relationship: Relationship) -> Stay:
-        """The job of all that a transfer does to both volumes, before and after
-        those of the engine; what breaks the engine's off ends it too.
+    def _entered(self, relationship: Relationship, volumes: Sequence[str]) -> Stay:
+        """The job of a change, or of all that a transfer does to both volumes
+        before and after those of the engine; what breaks the engine's off ends
+        it too.
 
         :raises TapekitError: the storage of one of them moves.
         """
         return self._met().volume_jobs.enter(
-            volumes=(relationship.source, relationship.destination),
+            volumes=volumes,
             engine=ENGINE,
             kind=JobKind.IMAGE_RESTORE,
             holder=relationship.holder,
@@ -287,6 +309,14 @@ class _Sent:
     def __init__(self) -> None:
         self.bytes = 0
         self.stays: Final = ExitStack()
+
+
+def _destination(relationship: Relationship) -> Sequence[str]:
+    return (relationship.destination,)
+
+
+def _both_volumes(relationship: Relationship) -> Sequence[str]:
+    return (relationship.source, relationship.destination)
 
 
 def _why_cut(plan: Plan, scope: trio.CancelScope) -> TapekitError:
