@@ -162,8 +162,7 @@ class DumpBackup:
         options = ", ".join(f"{name}={value}" for name, value in environment.pairs)
         self._announce("backup-options", options=options)
         try:
-            with self._stay.at_work(services.break_off):
-                self._work(sink, report, services.history)
+            self._stayed(sink, report, services)
         except OSError as error:
             reason = error.strerror or str(error)
             failed = CATALOGUE.error("backup-failed", path=self._asked.path, reason=reason)
@@ -175,6 +174,14 @@ class DumpBackup:
         except ConnectionBroken:
             self._fail("the data connection broke off")
             raise
+
+    def _stayed(self, sink: DataSink, report: BackupReport, services: JobServices) -> None:
+        try:
+            with self._stay.at_work(services.break_off):
+                self._work(sink, report, services.history)
+        finally:
+            # A job that was aborted before its work has not.
+            self._let_go(report)
 
     def _work(self, sink: DataSink, report: BackupReport, wanted: FileHistory | None) -> None:
         """Back up, and let go of the volume, whose storage may move then."""

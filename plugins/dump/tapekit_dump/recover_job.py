@@ -174,8 +174,7 @@ class RecoverJob:
         is_settled = False
         self._announce_start()
         try:
-            with self._stay.at_work(services.break_off):
-                self._work(stream, findings)
+            self._stayed(stream, findings, services)
             is_settled = True
         except TapekitError as error:
             self._announce("restore-error", reason=str(error))
@@ -202,6 +201,14 @@ class RecoverJob:
             self._destination.close()
         finally:
             self._stay.leave()
+
+    def _stayed(self, stream: RangeSource, findings: Findings, services: JobServices) -> None:
+        try:
+            with self._stay.at_work(services.break_off):
+                self._work(stream, findings)
+        finally:
+            # A job that was aborted before its work has not.
+            self._let_go(findings)
 
     def _work(self, stream: RangeSource, findings: Findings) -> None:
         """Restore, and let go of the volumes, whose storage may move then."""

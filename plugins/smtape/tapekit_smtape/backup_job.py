@@ -89,7 +89,7 @@ class SmtapeBackup:
         """
         self._begin(services)
         try:
-            with self._stay.at_work(services.break_off):
+            with contextlib.closing(self), self._stay.at_work(services.break_off):
                 self._work(sink, services)
         except ConnectionBroken as broken:
             if self._kernel.draining.is_set():

@@ -9,6 +9,7 @@ that leaves it restricted.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
@@ -111,7 +112,7 @@ class RecoverJob:
         self._announce("restore-started")
         result = FileResult.IO_ERROR
         try:
-            with self._stay.at_work(services.break_off):
+            with contextlib.closing(self), self._stay.at_work(services.break_off):
                 self._work(stream, services)
             result = FileResult.SUCCESSFUL
         except ConnectionBroken as broken:

@@ -12,6 +12,7 @@ import pytest
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import PathNotPermitted
+from tapekit.hookspecs.movements import Abort
 from tapekit.segments import ConnectionBroken
 from tapekit.testing import MemoryServices
 from tapekit_dump.errors import CATALOGUE
@@ -334,6 +335,21 @@ def test_what_a_restart_cannot_be_asked_for(site: RestartSite) -> None:
         engine.prepare_backup(pairs, "another")
     job.close()
     assert site.back_up(context).is_complete
+
+
+def test_a_job_that_is_aborted_before_its_work_gives_its_context_back(site: RestartSite) -> None:
+    first = site.back_up(RESTARTABLE, breaks_after=9 << 20)
+    pairs = (("FILESYSTEM", VOLUME), ("HIST", "Y"), ("RESTART_CONTEXT", first.context))
+    jobs, reason = site.kernel.volume_jobs, CATALOGUE.error("no-storage")
+    engine = site.kernel.engines["dump"]
+    with contextlib.closing(engine.prepare_backup(pairs, "a test")) as job:
+        jobs.abort(lambda job: Abort(reason))
+        with pytest.raises(TapekitError) as caught:
+            job.run(UsedSink(), MemoryServices())
+        assert caught.value is reason
+        assert jobs.running() == []
+        # The client may take its time to stop the data server.
+        engine.prepare_backup(pairs, "another").close()
 
 
 def test_a_context_of_another_path_is_neither_used_nor_told_of(site: RestartSite) -> None:

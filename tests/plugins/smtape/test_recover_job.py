@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +12,11 @@ from tests.plugins.smtape.restore_site import TARGET, RestoreSite
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.data_engine import Selection
+from tapekit.hookspecs.movements import Abort
 from tapekit.hookspecs.volume_images import VolumeState
 from tapekit.testing import MemoryServices
 from tapekit.testing.memory_connection import FailingSource, MemoryRanges
+from tapekit_smtape.errors import CATALOGUE
 from tapekit_trees.btrfs import make_subvolume, mounted_btrfs
 from tapekit_trees.comparing import compare_trees
 from tapekit_trees.editing import edit_tree
@@ -56,6 +59,22 @@ def test_a_baseline_makes_the_volume_what_the_source_was(site: RestoreSite, tmp_
     assert site.state() == ("online", "dp", True)
     assert site.copies() == ["one"]
     same(live, site.copy_place("one"))
+
+
+def test_a_restore_that_is_aborted_before_its_work_lets_go_of_the_volume(
+    site: RestoreSite, live: Path
+) -> None:
+    jobs, reason = site.kernel.volume_jobs, CATALOGUE.error("job-aborted-shutdown")
+    image = make_image(None, [Copy("one", capture(live))])
+    site.set_state(VolumeState.RESTRICTED)
+    with closing(site.prepare()) as job:
+        jobs.abort(lambda job: Abort(reason))
+        with pytest.raises(TapekitError) as caught:
+            job.run(MemoryRanges(image), MemoryServices())
+        assert caught.value is reason
+        assert jobs.running() == []
+        # Nobody changes the state of a volume that is in use.
+        site.set_state(VolumeState.OFFLINE)
 
 
 @pytest.mark.requirement("R283")
