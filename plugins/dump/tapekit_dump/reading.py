@@ -2,8 +2,9 @@
 
 Each header is checked for its checksum, for the dump that it belongs to and
 for claims that cannot be true; after a damaged one the reader looks record
-by record for the next that holds, and tells how much it passed over. The
-one rule: what is given out has counts and sizes within the format's limits,
+by record for the next that holds, and tells how much it passed over. Headers
+have numbers, which tell of whole records that a tape swallowed or gave twice.
+The one rule: what is given out has counts and sizes within the format's limits,
 so that nobody behind it allocates or loops by a number from the tape.
 """
 
@@ -55,6 +56,7 @@ _MAGIC_AT: Final = Header._fields.index("magic")
 _TAIL_AT: Final = Header._fields.index("addresses")
 _REMEMBERED: Final = 1024
 _WORD: Final = 0xFFFF_FFFF
+_HALF: Final = 1 << 31
 
 
 class Damage(NamedTuple):
@@ -138,6 +140,10 @@ class RecordReader:
         self._on_damage: Final = on_damage
         self._headers: HeaderReader
         self._date = 0
+        self._ahead = 0
+        """By how much the numbers of headers are ahead of their places."""
+        self._is_numbered = False
+        """Whether two headers have agreed on that; some programs write zeros."""
 
     def first(self) -> Header:
         """The first header, which settles byte order, form and date; a TAPE
@@ -183,6 +189,11 @@ class RecordReader:
             return self._resynchronise("date of the header")
         if not _is_plausible(header):
             return self._resynchronise("content of the header")
+        ahead = self._ahead_of_place(header)
+        if ahead == self._ahead:
+            self._is_numbered = True
+        else:
+            self._tell_jump(ahead)
         return header
 
     def skip_content(self, header: Header) -> None:
@@ -195,6 +206,7 @@ class RecordReader:
     def _settle(self, header: Header, passed_over: int) -> Header:
         self._headers = HeaderReader(header.byte_order, header.magic)
         self._date = header.date
+        self._ahead = self._ahead_of_place(header)
         if passed_over:
             self._tell(0, "beginning")
         elif may_have_volumes(header):
@@ -208,6 +220,7 @@ class RecordReader:
             while True:
                 header = self._try(self.stream.take(RECORD_BYTES))
                 if header is not None:
+                    self._ahead = self._ahead_of_place(header)
                     self._tell(start, reason)
                     return header
         except EndOfStream:
@@ -220,6 +233,25 @@ class RecordReader:
         except BadHeader:
             return None
         return header if header.date == self._date and _is_plausible(header) else None
+
+    def _ahead_of_place(self, header: Header) -> int:
+        """For a header that has just been taken; modulo 2**32."""
+        return (header.record - self._source.position // RECORD_BYTES) & _WORD
+
+    def _tell_jump(self, ahead: int) -> None:
+        """Tell of records that are missing right before the present header,
+        or do not belong there.
+        """
+        jump = (ahead - self._ahead + _HALF & _WORD) - _HALF
+        self._ahead = ahead
+        if not self._is_numbered:
+            return
+        here, length = self._source.position - RECORD_BYTES, abs(jump) * RECORD_BYTES
+        self.damages += 1
+        if jump > 0:
+            self._on_damage(Damage(here, length, "records are missing here"))
+        else:
+            self._on_damage(Damage(max(0, here - length), length, "more records than there were"))
 
     def _tell(self, start: int, reason: str, *, to_the_end: bool = False) -> None:
         end = self._source.position - (0 if to_the_end else RECORD_BYTES)

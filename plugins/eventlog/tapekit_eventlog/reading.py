@@ -57,10 +57,12 @@ def follow(path: Path, wait: Callable[[], bool]) -> Iterator[str]:
             if opened is None:
                 opened = _open(path, at_end=False)
                 continue
+            # Asked before reading: a file that has been replaced gets no more lines.
+            is_present = _is_present(opened, path)
             while piece := os.read(opened, _PIECE):
                 *lines, rest = (rest + piece).split(b"\n")
                 yield from (line.decode(errors="surrogateescape") for line in lines)
-            if not _is_present(opened, path):
+            if not is_present:
                 os.close(opened)
                 opened, rest = _open(path, at_end=False), b""
     finally:

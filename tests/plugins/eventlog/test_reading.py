@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path, PosixPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +11,6 @@ from tapekit_eventlog.reading import all_lines, follow
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 
 def test_older_weeks_come_first(tmp_path: Path) -> None:
@@ -74,6 +75,26 @@ def test_following_goes_on_after_a_rotation(tmp_path: Path) -> None:
         append(path, "first\n")()
 
     assert followed(path, rotate, nothing) == ["last", "first"]
+
+
+class RotatedWhenLookedAt(PosixPath):
+    """The path of a log that gets a last line and is rotated when somebody
+    looks whether it is still there.
+    """
+
+    def stat(self, *, follow_symlinks: bool = True) -> os.stat_result:
+        older = self.parent / "backup.0"
+        if not os.path.lexists(older):
+            append(Path(self), "last\n")()
+            self.rename(older)
+            append(Path(self), "first\n")()
+        return super().stat(follow_symlinks=follow_symlinks)
+
+
+def test_a_last_line_before_a_rotation_is_followed(tmp_path: Path) -> None:
+    path = tmp_path / "backup"
+    path.write_text("old\n")
+    assert followed(RotatedWhenLookedAt(path), nothing, nothing) == ["last", "first"]
 
 
 def test_following_waits_for_a_log_that_is_not_there_yet(tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def test_a_later_volume_begins_with_a_plain_block(tapekit_dump: Any, image: Any,
     second = dump(records_per_block=10, volume=2)
     second.raw(bytes(2 * BLOCK)).header(1, flags=0x83, first_record=20)
     rest = second.data[2 * BLOCK :] + stream.end()[2 * BLOCK :]
+    rest = dump.renumbered(first + rest)[2 * BLOCK :]
     data = compressed(first) + rest.ljust(BLOCK, b"\0")
     outcome = tapekit_dump("verify", image(data))
     assert (outcome.status, outcome.err) == (0, "")

@@ -103,6 +103,17 @@ def directory_block(
     return out
 
 
+def renumbered(data: bytes, number: Callable[[int], int] = lambda place: place) -> bytes:
+    """A little-endian dump with other numbers in its headers, each that of its place."""
+    changed = bytearray(data)
+    for place, start in enumerate(range(0, len(data), RECORD_BYTES)):
+        record = bytearray(data[start : start + RECORD_BYTES])
+        if record[24:28] == struct.pack("<I", MAGIC):
+            struct.pack_into("<I", record, 16, number(place))
+            changed[start : start + RECORD_BYTES] = sealed(record)
+    return bytes(changed)
+
+
 class DumpStream:
     """A dump stream that is made record by record; each method gives it
     back, so that calls chain.
@@ -110,6 +121,7 @@ class DumpStream:
 
     record = staticmethod(header_record)
     sealed = staticmethod(sealed)
+    renumbered = staticmethod(renumbered)
     content = staticmethod(directory_content)
 
     def __init__(self, order: str = "<", *, new_format: bool = True, **common: Any) -> None:

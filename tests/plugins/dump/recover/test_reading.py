@@ -173,3 +173,56 @@ def test_a_cut_header_is_the_end(dump: Any) -> None:
     with pytest.raises(EndOfStream):
         records.next()
     assert damages == []
+
+
+def numbered_files(dump: Any) -> tuple[bytes, int]:
+    """Three files, and where the second begins."""
+    stream = dump().begin().directory(2).file(3, b"x" * 2000)
+    start = len(stream.data)
+    return stream.file(4, b"y" * 2000).file(5, b"z" * 2000).end(), start
+
+
+def inodes_and_damages(data: bytes) -> tuple[list[int], list[Damage]]:
+    records, damages = reader_of(data)
+    header, found = records.first(), []
+    while header.type != HeaderType.END:
+        found.append(header.inode)
+        records.skip_content(header)
+        header = records.next()
+    assert records.damages == len(damages)
+    return found[3:], damages
+
+
+def test_whole_objects_that_a_tape_swallowed_are_damage(dump: Any) -> None:
+    data, start = numbered_files(dump)
+    inodes, damages = inodes_and_damages(data[:start] + data[start + 3 * RECORD_BYTES :])
+    assert inodes == [2, 3, 5]
+    assert damages == [Damage(start, 3 * RECORD_BYTES, "records are missing here")]
+
+
+def test_whole_objects_that_come_twice_are_damage(dump: Any) -> None:
+    data, start = numbered_files(dump)
+    end = start + 3 * RECORD_BYTES
+    inodes, damages = inodes_and_damages(data[:end] + data[start:])
+    assert inodes == [2, 3, 4, 4, 5]
+    assert damages == [Damage(start, 3 * RECORD_BYTES, "more records than there were")]
+
+
+def test_records_are_missing_where_numbers_begin_again(dump: Any) -> None:
+    data, start = numbered_files(dump)
+    near_the_end = 2**32 - start // RECORD_BYTES - 1
+    raised = dump.renumbered(data, lambda number: (near_the_end + number) & 0xFFFF_FFFF)
+    assert inodes_and_damages(raised) == ([2, 3, 4, 5], [])
+    cut = raised[:start] + raised[start + 3 * RECORD_BYTES :]
+    assert inodes_and_damages(cut)[1] == [
+        Damage(start, 3 * RECORD_BYTES, "records are missing here")
+    ]
+
+
+def test_dumps_may_have_no_numbers(dump: Any) -> None:
+    data, start = numbered_files(dump)
+    plain = dump.renumbered(data, lambda _: 0)
+    assert inodes_and_damages(plain[:start] + plain[start + 3 * RECORD_BYTES :]) == (
+        [2, 3, 5],
+        [],
+    )

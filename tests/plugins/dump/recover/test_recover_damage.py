@@ -72,6 +72,21 @@ def test_records_that_a_tape_swallowed(dump: Any, restore: Restore, folder: Path
         assert is_right or f"/{name} is missing" in told or f"/{name} was restored, but" in told
 
 
+def test_attributes_that_a_tape_swallowed_leave_a_file_doubtful(
+    dump: Any, restore: Restore, folder: Path
+) -> None:
+    ((blob,), _) = encode_sets({"user.a": b"1"}, directory=False)
+    stream = dump().begin().directory(2, [(b"a", 3), (b"b", 4)]).file(3, b"A" * 2000)
+    start = len(stream.data)
+    end = len(stream.attributes(3, blob).data)
+    data = stream.file(4, b"B").end()
+    outcome = restore(data[:start] + data[end:])
+    assert outcome.error.facts == {"losses": 1, "damages": 1}
+    assert "(records are missing here), near /a" in outcome.told()[0]
+    assert "/a was restored, but the stream is unreadable right behind it" in outcome.told()[1]
+    assert outcome.names() == {"a", "b"}
+
+
 def test_damage_behind_a_link_makes_it_doubtful(dump: Any, restore: Restore, folder: Path) -> None:
     stream = dump().begin().directory(2, [(b"link", 3), (b"pipe", 4), (b"f", 5)])
     stream.object(3, stat.S_IFLNK | 0o777, b"target").raw(b"\xaa" * 1024)

@@ -42,7 +42,9 @@ def volume_header(dump: Any, volume: int, number: int, **values: int) -> bytes:
 
 
 def cut_into_volumes(dump: Any, data: bytes, records: int) -> bytes:
-    """A dump of one volume as volumes of so many records, end to end."""
+    """A dump of one volume as volumes of so many records, end to end; the
+    beginnings of volumes have numbers too.
+    """
     assert records % BLOCK == 0
     size = records * RECORD_BYTES
     stream, rest = data[:size], data[size:]
@@ -52,7 +54,7 @@ def cut_into_volumes(dump: Any, data: bytes, records: int) -> bytes:
         stream += rest[: size - RECORD_BYTES]
         rest = rest[size - RECORD_BYTES :]
         volume += 1
-    return stream
+    return bytes(dump.renumbered(stream))
 
 
 def joined(dump: Any, stream: bytes) -> JoinedVolumes:
