@@ -318,10 +318,17 @@ class Selection(NamedTuple):
     original_path: str
     """Below the backup's root; empty for all of it."""
     destination_path: str
+    """``/vserver/volume[/path]``: what the entry becomes, or the directory that
+    it goes into if :attr:`name` says as what; empty where the variables say so."""
     name: str
+    """The entry's new name, or empty."""
     other_name: str
+    """A second name, such as a short one of 8.3 characters; mostly empty."""
     node: int
+    """From the file history; 0 or :data:`UNKNOWN_POSITION` if it is unknown."""
     position: int
+    """From the file history, as :attr:`NodeEntry.position`; 0 or
+    :data:`UNKNOWN_POSITION` if it is unknown."""
 
 
 class DataEngine(Protocol):

@@ -22,7 +22,6 @@ __all__ = [
     "NODE_ROLE",
     "PREDEFINED",
     "Role",
-    "permit_ndmp",
     "permitted_contexts",
     "require_roles",
     "roles_with",
@@ -82,11 +81,6 @@ def require_roles(
             )
         if roles[name].context is AccountContext.SVM and not svms:
             raise CATALOGUE.error("role-needs-svm", user=user, role=name)
-
-
-def permit_ndmp(names: Iterable[str], svms: Collection[str], roles: Mapping[str, Role]) -> bool:
-    """Whether one of the roles lets its user use NDMP."""
-    return bool(permitted_contexts(names, svms, roles))
 
 
 def permitted_contexts(

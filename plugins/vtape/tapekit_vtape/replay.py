@@ -46,11 +46,6 @@ class Replayed(NamedTuple):
     damage: str | None
     """What was lost after it had been made durable, or ``None``."""
 
-    @property
-    def index_bytes(self) -> int:
-        """Length of the index up to which it can be trusted."""
-        return HEADER_BYTES + self.entries * ENTRY_BYTES
-
 
 _MOST_SEARCHED: Final = 2 << 20
 """Entries of a journal that are looked at behind the last one that can be

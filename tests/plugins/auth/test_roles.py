@@ -9,7 +9,7 @@ from tapekit.hookspecs.authentication import AccountContext
 from tapekit_auth.roles import (
     NDMP_COMMANDS,
     PREDEFINED,
-    permit_ndmp,
+    permitted_contexts,
     require_roles,
     roles_with,
 )
@@ -43,14 +43,14 @@ def test_a_role_of_the_cluster_permits_with_and_without_svms(
     role: str, svms: tuple[str, ...]
 ) -> None:
     require_roles("anna", [role], svms, ROLES)
-    assert permit_ndmp([role], svms, ROLES)
+    assert permitted_contexts([role], svms, ROLES)
 
 
 @pytest.mark.requirement("R175")
 @pytest.mark.parametrize("role", ["vsadmin", "vsadmin-backup"])
 def test_a_role_of_an_svm_permits_only_with_svms(role: str) -> None:
-    assert permit_ndmp([role], ["vs1"], ROLES)
-    assert not permit_ndmp([role], [], ROLES)
+    assert permitted_contexts([role], ["vs1"], ROLES)
+    assert not permitted_contexts([role], [], ROLES)
     require_roles("anna", [role], ["vs1"], ROLES)
     with pytest.raises(TapekitError, match=f"anna: the role {role}") as refused:
         require_roles("anna", [role], [], ROLES)
@@ -65,28 +65,28 @@ def test_a_custom_role_permits_by_its_access_to_the_ndmp_commands(
     access: Access | None, permitted: bool
 ) -> None:
     roles = roles_with([custom("operator", access)])
-    assert permit_ndmp(["operator"], [], roles) is permitted
+    assert bool(permitted_contexts(["operator"], [], roles)) is permitted
 
 
 @pytest.mark.requirement("R176")
 def test_access_to_other_commands_does_not_permit() -> None:
     role = CustomRole(name="operator", commands={"vserver services": "all", "volume": "all"})
-    assert not permit_ndmp(["operator"], [], roles_with([role]))
+    assert not permitted_contexts(["operator"], [], roles_with([role]))
 
 
 def test_a_custom_role_of_an_svm_needs_svms() -> None:
     roles = roles_with([custom("operator", "all", "svm")])
-    assert not permit_ndmp(["operator"], [], roles)
-    assert permit_ndmp(["operator"], ["vs1"], roles)
+    assert not permitted_contexts(["operator"], [], roles)
+    assert permitted_contexts(["operator"], ["vs1"], roles)
 
 
 def test_one_role_that_permits_is_enough() -> None:
     roles = roles_with([custom("operator", "none")])
-    assert permit_ndmp(["operator", "backup"], [], roles)
+    assert permitted_contexts(["operator", "backup"], [], roles)
 
 
 def test_unknown_roles_permit_nothing_and_are_told() -> None:
-    assert not permit_ndmp(["root"], [], ROLES)
+    assert not permitted_contexts(["root"], [], ROLES)
     with pytest.raises(TapekitError, match="there is no role root; there are admin") as refused:
         require_roles("anna", ["root"], [], ROLES)
     assert refused.value.id == "auth.unknown-role"

@@ -54,7 +54,6 @@ def test_a_tape_is_what_its_entries_say() -> None:
     assert found.header == HEADER
     assert [(run.length, run.objects) for run in found.tape.runs] == [(100, 3), (0, 1), (50, 2)]
     assert (found.entries, found.damage) == (3, None)
-    assert found.index_bytes == HEADER_BYTES + 3 * ENTRY_BYTES
 
 
 def test_a_cut_forgets_what_follows() -> None:

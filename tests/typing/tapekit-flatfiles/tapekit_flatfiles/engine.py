@@ -25,6 +25,14 @@ VARIABLES: Final = (
 )
 
 
+def _destination(selections: Sequence[Selection]) -> str:
+    """Where the restore list wants everything, or nothing if it does not say."""
+    for one in selections:
+        if one.destination_path:
+            return f"{one.destination_path}/{one.name}".rstrip("/")
+    return ""
+
+
 class FlatFilesEngine:
     name = BUTYPE
     abilities = Ability(0)
@@ -58,7 +66,7 @@ class FlatFilesEngine:
         for selection in selections:
             if selection.original_path.strip("/"):
                 raise CATALOGUE.error("no-single-files", path=selection.original_path)
-        path = next((one.destination_path for one in selections), "") or self._path(variables)
+        path = _destination(selections) or self._path(variables)
         permit(path)
         storage = self._storage()
         stay = self._enter(path, JobKind.RESTORE, holder)
