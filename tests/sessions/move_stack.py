@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 import trio
-from movement_stack import LIMIT_S, SOURCE, storage_of, typed
+from movement_stack import BACK, LIMIT_S, SOURCE, storage_of, typed
 
 from session_stack import clock, new_site, serving
 from tapekit.kernel import assemble, installed
@@ -34,6 +34,8 @@ def with_two_aggregates(text: str) -> str:
             text = text.replace('    "dump",\n', f'    "dump",\n    "{plugin}",\n')
     return (
         f'{text}\n[[volumes.volume]]\npath = "{COPY}"\ndirectory = "copy"\n'
+        f'\n[[volumes.volume]]\npath = "{BACK}"\ndirectory = "back"\n'
+        'type = "dp"\nsnapshots = "copy"\n'
         '\n[[volumes.aggregate]]\nname = "aggr2"\npath = "aggr2"\n'
     )
 
@@ -42,7 +44,7 @@ def move_stack(directory: Path) -> AbstractAsyncContextManager[ServedStack]:
     """The stack, served, for the first time or again."""
     file = directory / "tapekit.toml"
     if not file.exists():
-        for folder in ("aggr2", "copy"):
+        for folder in ("aggr2", "back", "copy"):
             (directory / folder).mkdir(parents=True)
         new_site(directory, with_two_aggregates)
     return serving(directory, assemble(file, installed(), clock=clock))

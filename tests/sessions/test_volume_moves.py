@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import pytest
 import trio
 from move_stack import COPY, WHICH, finished, move_stack, place, shown, start, waited
-from movement_stack import LIMIT_S, SOURCE, backup, fill, storage_of, typed, waiting_backup
+from movement_stack import (
+    BACK,
+    LIMIT_S,
+    SOURCE,
+    backup,
+    fill,
+    restrict,
+    storage_of,
+    typed,
+    waiting_backup,
+)
 
 from tapekit.errors import TapekitError
 from tapekit.hookspecs.movements import JobKind
 from tapekit.hookspecs.operations import OperationRefused
 from tapekit_ndmp_v4.client import RecoverPlan, recover
+from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.messages import Name
 from tapekit_ndmp_v4.numbers import DataHaltReason
-from tapekit_volume_move.records import Phase
+from tapekit_volume_move.records import MoveLedger, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -185,6 +197,38 @@ async def test_a_baseline_restore_and_a_move_exclude_each_other(tmp_path: Path) 
         assert place(stack) == before
 
 
+async def test_images_follow_none_from_before_a_move(tmp_path: Path) -> None:
+    async with move_stack(tmp_path / "site") as stack:
+        made = dict((await backup(stack, "smtape")).environment)
+        await finished(stack)
+        storage_of(stack).create_snapshot(SOURCE, "after", "nobody")
+        told: list[str] = []
+        more = (
+            ("SMTAPE_SNAPSHOT_NAME", "after"),
+            ("BASE_DATE", made["DUMP_DATE"]),
+            ("SMTAPE_BACKUP_SET_ID", made["SMTAPE_BACKUP_SET_ID"]),
+        )
+        with pytest.raises(NdmpReplyError):
+            await backup(stack, "smtape", more=more, told=told)
+        assert "no Snapshot copy has the identifier" in told[-1], told
+
+
+async def test_a_mirror_is_resynchronized_after_a_move_of_its_source(tmp_path: Path) -> None:
+    async with move_stack(tmp_path / "site") as stack:
+        (place(stack) / "file").write_text("content")
+        await restrict(stack)
+        await typed(stack, f"snapmirror create {SOURCE} {BACK}")
+        await typed(stack, f"snapmirror initialize {BACK} --wait")
+        there = await finished(stack)
+        (there / "file").rename(there / "renamed")
+        with pytest.raises(TapekitError):
+            await typed(stack, f"snapmirror update {BACK} --wait")
+        await typed(stack, f"snapmirror resync {BACK} --wait")
+        (there / "more").write_text("more")
+        await typed(stack, f"snapmirror update {BACK} --wait")
+        assert _described(storage_of(stack).volume(BACK).directory) == _described(there)
+
+
 async def test_an_aborted_move_leaves_its_content_to_be_removed_by_hand(tmp_path: Path) -> None:
     async with move_stack(tmp_path / "site") as stack:
         (place(stack) / "file").write_text("content")
@@ -213,6 +257,71 @@ async def test_a_move_that_the_end_of_the_server_cuts_goes_on(tmp_path: Path) ->
         there = await finished(stack)
         assert (there / "file").read_text() == "changed"
         assert (await shown(stack)).id == move.id
+
+
+@pytest.mark.parametrize(
+    ("has_moved", "phase"), [(False, Phase.INTERRUPTED), (True, Phase.COMPLETED)]
+)
+async def test_a_killed_server_tells_at_its_next_start_how_a_move_stands(
+    tmp_path: Path, has_moved: bool, phase: Phase
+) -> None:
+    async with move_stack(tmp_path / "site") as stack:
+        before = place(stack)
+        if has_moved:
+            await finished(stack)
+        else:
+            await start(stack, "-cutover-action wait")
+            await waited(stack)
+        there = place(stack)
+        # What a killed server has remembered last.
+        cut = msgspec.structs.replace(await shown(stack), phase=Phase.CUTOVER, ended_s=None)
+    async with move_stack(tmp_path / "site") as stack:
+        MoveLedger(stack.kernel.state).write(cut)
+    async with move_stack(tmp_path / "site") as stack:
+        assert ((await shown(stack)).phase, place(stack)) == (phase, there)
+        assert (there != before) is has_moved
+        assert not [
+            name
+            for name in storage_of(stack).snapshot_names(SOURCE)
+            if has_moved and name.startswith("volume_move.")
+        ]
+
+
+async def test_what_is_written_to_the_old_place_too_late_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with move_stack(tmp_path / "site") as stack:
+        before, storage = place(stack), storage_of(stack)
+        move_in = storage.move_in
+
+        def and_write(*request: Any) -> str:
+            left = move_in(*request)
+            (before / "late").touch()
+            return left
+
+        monkeypatch.setattr(storage, "move_in", and_write)
+        await finished(stack)
+        move = await shown(stack)
+        assert move.phase is Phase.COMPLETED
+        assert (move.reason or "").startswith(f"{SOURCE} has moved, but something has changed in")
+
+
+async def test_a_cutover_is_tried_again_when_the_jobs_in_its_way_have_ended(
+    tmp_path: Path,
+) -> None:
+    async with move_stack(tmp_path / "site") as stack:
+        fill(place(stack))
+        before = place(stack)
+        async with waiting_backup(stack, "dump") as heard:
+            await start(stack, "-cutover-window 1 -cutover-action retry_on_failure")
+            with trio.fail_after(LIMIT_S):
+                while not (move := await shown(stack)).reason:
+                    await trio.lowlevel.checkpoint()
+            assert "still are" in (move.reason or "")
+            assert await heard.go_on() is DataHaltReason.SUCCESSFUL
+        move = await waited(stack)
+        assert (move.phase, place(stack) != before) == (Phase.COMPLETED, True)
+        assert move.attempts > 1
 
 
 async def test_a_second_move_of_a_volume_and_impossible_ones_are_refused(tmp_path: Path) -> None:

@@ -41,6 +41,8 @@ __all__ = ["VolumeMoves"]
 _LOG: Final = logging.getLogger("tapekit.volume_move")
 _TICK_S: Final = 0.05
 """Longer than file systems take to tell two change times apart."""
+_PAUSE_S: Final = 10.0
+"""Between two cutovers of which the first failed for no job's sake: each walks the volume."""
 
 
 @final
@@ -311,9 +313,13 @@ class VolumeMoves:
         await self._step(on, Step.REPLICATE, None)
 
     async def _retry(self, on: _Running, error: TapekitError) -> None:
-        """Wait until the jobs that are there have ended, then go on."""
+        """Wait until the jobs that are there have ended, or for a while if no
+        job was in the way, then go on.
+        """
         await self._step(on, Step.REPLICATE, error)
         jobs = self._others(on.move)
+        if not jobs:
+            await trio.sleep(_PAUSE_S)
         while jobs:
             left = functools.partial(self._met().volume_jobs.await_left, jobs, _TICK_S * 20)
             jobs = await trio.to_thread.run_sync(left, abandon_on_cancel=True)

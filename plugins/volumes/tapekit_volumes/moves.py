@@ -170,7 +170,8 @@ class VolumeMoves:
                 each.mkdir(parents=True, exist_ok=True)
                 if any(each.iterdir()):
                     raise CATALOGUE.error("room-not-empty", volume=volume.path, directory=each)
-            snapshots.chmod(0o700)
+                # Nobody looks in before the image has told who may.
+                each.chmod(0o700)
         except OSError as error:
             raise CATALOGUE.error(
                 "room-not-made", volume=volume.path, folder=folder, reason=error.strerror
