@@ -207,10 +207,7 @@ class VolumeMoves:
         with self._states.alone(volume), self._states.alone(arrived):
             self._require_whole(volume, arrived)
             flush(arrived, arrived.directory)
-            if self._walked(volume, arrived, keep_going) != unchanged:
-                raise CATALOGUE.error(
-                    "volume-changed", volume=volume.path, directory=volume.directory
-                )
+            self._require_same(volume, arrived, unchanged, keep_going)
             moved = PlaceRecord(
                 configured=volume.configured,
                 current=place,
@@ -254,6 +251,26 @@ class VolumeMoves:
                     name=held.snapshot,
                     holder=held.holder,
                 )
+
+    def _require_same(
+        self,
+        volume: Volume,
+        arrived: Volume,
+        unchanged: TreeFingerprint,
+        keep_going: KeepGoing,
+    ) -> None:
+        """:raises TapekitError: somebody has changed the volume, or what arrived
+        is not what was sent.
+        """
+        try:
+            seen = self._walked(volume, arrived, keep_going)
+        except TapekitError:
+            # The new place is to blame only if nobody writes to the old one.
+            seen = self._walked(volume, None, keep_going)
+            if seen == unchanged:
+                raise
+        if seen != unchanged:
+            raise CATALOGUE.error("volume-changed", volume=volume.path, directory=volume.directory)
 
     def _walked(self, volume: Volume, arrived: Volume | None, keep_going: KeepGoing) -> bytes:
         """The fingerprint of a volume.
