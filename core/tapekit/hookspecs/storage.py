@@ -94,6 +94,9 @@ class TreeTraits(msgspec.Struct, frozen=True, kw_only=True):
     type_changes: int = 0
     """How often the volume has become read/write or a data protection volume;
     no backup or restore builds on one from before such a change."""
+    moves: int = 0
+    """How often the volume has moved to another place, where all that is in it
+    has other inode numbers; nothing that was known by those is known after it."""
     only: bytes | None = None
     """The one name in the root that is backed up, if the path leads to a file."""
 

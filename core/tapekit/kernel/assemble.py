@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["Blueprint", "assemble", "plan"]
 
 _LOG: Final = logging.getLogger("tapekit.kernel")
+_KEEPS_STATE: Final = "tapekit_provide_state_store"
 
 
 class Blueprint(NamedTuple):
@@ -57,7 +58,11 @@ def plan(file: Path, available: Sequence[Available]) -> Blueprint:
     requires = {name: plugin.manifest.requires for name, plugin in plugins.items()}
     # Requirements on plugins that are enabled but broken have been met.
     order, order_errors = load_order(
-        stack.path, {name: requires.get(name, ()) for name in enabled}, by_name
+        stack.path,
+        {name: requires.get(name, ()) for name in enabled},
+        by_name,
+        # The others may ask the store as soon as they are assembled.
+        first=[name for name, plugin in plugins.items() if hasattr(plugin, _KEEPS_STATE)],
     )
     errors += order_errors
     settings = {}

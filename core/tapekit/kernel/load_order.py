@@ -1,7 +1,8 @@
 """In which order the plugins of a stack start: requirements first.
 
-Where requirements leave the order open, the stack file's order counts. The
-one rule: all missing requirements and circles are told at once.
+Where requirements leave the order open, the plugin that keeps the state comes
+first, and then the stack file's order counts. The one rule: all missing
+requirements and circles are told at once.
 """
 
 from __future__ import annotations
@@ -21,17 +22,24 @@ __all__ = ["load_order", "sorted_by_requirement"]
 
 
 def load_order(
-    file: Path, requires: Mapping[str, Sequence[str]], installed: Collection[str]
+    file: Path,
+    requires: Mapping[str, Sequence[str]],
+    installed: Collection[str],
+    *,
+    first: Sequence[str] = (),
 ) -> tuple[Sequence[str], list[TapekitError]]:
     """Sort the plugins of a stack.
 
     :param requires: each enabled plugin's requirements, in the stack file's
         order.
     :param installed: names of the plugins that could be enabled.
+    :param first: those that come before others, as far as requirements allow.
     :returns: the order, and what is wrong with it.
     """
     errors = list(_missing_requirements(file, requires, installed))
-    order, cycles = sorted_by_requirement(requires)
+    order, cycles = sorted_by_requirement(
+        {name: requires[name] for name in dict.fromkeys((*first, *requires))}
+    )
     errors += [
         CORE.error("requirement-cycle", file=file, cycle=" > ".join(cycle)) for cycle in cycles
     ]

@@ -289,14 +289,14 @@ class DumpBackup:
         """What the backup builds on, if it is not a full one."""
         request, restart = self._request, self._asked.restart
         if restart is not None and restart.resumption is not None:
-            return restart.base(request.path, self._dates, request.room)
+            return restart.base(request.path, self._dates, request.room, request.tree.traits)
         return find_base(
             self._asked.step,
             request.path,
             self._dates,
             request.room,
             report,
-            type_changes=request.tree.traits.type_changes,
+            traits=request.tree.traits,
         )
 
     def _walk(

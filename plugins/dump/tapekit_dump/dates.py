@@ -49,6 +49,8 @@ class Dump(msgspec.Struct, frozen=True, omit_defaults=True):
     if a release wrote it that kept no note of that."""
     type_changes: int = 0
     """How often the volume's type had changed."""
+    moves: int = 0
+    """How often the volume had moved to another place."""
 
 
 class PathDates(msgspec.Struct, frozen=True):

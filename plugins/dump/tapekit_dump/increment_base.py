@@ -26,14 +26,14 @@ from tapekit_dump.number_pages import NUMBERS_PER_PAGE, BadPage, pack_page
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from tapekit.hookspecs.storage import BackupTree
+    from tapekit.hookspecs.storage import BackupTree, TreeTraits
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.chain import ChainStep
     from tapekit_dump.dates import DumpDates
     from tapekit_dump.spool import SpoolRoom
     from tapekit_dump.walk import TreeIndex
 
-__all__ = ["IncrementBase", "Numbered", "find_base", "numbered"]
+__all__ = ["IncrementBase", "Numbered", "find_base", "known_numbers", "numbered"]
 
 _WIDTH: Final = 8
 _PAGE_BYTES: Final = _WIDTH * NUMBERS_PER_PAGE
@@ -101,12 +101,12 @@ def find_base(
     room: SpoolRoom,
     report: BackupReport,
     *,
-    type_changes: int = 0,
+    traits: TreeTraits,
 ) -> IncrementBase | None:
     """What a backup builds on; ``None`` if it is a full one, be it because
     there is nothing to build on.
 
-    :param type_changes: see :attr:`tapekit.hookspecs.storage.TreeTraits.type_changes`.
+    :param traits: those of the volume now.
     :raises TapekitError: the state store or a temporary file failed.
     """
     if not step.level:
@@ -115,17 +115,32 @@ def find_base(
     if dump is None:
         report.warn(CATALOGUE.error("no-base", path=_shown(path), level=step.level))
         return None
-    if dump.type_changes != type_changes:
+    if dump.type_changes != traits.type_changes:
         report.warn(CATALOGUE.error("volume-type-changed", path=_shown(path), date=dump.date))
         return None
     try:
-        known = KnownNumbers(dates.pages_of(path, dump), room)
+        known = known_numbers(path, dump, dates, room, traits)
     except BadPage as bad:
         report.warn(CATALOGUE.error("base-damaged", path=_shown(path), date=dump.date, reason=bad))
         return None
+    if dump.moves != traits.moves:
+        report.say(str(CATALOGUE.error("volume-moved", path=_shown(path), date=dump.date)))
     if dump.limits is None:
         report.say(str(CATALOGUE.error("base-limits-unknown", path=_shown(path), date=dump.date)))
     return IncrementBase(dump, known, room)
+
+
+def known_numbers(
+    path: str, dump: Dump, dates: DumpDates, room: SpoolRoom, traits: TreeTraits
+) -> KnownNumbers:
+    """The numbers of a dump, for a volume as it is now: after a move inode
+    numbers are those of other objects.
+
+    :raises BadPage: one of the pages is missing or damaged.
+    :raises TapekitError: the state store or a temporary file failed.
+    """
+    tells = dump.moves == traits.moves
+    return KnownNumbers(dates.pages_of(path, dump), room, tells_objects=tells)
 
 
 def numbered(
@@ -153,6 +168,7 @@ def numbered(
         hidden=tuple(sorted(index.hidden)),
         limits=limits,
         type_changes=tree.traits.type_changes,
+        moves=tree.traits.moves,
     )
     return Numbered(dump, _pages(index, tree))
 

@@ -29,15 +29,22 @@ class KnownNumbers:
     """Numbers of an earlier dump; for one thread.
 
     :param pages: as the state store gives them.
+    :param tells_objects: whether objects still have the inode numbers that the
+        pages tell; if not, each is new, and all numbers are of what is gone.
     :raises BadPage: one of them is missing or damaged.
     :raises TapekitError: a temporary file failed, or the store.
     """
 
-    def __init__(self, pages: Iterable[bytes | None], room: SpoolRoom) -> None:
+    def __init__(
+        self, pages: Iterable[bytes | None], room: SpoolRoom, *, tells_objects: bool = True
+    ) -> None:
         self._inodes: Final = room.spool()
         self._index: Final = NumberIndex(room)
         try:
             for page in map(unpack_page, pages):
+                if not tells_objects:
+                    self._inodes.append(bytes(_WIDTH * len(page)))
+                    continue
                 self._index.add(self.highest + 1, page)
                 self._inodes.append(page.tobytes())
         except BaseException:

@@ -18,8 +18,7 @@ from tapekit_dump.backup_history import NodeHistory
 from tapekit_dump.checkpoints import Checkpoints, CountingSink, LossNotes
 from tapekit_dump.errors import CATALOGUE
 from tapekit_dump.headers import RECORD_BYTES
-from tapekit_dump.increment_base import IncrementBase
-from tapekit_dump.known_numbers import KnownNumbers
+from tapekit_dump.increment_base import IncrementBase, known_numbers
 from tapekit_dump.number_pages import BadPage
 from tapekit_dump.restart_contexts import RestartContext
 from tapekit_dump.restart_outline import outline_of, steps_from
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
 
     from tapekit.hookspecs.data_engine import FileHistory, Pairs, PathPermit
     from tapekit.hookspecs.environment import Variable
-    from tapekit.hookspecs.storage import BackupTree
+    from tapekit.hookspecs.storage import BackupTree, TreeTraits
     from tapekit.segments import DataSink
     from tapekit_dump.backup_report import BackupReport
     from tapekit_dump.backup_stream import ObjectStream
@@ -290,9 +289,12 @@ class RestartRun:
             return CATALOGUE.error("not-restartable", volume=tree.volume_path)
         return None
 
-    def base(self, path: str, dates: DumpDates, room: SpoolRoom) -> IncrementBase | None:
+    def base(
+        self, path: str, dates: DumpDates, room: SpoolRoom, traits: TreeTraits
+    ) -> IncrementBase | None:
         """What a restarted backup has been building on from its beginning.
 
+        :param traits: those of the volume now.
         :raises TapekitError: its numbers are gone.
         """
         assert self.resumption is not None
@@ -300,7 +302,7 @@ class RestartRun:
         if dump is None:
             return None
         try:
-            known = KnownNumbers(dates.pages_of(path, dump), room)
+            known = known_numbers(path, dump, dates, room, traits)
         except BadPage as bad:
             raise CATALOGUE.error("unable-to-locate-bitmap-files") from bad
         return IncrementBase(dump, known, room)

@@ -9,16 +9,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from tapekit.hookspecs.movements import Aggregate
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.settings import AggregateSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from tapekit_volumes.settings import VolumesSettings
+    from tapekit_volumes.table import Volume
 
-__all__ = ["aggregates_of"]
+__all__ = ["aggregates_now", "aggregates_of"]
 
 
 def aggregates_of(settings: VolumesSettings) -> Sequence[Aggregate]:
@@ -37,6 +40,19 @@ def aggregates_of(settings: VolumesSettings) -> Sequence[Aggregate]:
     return tuple(
         _aggregate(tables.get(name) or AggregateSettings(name=name), volumes)
         for name, volumes in held.items()
+    )
+
+
+def aggregates_now(
+    aggregates: Sequence[Aggregate], volumes: Iterable[Volume]
+) -> Sequence[Aggregate]:
+    """The aggregates, with the volumes that are in them now."""
+    held: dict[str, list[str]] = {each.name: [] for each in aggregates}
+    for volume in volumes:
+        if volume.aggregate in held:
+            held[volume.aggregate].append(volume.path)
+    return tuple(
+        msgspec.structs.replace(each, volumes=tuple(held[each.name])) for each in aggregates
     )
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tapekit_volumes.table import Volume
     from tapekit_volumes.volume_lock import VolumeLock
 
-__all__ = ["HeldImage", "RestoredVolume", "open_volume_image"]
+__all__ = ["HeldImage", "RestoredVolume", "flush", "open_volume_image"]
 
 _DIRECTORY: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
@@ -156,7 +156,7 @@ class RestoredVolume:
         """
         folders = (self._volume.directory, self._volume.snapshots)
         for folder in {folder.stat().st_dev: folder for folder in folders}.values():
-            _flush(self._volume, folder)
+            flush(self._volume, folder)
         self._states.end_image(self._volume, writable=writable)
         # What is changed now is changed in a volume that is online.
         self._lock.release()
@@ -184,7 +184,7 @@ def _made_memory(volume: Volume) -> Path:
     return memory
 
 
-def _flush(volume: Volume, folder: Path) -> None:
+def flush(volume: Volume, folder: Path) -> None:
     """Have a file system write everything to its disk; blocking.
 
     :raises TapekitError: it could not.

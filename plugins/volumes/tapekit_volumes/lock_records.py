@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Final, final
 import msgspec
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
+    from pathlib import Path
 
     from tapekit.hookspecs.state import StateStore
 
@@ -109,6 +110,11 @@ class LockRecords:
         found = self.of_copy(volume, snapshot)
         return {key: record for key, record in found.items() if record.lasting}
 
+    def lasting_of_volume(self, volume: str) -> Collection[LockRecord]:
+        """The lasting records of all copies of a volume."""
+        found = _decoded(self._state.items(_LOCKS, f"{volume}/")).values()
+        return [record for record in found if record.lasting]
+
     def every(self) -> Mapping[str, LockRecord]:
         """All records by key."""
         return _decoded(self._state.items(_LOCKS))
@@ -137,12 +143,53 @@ class LockRecords:
         # Earlier versions remembered the time alone.
         return copy_record(volume, snapshot, known)
 
+    def forget_volume(self, volume: str) -> None:
+        """Forget all copies of a volume that is none any more, and who holds them.
+
+        :raises TapekitError: the store cannot be written.
+        """
+        for table in (_COPIES, _LOCKS):
+            self._state.change(table, dict.fromkeys(self._state.items(table, f"{volume}/")))
+
+    def move(self, source: str, volume: str, folder: Path) -> None:
+        """Have a volume the copies that another one had, which lie in ``folder``,
+        and no others. Lasting holders of copies go along. After a crash the same
+        is done again.
+
+        All copies get other identifiers: images name objects by inode numbers,
+        so that none that was made before the move can be followed by one that
+        is made after it.
+
+        :raises TapekitError: the store cannot be written.
+        """
+        copies = self._state.items(_COPIES, f"{source}/")
+        if copies:
+            changes: dict[str, bytes | None] = dict.fromkeys(
+                (*self._state.items(_COPIES, f"{volume}/"), *copies)
+            )
+            for key, value in copies.items():
+                changes[volume + key.removeprefix(source)] = _renewed(volume, value)
+            self._state.change(_COPIES, changes)
+        locks: dict[str, bytes | None] = dict.fromkeys(self._state.items(_LOCKS, f"{source}/"))
+        for key, record in _decoded(self._state.items(_LOCKS, f"{volume}/")).items():
+            if record.lasting:
+                moved = msgspec.structs.replace(record, folder=str(folder))
+                locks[key] = msgspec.json.encode(moved)
+        self._state.change(_LOCKS, locks)
+
     def forget_copy(self, volume: str, snapshot: str) -> None:
         """Forget a copy, since it is gone.
 
         :raises TapekitError: the store cannot be written.
         """
         self._state.change(_COPIES, {_copy_key(volume, snapshot): None})
+
+
+def _renewed(volume: str, value: bytes) -> bytes:
+    """The record of a copy with an identifier that no other one has."""
+    known = msgspec.json.decode(value, type=int | CopyRecord)
+    record = known if isinstance(known, CopyRecord) else copy_record(volume, "", known)
+    return msgspec.json.encode(msgspec.structs.replace(record, identifier=str(uuid.uuid4())))
 
 
 def copy_record(volume: str, snapshot: str, moment_s: int) -> CopyRecord:

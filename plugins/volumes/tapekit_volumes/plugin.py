@@ -14,13 +14,13 @@ from tapekit.hookspecs.commands import CommandGroup
 from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_volumes.aggregates import aggregates_of
 from tapekit_volumes.commands import volume_app
-from tapekit_volumes.leftovers import removing_leftovers
+from tapekit_volumes.moves import VolumeMoves, finishing_moves
+from tapekit_volumes.present import known_places, present_table
 from tapekit_volumes.settings import VolumesSettings
 from tapekit_volumes.site import first_volume
 from tapekit_volumes.snapshots import SnapshotKeeper
 from tapekit_volumes.states import VolumeStates
 from tapekit_volumes.storage import VolumeStorage
-from tapekit_volumes.table import volume_table
 from tapekit_volumes.withheld import WithheldFiles
 
 if TYPE_CHECKING:
@@ -66,16 +66,22 @@ class VolumesPlugin:
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Judge the volumes of the settings, before anything runs."""
-        rows, methods = self._settings.volume, kernel.snapshot_methods
-        self._storage.settle(
-            volume_table(rows, kernel.base_directory, methods),
-            SnapshotKeeper(kernel),
-            WithheldFiles(kernel.state),
-            VolumeStates(kernel),
-            aggregates_of(self._settings),
+        places = known_places(kernel)
+        keeper, states = SnapshotKeeper(kernel), VolumeStates(kernel)
+        moves = VolumeMoves(
+            kernel, keeper, states, lambda: self._storage.volumes, self._settings.aggregate
         )
+        self._storage.settle(
+            present_table(self._settings.volume, kernel, places),
+            keeper,
+            WithheldFiles(kernel.state),
+            states,
+            aggregates_of(self._settings),
+            moves,
+        )
+        moves.meet(places)
 
     @hookimpl
     def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:
-        """Remove what a crash has left, then be ready."""
-        return removing_leftovers(kernel)
+        """Finish moves and remove what a crash has left, then be ready."""
+        return finishing_moves(kernel, self._storage.moves)

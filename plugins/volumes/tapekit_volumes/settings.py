@@ -33,6 +33,9 @@ class AggregateSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     node: str = ""
     """The node to which it belongs, if that is the partner, whose storage this
     node serves after a takeover."""
+    path: Path | None = None
+    """The folder in which volumes that move to the aggregate get theirs; unset
+    means that none can move there."""
 
 
 class VolumeSettings(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

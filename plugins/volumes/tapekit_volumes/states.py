@@ -24,6 +24,7 @@ from tapekit.hookspecs.volume_images import (
     VolumeType,
 )
 from tapekit_volumes.errors import CATALOGUE
+from tapekit_volumes.places import Places
 from tapekit_volumes.volume_lock import VolumeLock, unreachable
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit_volumes.table import Volume
 
-__all__ = ["StateRecord", "VolumeStates", "memory_of"]
+__all__ = ["StateRecord", "VolumeStates", "forget_memory", "memory_of"]
 
 _NAMESPACE: Final = "volumes.states"
 
@@ -60,6 +61,7 @@ class VolumeStates:
         self._announce: Final = kernel.announce
         self._clock: Final = kernel.clock
         self._suspended: Final[Counter[str]] = Counter()
+        self._places: Final = Places(kernel.state)
 
     def facts(self, volume: Volume) -> VolumeFacts:
         """What a volume is now.
@@ -93,6 +95,9 @@ class VolumeStates:
         :raises TapekitError: the volume is offline or restricted, or it is
             read-only and to be changed.
         """
+        if not self._places.is_present(volume):
+            # It has moved since this process looked where it is.
+            raise CATALOGUE.error("volume-in-transitional-state", volume=volume.path)
         facts = self.facts(volume)
         if facts.state is VolumeState.OFFLINE:
             raise CATALOGUE.error("volume-offline", volume=volume.path)
@@ -168,7 +173,7 @@ class VolumeStates:
         :raises TapekitError: somebody uses it, its image is not whole, or
             the state cannot be written.
         """
-        with self._alone(volume):
+        with self.alone(volume):
             record = self._record(volume)
             if state is VolumeState.ONLINE:
                 record = _whole(volume, record)
@@ -181,11 +186,18 @@ class VolumeStates:
         :raises TapekitError: somebody uses it, its image is not whole, or
             the state cannot be written.
         """
-        with self._alone(volume):
+        with self.alone(volume):
             record = _whole(volume, self._record(volume))
             if self.facts(volume).type is not kind:
-                _forget_memory(volume)
+                forget_memory(volume)
                 self._write(volume, _of_type(record, kind))
+
+    def forget(self, volume: Volume) -> None:
+        """Forget what a volume was that is none any more.
+
+        :raises TapekitError: the state cannot be written.
+        """
+        self._store.change(_NAMESPACE, {volume.path: None})
 
     def begin_image(self, volume: Volume) -> None:
         """Remember that a volume is not whole; its caller has it alone. From
@@ -205,13 +217,13 @@ class VolumeStates:
         """
         record = self._record(volume)
         if writable:
-            _forget_memory(volume)
+            forget_memory(volume)
             record = _of_type(record, VolumeType.RW)
         whole = msgspec.structs.replace(record, state=VolumeState.ONLINE, is_whole=True)
         self._write(volume, whole)
 
     @contextlib.contextmanager
-    def _alone(self, volume: Volume) -> Iterator[None]:
+    def alone(self, volume: Volume) -> Iterator[None]:
         """Keep everybody else from using a volume.
 
         :raises TapekitError: somebody uses it.
@@ -258,7 +270,7 @@ def _whole(volume: Volume, record: StateRecord) -> StateRecord:
         return record
     if not _is_empty(volume):
         raise CATALOGUE.error("image-not-whole", volume=volume.path)
-    _forget_memory(volume)
+    forget_memory(volume)
     return msgspec.structs.replace(record, is_whole=True)
 
 
@@ -278,7 +290,11 @@ def _of_type(record: StateRecord, kind: VolumeType) -> StateRecord:
     return msgspec.structs.replace(record, type=kind, type_changes=record.type_changes + 1)
 
 
-def _forget_memory(volume: Volume) -> None:
+def forget_memory(volume: Volume) -> None:
+    """Forget what engines know of a volume's last image.
+
+    :raises TapekitError: the folder cannot be removed.
+    """
     try:
         shutil.rmtree(memory_of(volume))
     except FileNotFoundError:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, final
 
@@ -19,6 +20,7 @@ import msgspec
 from tapekit.hookspecs.storage import for_ever
 from tapekit.hookspecs.volume_images import VolumeType
 from tapekit.marks import Marks, QtreeMark
+from tapekit_volumes.aggregates import aggregates_now
 from tapekit_volumes.descent import make_below, shown
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.filesystems import filesystem_info, is_writable
@@ -38,7 +40,6 @@ from tapekit_volumes.trees import VolumeBackupTree, VolumeRestoreTree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from tapekit.hookspecs.movements import Aggregate
     from tapekit.hookspecs.storage import (
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
         VolumeImage,
         VolumeState,
     )
+    from tapekit.hookspecs.volume_moves import TreeFingerprint
+    from tapekit_volumes.moves import VolumeMoves
     from tapekit_volumes.snapshots import HeldCopy, SnapshotKeeper
     from tapekit_volumes.states import VolumeStates
     from tapekit_volumes.table import Volume
@@ -77,6 +80,7 @@ class VolumeStorage:
         self._withheld: WithheldFiles | None = None
         self._states: VolumeStates | None = None
         self._aggregates: Sequence[Aggregate] = ()
+        self._moves: VolumeMoves | None = None
         self.marks: Final = Marks()
 
     def settle(
@@ -86,11 +90,14 @@ class VolumeStorage:
         withheld: WithheldFiles,
         states: VolumeStates,
         aggregates: Sequence[Aggregate] = (),
+        moves: VolumeMoves | None = None,
     ) -> None:
         """Take the stack's volumes, the keeper of their copies, what is left
-        out of backups, the states of the volumes, and what they are in; once.
+        out of backups, the states of the volumes, what they are in, and what
+        moves them; once.
         """
         self._aggregates = aggregates
+        self._moves = moves
         self._volumes = volumes
         self._keeper = keeper
         self._withheld = withheld
@@ -119,9 +126,56 @@ class VolumeStorage:
         assert self._states is not None, "the stack has not been assembled"
         return self._states
 
+    @property
+    def moves(self) -> VolumeMoves:
+        """What moves volumes."""
+        assert self._moves is not None, "the stack has not been assembled"
+        return self._moves
+
     def aggregates(self) -> Sequence[Aggregate]:
         """See :class:`tapekit.hookspecs.movements.AggregateStorage`."""
-        return self._aggregates
+        return aggregates_now(self._aggregates, self._volumes.values())
+
+    def put(self, volume: Volume) -> None:
+        """Have a volume that has moved in the place of what it was."""
+        self._volumes = {**self._volumes, volume.path: volume}
+
+    def make_room(self, volume: str, aggregate: str) -> str:
+        """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`.
+
+        :raises TapekitError: the volume cannot move there.
+        """
+        return self.moves.make_room(self.volume(volume), aggregate)
+
+    def give_up_room(self, volume: str) -> str | None:
+        """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`.
+
+        :raises TapekitError: the state cannot be written.
+        """
+        return self.moves.give_up_room(self.volume(volume))
+
+    def fingerprint(self, volume: str, keep_going: KeepGoing = for_ever) -> TreeFingerprint:
+        """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`.
+
+        :raises TapekitError: the volume cannot be walked, or not moved.
+        """
+        return self.moves.fingerprint(self.volume(volume), keep_going)
+
+    def move_in(
+        self, volume: str, unchanged: TreeFingerprint, keep_going: KeepGoing = for_ever
+    ) -> str:
+        """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`.
+
+        :raises TapekitError: the volume stays where it was.
+        """
+        moved = self.moves.move_in(self.volume(volume), unchanged, keep_going)
+        left = str(self.volume(volume).directory)
+        self.put(moved)
+        return left
+
+    def is_unchanged(self, directory: str, unchanged: TreeFingerprint) -> bool:
+        """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`."""
+        return self.moves.is_unchanged(Path(directory), unchanged)
 
     @contextlib.contextmanager
     def top(self, volume: Volume, *, writes: bool = False) -> Iterator[int]:
@@ -142,6 +196,8 @@ class VolumeStorage:
         :raises TapekitError: there is none.
         """
         volume = self._volumes.get(path)
+        if volume is None and self._moves is not None:
+            volume = self._moves.incoming.get(path)
         if volume is None:
             # Clients hear this, who may not know of other SVMs.
             svm = path.rpartition("/")[0]

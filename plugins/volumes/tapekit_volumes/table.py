@@ -18,15 +18,16 @@ from tapekit.hookspecs.storage import TreeTraits
 from tapekit.hookspecs.volume_images import VolumeStyle, VolumeType
 from tapekit_volumes.errors import CATALOGUE
 from tapekit_volumes.paths import is_volume_name, parse_path
+from tapekit_volumes.settings import DEFAULT_AGGREGATE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from tapekit.hookspecs.storage import SnapshotMethod
     from tapekit_volumes.settings import VolumeSettings
 
-__all__ = ["LIVE", "Volume", "volume_table"]
+__all__ = ["LIVE", "Volume", "require_apart", "volume_table"]
 
 LIVE: Final = "none"
 """The setting ``snapshots`` of a volume that is backed up without a copy."""
@@ -56,6 +57,10 @@ class Volume(NamedTuple):
     """What it is besides a directory, without what changes while it is used."""
     junctions: Mapping[tuple[bytes, ...], str] = MappingProxyType({})
     """Where other volumes are mounted in it, by paths below its top."""
+    aggregate: str = DEFAULT_AGGREGATE
+    """Where it is now."""
+    configured: str = ""
+    """The directory that the stack file tells, where it may have moved from."""
 
 
 class _Place(NamedTuple):
@@ -80,9 +85,17 @@ def volume_table(
         if row.path in table:
             raise CATALOGUE.error("volume-twice", path=row.path)
         table[row.path] = _volume(row, base, methods)
-    _refuse_overlaps(_places(table.values()))
-    _refuse_same_directories(table.values())
+    require_apart(table.values())
     return _with_junctions(table, rows)
+
+
+def require_apart(volumes: Collection[Volume]) -> None:
+    """Refuse volumes of which one is in, or the same as, another one.
+
+    :raises TapekitError: the first two.
+    """
+    _refuse_overlaps(_places(volumes))
+    _refuse_same_directories(volumes)
 
 
 def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMethod]) -> Volume:
@@ -98,6 +111,7 @@ def _volume(row: VolumeSettings, base: Path, methods: Mapping[str, SnapshotMetho
         type=row.type,
         style=row.style,
         traits=_traits(row),
+        aggregate=row.aggregate,
     )
 
 

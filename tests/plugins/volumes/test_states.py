@@ -128,7 +128,7 @@ def test_a_storage_of_mirrors_changes_states_and_types(site: Site) -> None:
 
 
 def test_who_waits_for_a_change_of_state_is_refused(site: Site, volume: Volume) -> None:
-    with site.storage.states._alone(volume), pytest.raises(TapekitError) as caught:
+    with site.storage.states.alone(volume), pytest.raises(TapekitError) as caught:
         site.storage.open_backup(PATH, "session 1")
     assert str(caught.value) == "Volume is temporarily in a transitional state"
 

@@ -1,0 +1,1 @@
+"""Moves volumes to other aggregates while backups of them run."""
