@@ -189,11 +189,10 @@ class RecordReader:
             return self._resynchronise("date of the header")
         if not _is_plausible(header):
             return self._resynchronise("content of the header")
-        ahead = self._ahead_of_place(header)
-        if ahead == self._ahead:
+        if header.record - self._source.position // RECORD_BYTES == self._ahead:
             self._is_numbered = True
         else:
-            self._tell_jump(ahead)
+            self._tell_jump(self._ahead_of_place(header))
         return header
 
     def skip_content(self, header: Header) -> None:
@@ -235,16 +234,17 @@ class RecordReader:
         return header if header.date == self._date and _is_plausible(header) else None
 
     def _ahead_of_place(self, header: Header) -> int:
-        """For a header that has just been taken; modulo 2**32."""
-        return (header.record - self._source.position // RECORD_BYTES) & _WORD
+        """For a header that has just been taken."""
+        return header.record - self._source.position // RECORD_BYTES
 
     def _tell_jump(self, ahead: int) -> None:
         """Tell of records that are missing right before the present header,
         or do not belong there.
         """
+        # Numbers begin again at 2**32.
         jump = (ahead - self._ahead + _HALF & _WORD) - _HALF
         self._ahead = ahead
-        if not self._is_numbered:
+        if not (jump and self._is_numbered):
             return
         here, length = self._source.position - RECORD_BYTES, abs(jump) * RECORD_BYTES
         self.damages += 1
