@@ -24,19 +24,20 @@ from tapekit_volumes.leftovers import removing_leftovers
 from tapekit_volumes.lock_records import LockRecords
 from tapekit_volumes.paths import is_volume_name
 from tapekit_volumes.places import Place, PlaceRecord, Places, incoming_name
+from tapekit_volumes.present import present_table
 from tapekit_volumes.states import forget_memory
 from tapekit_volumes.table import require_apart
 from tapekit_volumes.tree_comparison import MountedInside, TreesDiffer, walk_trees
 from tapekit_volumes.volume_lock import unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping
     from pathlib import Path
 
     from tapekit.hookspecs.lifecycle import Kernel
     from tapekit.hookspecs.storage import KeepGoing
     from tapekit.hookspecs.volume_moves import TreeFingerprint
-    from tapekit_volumes.settings import AggregateSettings
+    from tapekit_volumes.settings import VolumesSettings
     from tapekit_volumes.snapshots import SnapshotKeeper
     from tapekit_volumes.states import VolumeStates
     from tapekit_volumes.table import Volume
@@ -66,24 +67,48 @@ class VolumeMoves:
         keeper: SnapshotKeeper,
         states: VolumeStates,
         volumes: Callable[[], Mapping[str, Volume]],
-        aggregates: Sequence[AggregateSettings],
+        settings: VolumesSettings,
     ) -> None:
         """:param volumes: tells all volumes as they are now."""
         self._kernel: Final = kernel
         self._keeper: Final = keeper
         self._states: Final = states
         self._volumes: Final = volumes
-        self._aggregates: Final = {each.name: each for each in aggregates}
+        self._rows: Final = settings.volume
+        self._aggregates: Final = {each.name: each for each in settings.aggregate}
         self._places: Final = Places(kernel.state)
         self._records: Final = LockRecords(kernel.state)
         self.incoming: Mapping[str, Volume] = {}
         """What is to become volumes, by their own names."""
 
-    def meet(self, places: Mapping[str, PlaceRecord]) -> None:
-        """Find what has begun to arrive, once the storage has its volumes."""
-        for volume, record in self._known(places):
+    def judge(self) -> None:
+        """Tell what is wrong with the volumes of the stack file. What is
+        remembered is read only if the stack file alone is not right, as when
+        the disk is gone that a volume has left.
+
+        :raises TapekitError: the first thing that is wrong.
+        """
+        try:
+            present_table(self._rows, self._kernel, {})
+        except TapekitError:
+            records = self._places.every()
+            if not records:
+                raise
+            present_table(self._rows, self._kernel, records)
+
+    def locate(self) -> Mapping[str, Volume]:
+        """All volumes where they are now, by path; finds what has begun to
+        arrive, too.
+
+        :raises TapekitError: what is remembered cannot be read, or a place is
+            not there.
+        """
+        records = self._places.every()
+        volumes = present_table(self._rows, self._kernel, records)
+        for volume, record in _known(volumes, records):
             if record.incoming is not None:
                 self._add(_incoming(volume, record.incoming))
+        return volumes
 
     def resume(self) -> None:
         """Finish what a crash has left of moves; for the one process that serves
@@ -91,7 +116,7 @@ class VolumeMoves:
 
         :raises TapekitError: what is remembered cannot be read or written.
         """
-        for volume, record in self._known(self._places.every()):
+        for volume, record in _known(self._volumes(), self._places.every()):
             if not record.is_settled:
                 self._settle(volume, record)
 
@@ -305,13 +330,6 @@ class VolumeMoves:
         forget_memory(volume)
         self._places.write(volume.path, msgspec.structs.replace(record, is_settled=True))
 
-    def _known(self, places: Mapping[str, PlaceRecord]) -> Iterator[tuple[Volume, PlaceRecord]]:
-        """The volumes of which there are records that the stack file agrees with."""
-        for path, record in places.items():
-            volume = self._volumes().get(path)
-            if volume is not None and volume.configured == record.configured:
-                yield volume, record
-
     def _record(self, volume: Volume) -> PlaceRecord:
         record = self._places.find(volume.path)
         if record is None:
@@ -325,6 +343,16 @@ class VolumeMoves:
 
     def _drop(self, name: str) -> None:
         self.incoming = {path: each for path, each in self.incoming.items() if path != name}
+
+
+def _known(
+    volumes: Mapping[str, Volume], records: Mapping[str, PlaceRecord]
+) -> Iterator[tuple[Volume, PlaceRecord]]:
+    """The volumes of which there are records that the stack file agrees with."""
+    for path, record in records.items():
+        volume = volumes.get(path)
+        if volume is not None and volume.configured == record.configured:
+            yield volume, record
 
 
 def _at(volume: Volume, place: Place, *, moves: int = 0) -> Volume:

@@ -15,7 +15,6 @@ from tapekit.hookspecs.lifecycle import InitPart, Manifest
 from tapekit_volumes.aggregates import aggregates_of
 from tapekit_volumes.commands import volume_app
 from tapekit_volumes.moves import VolumeMoves, finishing_moves
-from tapekit_volumes.present import known_places, present_table
 from tapekit_volumes.settings import VolumesSettings
 from tapekit_volumes.site import first_volume
 from tapekit_volumes.snapshots import SnapshotKeeper
@@ -66,20 +65,17 @@ class VolumesPlugin:
     @hookimpl
     def tapekit_on_assembled(self, kernel: Kernel) -> None:
         """Judge the volumes of the settings, before anything runs."""
-        places = known_places(kernel)
         keeper, states = SnapshotKeeper(kernel), VolumeStates(kernel)
-        moves = VolumeMoves(
-            kernel, keeper, states, lambda: self._storage.volumes, self._settings.aggregate
-        )
+        moves = VolumeMoves(kernel, keeper, states, lambda: self._storage.volumes, self._settings)
+        moves.judge()
         self._storage.settle(
-            present_table(self._settings.volume, kernel, places),
+            moves.locate,
             keeper,
             WithheldFiles(kernel.state),
             states,
             aggregates_of(self._settings),
             moves,
         )
-        moves.meet(places)
 
     @hookimpl
     def tapekit_run(self, kernel: Kernel) -> AbstractAsyncContextManager[None]:

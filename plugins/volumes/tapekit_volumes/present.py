@@ -8,13 +8,11 @@ has moved is true whatever the stack file tells.
 
 from __future__ import annotations
 
-import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tapekit.errors import TapekitError
-from tapekit_volumes.places import Places, configured, placed
+from tapekit_volumes.places import configured, placed
 from tapekit_volumes.table import volume_table
 
 if TYPE_CHECKING:
@@ -25,9 +23,7 @@ if TYPE_CHECKING:
     from tapekit_volumes.settings import VolumeSettings
     from tapekit_volumes.table import Volume
 
-__all__ = ["known_places", "present_table"]
-
-_LOG: Final = logging.getLogger("tapekit.volumes")
+__all__ = ["present_table"]
 
 
 def present_table(
@@ -35,7 +31,7 @@ def present_table(
 ) -> Mapping[str, Volume]:
     """The volumes by path, in the order of the stack file.
 
-    :param records: see :func:`known_places`.
+    :param records: of moves, by volume.
     :raises TapekitError: the first thing that is wrong.
     """
     base = kernel.base_directory
@@ -50,14 +46,3 @@ def present_table(
         )
         for path, volume in table.items()
     }
-
-
-def known_places(kernel: Kernel) -> Mapping[str, PlaceRecord]:
-    """The records of moves; none if they cannot be read. Then no volume can be
-    used either, but the commands that repair the state can.
-    """
-    try:
-        return Places(kernel.state).every()
-    except TapekitError as error:
-        _LOG.error("where volumes have moved cannot be read: %s", error.advice)
-        return {}

@@ -39,7 +39,7 @@ from tapekit_volumes.roots import (
 from tapekit_volumes.trees import VolumeBackupTree, VolumeRestoreTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tapekit.hookspecs.movements import Aggregate
     from tapekit.hookspecs.storage import (
@@ -75,7 +75,8 @@ class VolumeStorage:
     """
 
     def __init__(self) -> None:
-        self._volumes: Mapping[str, Volume] = {}
+        self._volumes: Mapping[str, Volume] | None = None
+        self._locate: Callable[[], Mapping[str, Volume]] = dict
         self._keeper: SnapshotKeeper | None = None
         self._withheld: WithheldFiles | None = None
         self._states: VolumeStates | None = None
@@ -85,27 +86,33 @@ class VolumeStorage:
 
     def settle(
         self,
-        volumes: Mapping[str, Volume],
+        locate: Callable[[], Mapping[str, Volume]],
         keeper: SnapshotKeeper,
         withheld: WithheldFiles,
         states: VolumeStates,
         aggregates: Sequence[Aggregate] = (),
         moves: VolumeMoves | None = None,
     ) -> None:
-        """Take the stack's volumes, the keeper of their copies, what is left
-        out of backups, the states of the volumes, what they are in, and what
-        moves them; once.
+        """Take what finds the stack's volumes when one is used first, the keeper
+        of their copies, what is left out of backups, the states of the volumes,
+        what they are in, and what moves them; once.
         """
         self._aggregates = aggregates
         self._moves = moves
-        self._volumes = volumes
+        self._locate = locate
+        self._volumes = None
         self._keeper = keeper
         self._withheld = withheld
         self._states = states
 
     @property
     def volumes(self) -> Mapping[str, Volume]:
-        """All volumes by path."""
+        """All volumes by path.
+
+        :raises TapekitError: it is not known where they are now.
+        """
+        if self._volumes is None:
+            self._volumes = self._locate()
         return self._volumes
 
     @property
@@ -134,11 +141,11 @@ class VolumeStorage:
 
     def aggregates(self) -> Sequence[Aggregate]:
         """See :class:`tapekit.hookspecs.movements.AggregateStorage`."""
-        return aggregates_now(self._aggregates, self._volumes.values())
+        return aggregates_now(self._aggregates, self.volumes.values())
 
     def put(self, volume: Volume) -> None:
         """Have a volume that has moved in the place of what it was."""
-        self._volumes = {**self._volumes, volume.path: volume}
+        self._volumes = {**self.volumes, volume.path: volume}
 
     def make_room(self, volume: str, aggregate: str) -> str:
         """See :class:`tapekit.hookspecs.volume_moves.MovableStorage`.
@@ -195,13 +202,13 @@ class VolumeStorage:
 
         :raises TapekitError: there is none.
         """
-        volume = self._volumes.get(path)
+        volume = self.volumes.get(path)
         if volume is None and self._moves is not None:
             volume = self._moves.incoming.get(path)
         if volume is None:
             # Clients hear this, who may not know of other SVMs.
             svm = path.rpartition("/")[0]
-            known = ", ".join(name for name in self._volumes if name.rpartition("/")[0] == svm)
+            known = ", ".join(name for name in self.volumes if name.rpartition("/")[0] == svm)
             raise CATALOGUE.error(
                 "no-such-volume", volume=path, svm=svm.strip("/"), known=known or "none"
             )
@@ -227,8 +234,8 @@ class VolumeStorage:
 
         :raises TapekitError: the copy is to go, but is read or cannot be removed.
         """
-        if volume in self._volumes:
-            self.keeper.unlock(self._volumes[volume], name, holder)
+        if volume in self.volumes:
+            self.keeper.unlock(self.volumes[volume], name, holder)
         else:
             self.keeper.abandon(volume, name, holder)
 
@@ -332,7 +339,7 @@ class VolumeStorage:
     def filesystems(self) -> Sequence[FilesystemInfo]:
         """All volumes, in the order of the stack file."""
         return [
-            filesystem_info(volume, self.states.facts(volume)) for volume in self._volumes.values()
+            filesystem_info(volume, self.states.facts(volume)) for volume in self.volumes.values()
         ]
 
     def check_backup(

@@ -156,7 +156,7 @@ class Site:
         table = volume_table(rows, self.folder, self.kernel.snapshot_methods)
         withheld = WithheldFiles(self.kernel.state)
         states = VolumeStates(self.kernel)
-        self.storage.settle(table, SnapshotKeeper(self.kernel), withheld, states)
+        self.storage.settle(lambda: table, SnapshotKeeper(self.kernel), withheld, states)
 
     def row(self, path: str, directory: str, **more: object) -> VolumeSettings:
         return VolumeSettings(path=path, directory=self.folder / directory, **more)

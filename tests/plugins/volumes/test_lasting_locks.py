@@ -113,7 +113,7 @@ def test_a_name_that_is_locked_is_not_given_to_another_copy(site: Site) -> None:
 def without_volumes(site: Site) -> VolumeStorage:
     """The storage of the stack once its volumes have left the stack file."""
     storage = VolumeStorage()
-    storage.settle({}, site.keeper, site.storage.withheld, site.storage.states)
+    storage.settle(dict, site.keeper, site.storage.withheld, site.storage.states)
     return storage
 
 

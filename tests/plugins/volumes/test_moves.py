@@ -245,6 +245,7 @@ def test_nobody_uses_a_volume_while_its_name_changes_place(stack_file: Path) -> 
 
 def test_a_process_that_knows_the_old_place_alone_does_not_use_it(stack_file: Path) -> None:
     earlier = storage_of(stack_file)
+    assert earlier.volume(VOLUME).directory == (stack_file.parent / "vol1").resolve()
     moved(storage_of(stack_file))
     with pytest.raises(TapekitError) as caught:
         earlier.open_restore(VOLUME, "session 1")
