@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Final, NamedTuple, final
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from tapekit.hookspecs.storage import KeepGoing, SnapshotTree
@@ -52,6 +53,7 @@ class CopyWalk:
         self._tree: Final = tree
         self._keep_going: Final = keep_going
         self._top = _open_top(tree.root)
+        self._begun: Final = ExitStack()
 
     @property
     def top(self) -> int:
@@ -68,13 +70,17 @@ class CopyWalk:
         return self._tree.origin(os.fstat(fd)).inode
 
     def close(self) -> None:
-        """Close the top; later calls do nothing."""
+        """Close the top and what visits have open; later calls do nothing."""
         top, self._top = self._top, -1
         if top >= 0:
-            os.close(top)
+            self._begun.callback(os.close, top)
+        self._begun.close()
 
     def visits(self) -> Iterator[Visit]:
-        """Every name; the top comes first."""
+        """Every name; the top comes first. They end with the walk."""
+        return self._begun.enter_context(closing(self._visits()))
+
+    def _visits(self) -> Generator[Visit]:
         status = os.fstat(self._top)
         number, ctime_ns = self._tree.origin(status)
         yield Visit(0, b"", number, ctime_ns, status, self._top, b"")
@@ -84,10 +90,11 @@ class CopyWalk:
             below: list[tuple[bytes, int]] = []
             directory = self.open(path, _DIRECTORY) if path else os.dup(self._top)
             try:
-                for visit in self._of_directory(directory, path, number):
-                    if stat.S_ISDIR(visit.status.st_mode):
-                        below.append((visit.path, visit.number))
-                    yield visit
+                with closing(self._of_directory(directory, path, number)) as visits:
+                    for visit in visits:
+                        if stat.S_ISDIR(visit.status.st_mode):
+                            below.append((visit.path, visit.number))
+                        yield visit
             finally:
                 os.close(directory)
             below.reverse()
@@ -109,7 +116,7 @@ class CopyWalk:
         finally:
             os.close(at)
 
-    def _of_directory(self, directory: int, path: bytes, number: int) -> Iterator[Visit]:
+    def _of_directory(self, directory: int, path: bytes, number: int) -> Generator[Visit]:
         origin = self._tree.origin
         prefix = path + b"/" if path else b""
         with os.scandir(directory) as entries:
