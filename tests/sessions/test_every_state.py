@@ -224,6 +224,14 @@ def test_requests_that_move_a_machine_move_it_as_the_tables_say(
         assert client.states() in may_follow(joint, row)
 
 
+def test_a_backup_outlives_the_mover_that_it_was_joined_to(stack: MemoryStack) -> None:
+    with session_in(stack, (DataState.ACTIVE, MoverState.HALTED)) as client:
+        client.do(m.MoverStopRequest())
+        stack.open_gates()
+        assert client.post(m.NotifyDataHaltedPost).reason == DataHaltReason.CONNECT_ERROR
+        assert client.states() == (DataState.HALTED, MoverState.IDLE)
+
+
 def may_follow(joint: Joint, row: Exchange) -> set[Joint]:
     """The pair that the request leads to, and those that news leads to from there."""
     data, mover = joint

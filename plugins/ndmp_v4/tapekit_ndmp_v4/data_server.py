@@ -38,6 +38,7 @@ if TYPE_CHECKING:
         RecoverJob,
         Selection,
     )
+    from tapekit.hookspecs.mover import Mover
     from tapekit.hookspecs.transport import (
         Credentials,
         DataConnection,
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from tapekit.segments import DataSource
     from tapekit_ndmp_v4.link import SessionLink
     from tapekit_ndmp_v4.messages import Addr
-    from tapekit_ndmp_v4.mover_server import MoverServer
 
 __all__ = ["DataServer"]
 
@@ -86,8 +86,9 @@ class DataServer:
         self.butype = ""
         self.path = ""
         """What the operation reads or writes, as the client named it."""
-        self._mover: MoverServer | None = None
+        self._mover: Mover | None = None
         """What has the other end of a local connection."""
+        self._record_bytes = 1
         self._connection: DataConnection | None = None
         self._has_accepted = False
         self._met_end = False
@@ -155,13 +156,14 @@ class DataServer:
         """Join the session's own mover, which listens."""
         self.machine.fire(DataEvent.CONNECT)
 
-    def join(self, connection: DataConnection, mover: MoverServer) -> None:
+    def join(self, connection: DataConnection, mover: Mover, record_bytes: int) -> None:
         """Take one end of the local connection.
 
         :param mover: has the other one; it is asked for ranges, since no DMA will.
+        :param record_bytes: the mover's record size.
         """
         self.awaits_local = False
-        self._mover = mover
+        self._mover, self._record_bytes = mover, record_bytes
         self._connected(connection)
 
     def mover_has_halted(self) -> None:
@@ -312,7 +314,7 @@ class DataServer:
         source = self._connection.source()
         if self.is_local:
             assert self._mover is not None
-            return AskedRanges(source, self._mover.read, self._mover.record_size)
+            return AskedRanges(source, self._mover.read, self._record_bytes)
         return AskedRanges(source, self._post_read, self._link.range_multiple)
 
     def _post_read(self, offset: int, length: int) -> None:
@@ -344,7 +346,7 @@ class DataServer:
 
     def _free_mover(self) -> None:
         """Have a mover that is paused keep no file of ours open."""
-        if self._mover is not None and self.is_local:
+        if self._mover is not None and self.operation is DataOperation.BACKUP:
             self._mover.let_go()
 
     async def stop(self) -> None:

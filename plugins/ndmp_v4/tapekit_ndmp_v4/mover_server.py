@@ -178,7 +178,7 @@ class MoverServer:
 
     # Moving.
 
-    def begin(self, connection: DataConnection) -> None:
+    def begin(self, connection: DataConnection) -> Mover:
         """Start to move; the tape is open, as the requests have checked."""
         tape = self._tapes.tape
         assert tape is not None
@@ -193,6 +193,7 @@ class MoverServer:
         self._link.start(lambda: self._run(mover, connection), "mover")
         if self.mode is MoverMode.WRITE:
             self._link.start(lambda: self._until_peer_leaves(mover, connection), "mover peer")
+        return mover
 
     async def _run(self, mover: Mover, connection: DataConnection) -> None:
         def work() -> None:
@@ -226,15 +227,9 @@ class MoverServer:
                 return
 
     def read(self, offset: int, length: int) -> None:
-        """Ask for a range of the stream; callable from a worker thread."""
+        """Ask for a range of the stream."""
         assert self._mover is not None
         self._mover.read(offset, length)
-
-    def let_go(self) -> None:
-        """Keep nothing of a stream that has broken off; callable from any thread."""
-        assert self._mover is not None
-        if self.mode is MoverMode.READ:
-            self._mover.let_go()
 
     def set_window(self, window: Window) -> None:
         """Set the window at the tape's present position."""

@@ -418,8 +418,7 @@ class Session:
         assert self.mover is not None
         self._settle()
         data_end, mover_end = self.kernel.data_transports[AddrType.LOCAL.name].pair()
-        self.data.join(data_end, self.mover)
-        self.mover.begin(mover_end)
+        self.data.join(data_end, self.mover.begin(mover_end), self.mover.record_size)
 
     def _settle(self) -> None:
         """Let the move of one machine take the joined one along."""
