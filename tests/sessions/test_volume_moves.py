@@ -29,7 +29,8 @@ from tapekit_ndmp_v4.client import RecoverPlan, recover
 from tapekit_ndmp_v4.errors import NdmpReplyError
 from tapekit_ndmp_v4.messages import Name
 from tapekit_ndmp_v4.numbers import DataHaltReason
-from tapekit_volume_move.records import MoveLedger, Phase
+from tapekit_volume_move.errors import CATALOGUE as VOLUME_MOVE
+from tapekit_volume_move.records import Move, MoveLedger, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -340,6 +341,28 @@ async def test_a_second_move_of_a_volume_and_impossible_ones_are_refused(tmp_pat
         await typed(stack, f"volume move trigger-cutover {WHICH} --wait")
         with pytest.raises(OperationRefused, match="is in aggr2 already"):
             await start(stack)
+
+
+async def test_a_state_that_cannot_be_written_ends_a_move_and_not_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = MoveLedger.write
+
+    def full(ledger: MoveLedger, move: Move) -> Move:
+        if move.passes:
+            raise VOLUME_MOVE.error("move-failed", volume=SOURCE, reason="the disk is full")
+        return write(ledger, move)
+
+    async with move_stack(tmp_path / "site") as stack:
+        before = place(stack)
+        with monkeypatch.context() as patched:
+            patched.setattr(MoveLedger, "write", full)
+            await start(stack)
+            await waited(stack)
+        assert place(stack) == before
+        assert (await shown(stack)).phase.is_on
+        await finished(stack)
+        assert place(stack) != before
 
 
 async def _until(stack: ServedStack, phase: Phase) -> None:

@@ -253,7 +253,11 @@ class VolumeMoves:
     async def _failed(self, on: _Running, error: TapekitError, step: Step = Step.FAIL) -> None:
         _LOG.error("%s: %s", on.move.volume, error.advice)
         with trio.CancelScope(shield=True):
-            await self._step(on, step, error, ended_s=self._met().clock())
+            try:
+                await self._step(on, step, error, ended_s=self._met().clock())
+            except TapekitError as unwritten:
+                # The next start finds a move that has been cut, and tells that.
+                _LOG.error("%s: %s", on.move.volume, unwritten.advice)
         self._announce(on.move.phase.value, on.move)
 
     async def _pass(self, on: _Running) -> None:
